@@ -1,0 +1,205 @@
+//! The reason catalogue: one row for each answer that Tollgate makes and each way an exchange can end.
+
+/// Who is at fault when an exchange fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Nobody: the exchange went as the document says.
+    Nobody,
+    /// The client sent something wrong, too much, too slowly, or went away.
+    Client,
+    /// The upstream failed, was too slow, or sent something wrong.
+    Upstream,
+    /// Tollgate itself: its limits, its document, its state.
+    Proxy,
+}
+
+impl Side {
+    /// The word for logs and labels.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $status:literal, $side:ident, $error:literal;)+) => {
+        /// Why Tollgate answered, or how an exchange ended. The code is stable: logs, metrics,
+        /// problem documents and users' scripts hold it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Reason { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Reason {
+            /// All reasons in catalogue order.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)+];
+
+            /// The stable code.
+            pub fn code(self) -> &'static str {
+                match self { $(Reason::$variant => $code,)+ }
+            }
+
+            /// The status of the answer that Tollgate makes for this reason; 0 where none is made.
+            pub fn status(self) -> u16 {
+                match self { $(Reason::$variant => $status,)+ }
+            }
+
+            /// Who is at fault.
+            pub fn side(self) -> Side {
+                match self { $(Reason::$variant => Side::$side,)+ }
+            }
+
+            /// The error type of the `Proxy-Status` field (RFC 9209 section 2.3); empty where it has none.
+            pub fn proxy_status_error(self) -> &'static str {
+                match self { $(Reason::$variant => $error,)+ }
+            }
+
+            /// One sentence for people: what happened. Safe to show to a stranger.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Reason::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The upstream's response was forwarded whole.
+    Forwarded = "forwarded", 0, Nobody, "";
+    /// The connection was upgraded and carried another protocol until one side closed it.
+    Upgraded = "upgraded", 0, Nobody, "";
+    /// The route answers with a redirect.
+    Redirect = "redirect", 302, Nobody, "";
+    /// The route answers with a fixed response.
+    FixedResponse = "fixed_response", 200, Nobody, "";
+
+    /// The request line is not "method target version".
+    BadRequestLine = "bad_request_line", 400, Client, "http_request_error";
+    /// The method holds a character that no method may have.
+    BadMethod = "bad_method", 400, Client, "http_request_error";
+    /// The request target is not a valid one for its method.
+    BadTarget = "bad_target", 400, Client, "http_request_error";
+    /// The HTTP version is not one that is spoken here.
+    BadVersion = "bad_version", 505, Client, "http_request_error";
+    /// A field name is empty or holds a character that no field name may have, such as a space before the colon.
+    BadFieldName = "bad_field_name", 400, Client, "http_request_error";
+    /// A field value holds a control character.
+    BadFieldValue = "bad_field_value", 400, Client, "http_request_error";
+    /// A field value continues on the next line, which HTTP/1.1 no longer allows.
+    ObsoleteFold = "obsolete_fold", 400, Client, "http_request_error";
+    /// A line ends without a carriage return and line feed, or holds one of them alone.
+    BareLineEnd = "bare_line_end", 400, Client, "http_request_error";
+    /// The request names no host.
+    MissingHost = "missing_host", 400, Client, "http_request_error";
+    /// The request names its host more than once.
+    DuplicateHost = "duplicate_host", 400, Client, "http_request_error";
+    /// The host is not a valid name or address with an optional port, or differs from the one in the target.
+    BadHost = "bad_host", 400, Client, "http_request_error";
+    /// Content-Length is not a decimal number.
+    BadContentLength = "bad_content_length", 400, Client, "http_request_error";
+    /// The request has more than one Content-Length.
+    DuplicateContentLength = "duplicate_content_length", 400, Client, "http_request_error";
+    /// The request has both Content-Length and Transfer-Encoding.
+    LengthWithTransferEncoding = "length_with_transfer_encoding", 400, Client, "http_request_error";
+    /// Transfer-Encoding is not exactly "chunked", or stands in an HTTP/1.0 request.
+    BadTransferEncoding = "bad_transfer_encoding", 400, Client, "http_request_error";
+    /// A transfer coding is not implemented here.
+    UnknownTransferCoding = "unknown_transfer_coding", 501, Client, "http_request_error";
+    /// A chunk of the request body has no valid size or does not end where it should.
+    BadChunk = "bad_chunk", 400, Client, "http_request_error";
+    /// A trailer field of the request is malformed.
+    BadTrailer = "bad_trailer", 400, Client, "http_request_error";
+    /// The path holds an encoded slash, backslash or NUL, a malformed percent sign, or leaves the root.
+    BadPath = "bad_path", 400, Client, "http_request_error";
+    /// The method is not served here.
+    MethodNotServed = "method_not_served", 501, Client, "http_request_denied";
+    /// The expectation in Expect is not one that can be met.
+    BadExpectation = "bad_expectation", 417, Client, "http_request_error";
+
+    /// The request head is larger than allowed.
+    HeadTooLarge = "head_too_large", 431, Client, "http_request_error";
+    /// The request has more fields than allowed.
+    TooManyFields = "too_many_fields", 431, Client, "http_request_error";
+    /// The request target is longer than allowed.
+    TargetTooLong = "target_too_long", 414, Client, "http_request_error";
+    /// The request body is larger than allowed.
+    BodyTooLarge = "body_too_large", 413, Client, "http_request_error";
+    /// The request head did not arrive in time.
+    HeadTimeout = "head_timeout", 408, Client, "http_request_error";
+    /// The request body stopped arriving.
+    BodyTimeout = "body_timeout", 408, Client, "http_request_error";
+    /// The client closed or reset its connection before the exchange was over.
+    ClientClosed = "client_closed", 0, Client, "";
+    /// The client did not take the response in time.
+    ClientStalled = "client_stalled", 0, Client, "";
+    /// The listener has as many connections as it may have.
+    ListenerFull = "listener_full", 503, Proxy, "connection_limit_reached";
+    /// The client's address has as many connections as it may have.
+    ClientAddressFull = "client_address_full", 429, Client, "connection_limit_reached";
+
+    /// No route matches the request.
+    NoRoute = "no_route", 404, Client, "destination_not_found";
+    /// The route has no destination with any weight.
+    NoDestination = "no_destination", 500, Proxy, "proxy_configuration_error";
+    /// The upstream has no endpoint that may be used now.
+    NoEndpoint = "no_endpoint", 503, Upstream, "destination_unavailable";
+    /// The endpoint refused the connection or could not be reached.
+    ConnectFailed = "connect_failed", 502, Upstream, "connection_refused";
+    /// The endpoint did not accept a connection in time.
+    ConnectTimeout = "connect_timeout", 504, Upstream, "connection_timeout";
+    /// The endpoint closed or reset the connection before it answered.
+    UpstreamClosed = "upstream_closed", 502, Upstream, "connection_terminated";
+    /// The endpoint did not begin its answer in time.
+    FirstByteTimeout = "first_byte_timeout", 504, Upstream, "http_response_timeout";
+    /// The endpoint stopped sending or taking bytes in the middle of the exchange.
+    UpstreamStalled = "upstream_stalled", 504, Upstream, "connection_read_timeout";
+    /// The exchange took longer than the route allows.
+    TotalTimeout = "total_timeout", 504, Upstream, "http_response_timeout";
+    /// The endpoint's response is not valid HTTP.
+    BadResponse = "bad_response", 502, Upstream, "http_protocol_error";
+    /// The endpoint's response head is larger than allowed.
+    ResponseHeadTooLarge = "response_head_too_large", 502, Upstream, "http_response_header_section_size";
+    /// The endpoint's response ended before it was complete.
+    ResponseIncomplete = "response_incomplete", 502, Upstream, "http_response_incomplete";
+    /// The endpoint switched protocols without being asked to.
+    BadUpgrade = "bad_upgrade", 502, Upstream, "http_upgrade_failed";
+    /// Tollgate is draining and takes no new requests.
+    Draining = "draining", 503, Proxy, "destination_unavailable";
+}
+
+impl Reason {
+    /// Whether the exchange failed: somebody is at fault.
+    pub fn is_failure(self) -> bool {
+        self.side() != Side::Nobody
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_unique_and_snake_case() {
+        let mut seen = HashSet::new();
+        for reason in Reason::ALL {
+            let code = reason.code();
+            assert!(seen.insert(code), "{code} stands twice");
+            assert!(
+                code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()),
+                "{code}"
+            );
+            assert!(reason.explanation().ends_with('.'), "{code}: {}", reason.explanation());
+        }
+    }
+
+    #[test]
+    fn an_answered_failure_has_an_error_status_and_a_proxy_status_error() {
+        for reason in Reason::ALL.iter().filter(|r| r.is_failure() && r.status() != 0) {
+            assert!((400..600).contains(&reason.status()), "{reason:?}");
+            assert!(!reason.proxy_status_error().is_empty(), "{reason:?}");
+        }
+    }
+}
