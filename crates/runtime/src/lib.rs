@@ -1,0 +1,13 @@
+//! The seams to the machine: clock, randomness, sockets, timers, splice. No other crate asks the
+//! machine for the time or for randomness, so that deciding stays a function of its arguments.
+
+pub mod clock;
+pub mod date;
+pub mod random;
+pub mod sockets;
+pub mod splice;
+pub mod wheel;
+
+pub use clock::Clock;
+pub use random::Random;
+pub use wheel::{TimerKey, Wheel};
