@@ -62,7 +62,14 @@ pub struct Decoded {
 impl Decoder {
     /// A decoder at the start of a body, whose trailers may have `trailers_max` bytes.
     pub fn new(trailers_max: usize) -> Self {
-        Self { state: State::SizeStart, remaining: 0, line: 0, extensions: 0, trailers: Vec::new(), trailers_max }
+        Self {
+            state: State::SizeStart,
+            remaining: 0,
+            line: 0,
+            extensions: 0,
+            trailers: Vec::new(),
+            trailers_max,
+        }
     }
 
     /// Decodes the bytes in `buf`, moving the data of all but the first chunk towards it so that all
@@ -106,7 +113,9 @@ impl Decoder {
     fn step(&mut self, byte: u8) -> Result<State, Malformed> {
         match self.state {
             State::SizeStart | State::Size => self.step_size(byte),
-            State::SizeSpace | State::Extension | State::Quoted | State::QuotedPair => self.step_extension(byte),
+            State::SizeSpace | State::Extension | State::Quoted | State::QuotedPair => {
+                self.step_extension(byte)
+            }
             State::SizeLf => match (byte, self.remaining) {
                 (b'\n', 0) => Ok(State::TrailerLine),
                 (b'\n', _) => Ok(State::Data),
@@ -256,7 +265,8 @@ mod tests {
 
     #[test]
     fn bodies_decode_the_same_however_they_are_cut() {
-        let body = b"5\r\nhello\r\n06 ; a=b;c=\"d\\\"\"\r\n world\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\r\n";
+        let body =
+            b"5\r\nhello\r\n06 ; a=b;c=\"d\\\"\"\r\n world\r\n0\r\nX-Sum: 1\r\nContent-Length: 9\r\n\r\n";
         for piece in 1..=body.len() {
             let (data, done, trailers) = decode_in_pieces(body, piece).unwrap();
             assert_eq!((data.as_slice(), done), (&b"hello world"[..], true), "pieces of {piece}");
@@ -275,11 +285,29 @@ mod tests {
     #[test]
     fn bad_chunks_are_refused_however_they_are_cut() {
         for body in [
-            "\r\n", "g\r\n", "-1\r\n", "+5\r\nhello\r\n", "0x5\r\nhello\r\n", "5\nhello\r\n", "5\r\nhello\n",
-            "5\r\nhelloX\r\n", "5\r\nhello\r0\r\n", "5 \r\nhello\r\n", "5 5\r\nhello\r\n", " 5\r\nhello\r\n",
-            "5;a\nb\r\nhello\r\n", "5;a\rb\r\n", "5;\"a\r\nb\"\r\nhello", "5;\0\r\nhello\r\n", ";a\r\n",
-            "1000000000000000\r\n", "ffffffffffffffffff\r\n", "0000000000000001\r\n",
-            "0\r\n\n", "0\r\nA: b\n\r\n", "0\r\n\rX",
+            "\r\n",
+            "g\r\n",
+            "-1\r\n",
+            "+5\r\nhello\r\n",
+            "0x5\r\nhello\r\n",
+            "5\nhello\r\n",
+            "5\r\nhello\n",
+            "5\r\nhelloX\r\n",
+            "5\r\nhello\r0\r\n",
+            "5 \r\nhello\r\n",
+            "5 5\r\nhello\r\n",
+            " 5\r\nhello\r\n",
+            "5;a\nb\r\nhello\r\n",
+            "5;a\rb\r\n",
+            "5;\"a\r\nb\"\r\nhello",
+            "5;\0\r\nhello\r\n",
+            ";a\r\n",
+            "1000000000000000\r\n",
+            "ffffffffffffffffff\r\n",
+            "0000000000000001\r\n",
+            "0\r\n\n",
+            "0\r\nA: b\n\r\n",
+            "0\r\n\rX",
         ] {
             for piece in 1..=body.len() {
                 assert!(decode_in_pieces(body.as_bytes(), piece).is_err(), "{body:?} in pieces of {piece}");
@@ -301,7 +329,10 @@ mod tests {
     fn extension_floods_are_cut_off() {
         let line = format!("1;{}\r\na\r\n", "x".repeat(900));
         assert_eq!(decode_in_pieces(line.repeat(30).as_bytes(), 4096), Err(Malformed::Chunk));
-        assert_eq!(decode_in_pieces(format!("1;{}\r\n", "x".repeat(2000)).as_bytes(), 64), Err(Malformed::Chunk));
+        assert_eq!(
+            decode_in_pieces(format!("1;{}\r\n", "x".repeat(2000)).as_bytes(), 64),
+            Err(Malformed::Chunk)
+        );
     }
 
     proptest! {

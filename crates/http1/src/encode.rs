@@ -29,7 +29,13 @@ impl Removed {
 /// order; runs of lines that stay are copied whole.
 ///
 /// `replaced` gives the field at an index another value in its place.
-pub fn fields(out: &mut Vec<u8>, head: &[u8], list: &FieldList, removed: &Removed, replaced: Option<(usize, &[u8])>) {
+pub fn fields(
+    out: &mut Vec<u8>,
+    head: &[u8],
+    list: &FieldList,
+    removed: &Removed,
+    replaced: Option<(usize, &[u8])>,
+) {
     let entries = list.entries();
     let lines_end = head.len() - 2;
     let line_start = |index: usize| entries.get(index).map_or(lines_end, |f| f.name.start as usize);
@@ -130,7 +136,6 @@ pub fn reason_phrase(status: u16) -> &'static str {
         _ => "",
     }
 }
-
 
 #[cfg(test)]
 mod tests {

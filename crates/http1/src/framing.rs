@@ -85,7 +85,8 @@ fn check_chunked_only(fields: &Fields<'_>) -> Result<(), Malformed> {
     let mut names = first.split(|b| *b == b',').map(<[u8]>::trim_ascii);
     let last_is_chunked = names.next_back().is_some_and(|name| name.eq_ignore_ascii_case(b"chunked"));
     let known_names = [&b"gzip"[..], b"x-gzip", b"deflate", b"compress", b"x-compress"];
-    let well_formed = last_is_chunked && names.all(|name| known_names.iter().any(|k| k.eq_ignore_ascii_case(name)));
+    let well_formed =
+        last_is_chunked && names.all(|name| known_names.iter().any(|k| k.eq_ignore_ascii_case(name)));
     Err(if alone && well_formed { Malformed::UnknownTransferCoding } else { Malformed::TransferEncoding })
 }
 

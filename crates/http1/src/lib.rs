@@ -12,8 +12,8 @@ pub mod error;
 pub mod framing;
 pub mod request;
 pub mod response;
-pub mod target;
 mod scan;
+pub mod target;
 
 pub use error::Malformed;
 

@@ -51,7 +51,10 @@ pub fn http_date(wall: Duration) -> String {
 pub fn rfc3339(wall: Duration) -> String {
     let c = Civil::new(wall);
     let millis = wall.subsec_millis();
-    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{millis:03}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{millis:03}Z",
+        c.year, c.month, c.day, c.hour, c.minute, c.second
+    )
 }
 
 #[cfg(test)]

@@ -50,7 +50,10 @@ pub fn check_free(address: SocketAddr) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "no safe crate sets TCP_DEFER_ACCEPT; a fifth of the cost of a short connection hangs on it")]
+#[expect(
+    unsafe_code,
+    reason = "no safe crate sets TCP_DEFER_ACCEPT; a fifth of the cost of a short connection hangs on it"
+)]
 fn set_defer_accept(socket: &Socket) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let seconds: libc::c_int = 1;

@@ -1,0 +1,13 @@
+//! What Tollgate tells about its traffic: counters and histograms, their text form, the access log.
+//!
+//! Each worker writes its own [`shard::Shard`], so that counting shares no cache line; readers add the
+//! shards up.
+
+pub mod access;
+pub mod exposition;
+pub mod histogram;
+pub mod log_writer;
+pub mod shard;
+
+pub use histogram::Histogram;
+pub use shard::{Counter, Shard};

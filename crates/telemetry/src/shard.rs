@@ -1,0 +1,120 @@
+//! One worker's counters.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tollgate_decision::Reason;
+
+use crate::histogram::Histogram;
+
+/// A counter with one writer: counting is a plain load and store, no locked instruction.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// A counter at 0.
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Adds to the counter. Only the worker that owns the shard may call this.
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    /// The counter's value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What is counted for a route. The histogram takes memory once the route has its first request, so
+/// that 100,000 routes of which few are used stay cheap.
+#[derive(Debug, Default)]
+pub struct RouteSeries {
+    /// Responses by status class, 1xx to 5xx, and those without a status at index 0.
+    pub classes: [Counter; 6],
+    duration: OnceLock<Box<Histogram>>,
+}
+
+impl RouteSeries {
+    /// Counts one exchange. `status` is 0 where none was sent.
+    pub fn record(&self, status: u16, duration_us: u64) {
+        self.classes[class_of(status)].add(1);
+        self.duration.get_or_init(Box::default).record(duration_us);
+    }
+
+    /// The durations, once there are any.
+    pub fn duration(&self) -> Option<&Histogram> {
+        self.duration.get().map(|b| &**b)
+    }
+}
+
+fn class_of(status: u16) -> usize {
+    let class = usize::from(status / 100);
+    if class <= 5 { class } else { 0 }
+}
+
+/// What is counted for an upstream.
+#[derive(Debug, Default)]
+pub struct UpstreamSeries {
+    /// Time from sending an attempt to the first byte of its response.
+    pub first_byte: Histogram,
+    /// Attempts beyond the first of their exchange.
+    pub retries: Counter,
+    /// Retries that the budget refused.
+    pub retries_refused: Counter,
+    /// Connections opened.
+    pub connections_opened: Counter,
+    /// Connections that could not be opened.
+    pub connects_failed: Counter,
+    /// Attempts that took an idle connection.
+    pub connections_reused: Counter,
+}
+
+/// What is counted for a listener.
+#[derive(Debug, Default)]
+pub struct ListenerSeries {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections ended.
+    pub closed: Counter,
+}
+
+/// The counters of one worker for one snapshot.
+#[derive(Debug)]
+pub struct Shard {
+    /// By route index; the last one counts requests without a route.
+    pub routes: Box<[RouteSeries]>,
+    /// By upstream index.
+    pub upstreams: Box<[UpstreamSeries]>,
+    /// By listener index.
+    pub listeners: Box<[ListenerSeries]>,
+    reasons: Box<[Counter]>,
+}
+
+impl Shard {
+    /// Counters at 0 for so many routes, upstreams and listeners.
+    pub fn new(routes: usize, upstreams: usize, listeners: usize) -> Self {
+        fn many<T: Default>(count: usize) -> Box<[T]> {
+            (0..count).map(|_| T::default()).collect()
+        }
+        Self {
+            routes: many(routes + 1),
+            upstreams: many(upstreams),
+            listeners: many(listeners),
+            reasons: many(Reason::ALL.len()),
+        }
+    }
+
+    /// The series of a route, or of the requests without one.
+    pub fn route(&self, index: Option<u32>) -> &RouteSeries {
+        let last = self.routes.len() - 1;
+        &self.routes[index.map_or(last, |i| (i as usize).min(last))]
+    }
+
+    /// The counter of a reason.
+    pub fn reason(&self, reason: Reason) -> &Counter {
+        &self.reasons[reason as usize]
+    }
+}
