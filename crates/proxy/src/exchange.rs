@@ -1,0 +1,355 @@
+//! The state of one exchange. Lives in a box that the worker uses again, so that a connection that
+//! waits for its next request holds none.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tollgate_decision::{Reason, Record};
+use tollgate_http1::chunked::Decoder;
+use tollgate_message::{Method, Version};
+use tollgate_runtime::splice::Pipe;
+use tollgate_telemetry::access::Timings;
+use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
+
+use crate::snapshot::Route;
+use crate::socket::Socket;
+use crate::worker::Published;
+
+/// Buffers of an exchange that grew beyond this are given back instead of being kept.
+const KEEP_CAPACITY: usize = 16 * 1024;
+
+/// One request with its response, and the attempt that is under way.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// The snapshot it was decided on; set as long as the exchange runs.
+    pub published: Option<Rc<Published>>,
+    /// What the request said.
+    pub facts: Facts,
+    /// The request on its way to the endpoint.
+    pub request: Outgoing,
+    /// How the request body arrives.
+    pub body: BodyReader,
+    /// The attempt under way.
+    pub attempt: Option<Attempt>,
+    /// The response on its way to the client.
+    pub response: Incoming,
+    /// What was decided.
+    pub record: Record,
+    /// When what happened.
+    pub times: Times,
+    /// Endpoints that were tried.
+    pub tried: Vec<u32>,
+    /// Held while this exchange is in a retry, so that the budget counts it.
+    pub retrying: Option<ActiveRetry>,
+    /// Bytes counted for the log and limits.
+    pub bytes: ByteCounts,
+    /// Text for the log; empty where the log is off.
+    pub notes: Notes,
+}
+
+/// What the rest of the exchange needs to know of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// The method.
+    pub method: Method,
+    /// The version the client speaks.
+    pub version: Version,
+    /// The client will keep its connection.
+    pub persists: bool,
+    /// The client asked for an upgrade, and the request was sent with it.
+    pub upgrade: bool,
+    /// The index of the listener.
+    pub listener: u32,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self { method: Method::Get, version: Version::Http11, persists: true, upgrade: false, listener: 0 }
+    }
+}
+
+/// Bytes on their way out.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// The bytes. While `replayable`, everything sent since the start of the message.
+    pub bytes: Vec<u8>,
+    /// How many of them are sent.
+    pub sent: usize,
+    /// Whether `bytes` still begins with the start of the message.
+    pub replayable: bool,
+    /// Sending failed; nothing more is sent.
+    pub broken: bool,
+}
+
+impl Outgoing {
+    /// What is not sent yet.
+    pub fn pending(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// Forgets what is sent, when all is.
+    pub fn forget_sent(&mut self) {
+        if self.sent == self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+            self.bytes.shrink_to(KEEP_CAPACITY);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEEP_CAPACITY);
+        self.sent = 0;
+        self.replayable = false;
+        self.broken = false;
+    }
+}
+
+/// How a body arrives.
+#[derive(Debug, Default)]
+pub enum BodyReader {
+    /// It is complete.
+    #[default]
+    Done,
+    /// So many bytes are still to come.
+    Known(u64),
+    /// Chunks.
+    Chunked(Box<Decoder>),
+    /// Everything until the sender closes its side.
+    UntilClose,
+}
+
+impl BodyReader {
+    /// Whether nothing more will come.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+}
+
+/// How the response body is written to the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyWriter {
+    /// As it is.
+    #[default]
+    Plain,
+    /// In chunks.
+    Chunked,
+}
+
+/// Where a response stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Its head has not come.
+    #[default]
+    Head,
+    /// Its head was sent on.
+    Body,
+    /// The connection was upgraded; both sides carry bytes of another protocol.
+    Tunnel,
+    /// All of it was received, and sent unless `pending` holds bytes.
+    Complete,
+}
+
+/// The response on its way from the endpoint to the client.
+#[derive(Debug, Default)]
+pub struct Incoming {
+    /// Where it stands.
+    pub phase: Phase,
+    /// The start of a head that is not complete.
+    pub partial: Vec<u8>,
+    /// How its body arrives.
+    pub body: BodyReader,
+    /// How its body is written.
+    pub writer: BodyWriter,
+    /// Bytes that the client has not taken yet. At most what is received at once.
+    pub pending: Outgoing,
+    /// The status; 0 before there is one.
+    pub status: u16,
+    /// Bytes were sent to the client (interim responses included).
+    pub begun: bool,
+    /// The endpoint will keep its connection.
+    pub upstream_persists: bool,
+    /// The client's connection ends with this response.
+    pub close: bool,
+    /// The response cannot be finished: the client must see that it is cut.
+    pub cut: bool,
+    /// Bytes on their way inside the kernel.
+    pub pipe: Option<Pipe>,
+}
+
+impl Incoming {
+    /// Whether bytes wait for the client to take them.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.pending().is_empty() || self.pipe.as_ref().is_some_and(|p| p.held() > 0)
+    }
+
+    fn reset(&mut self) {
+        self.phase = Phase::Head;
+        self.partial = Vec::new();
+        self.body = BodyReader::Done;
+        self.writer = BodyWriter::Plain;
+        self.pending.reset();
+        self.status = 0;
+        self.begun = false;
+        self.upstream_persists = false;
+        self.close = false;
+        self.cut = false;
+        self.pipe = None;
+    }
+}
+
+/// One try at an endpoint.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The connection; `None` until it is open.
+    pub socket: Option<Socket>,
+    /// Which endpoint.
+    pub endpoint: u32,
+    /// The endpoint's identity, for the pool.
+    pub id: EndpointId,
+    /// The connection was idle before.
+    pub reused: bool,
+    /// Bytes were received on it.
+    pub answered: bool,
+    /// Bytes were sent on it.
+    pub sent_any: bool,
+    /// Counts the attempt at the endpoint as long as it lives.
+    pub in_flight: InFlight,
+}
+
+/// When what happened, in the clock's microseconds or milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// The head was complete.
+    pub started_us: u64,
+    /// The attempt began.
+    pub attempt_us: u64,
+    /// Opening the connection took so long.
+    pub connect_us: u64,
+    /// From the start to the first byte of the response.
+    pub first_byte_us: u64,
+    /// When the attempt must be over.
+    pub try_deadline_ms: u64,
+    /// When the exchange must be over.
+    pub total_deadline_ms: u64,
+    /// The nearest deadline; `u64::MAX` while none is set.
+    pub nearest_ms: u64,
+    /// What the nearest deadline is for.
+    pub waiting_for: WaitingFor,
+}
+
+/// What an exchange waits for; names the reason when it waits too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WaitingFor {
+    /// The first byte of the response.
+    #[default]
+    FirstByte,
+    /// The next bytes of the request body.
+    RequestBody,
+    /// The endpoint to take or send bytes.
+    Upstream,
+    /// The client to take bytes.
+    Client,
+    /// The end of the attempt.
+    Try,
+    /// The end of the exchange.
+    Total,
+}
+
+impl WaitingFor {
+    /// The reason when the wait was too long.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::FirstByte | Self::Try => Reason::FirstByteTimeout,
+            Self::RequestBody => Reason::BodyTimeout,
+            Self::Upstream => Reason::UpstreamStalled,
+            Self::Client => Reason::ClientStalled,
+            Self::Total => Reason::TotalTimeout,
+        }
+    }
+}
+
+/// Body bytes of an exchange.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByteCounts {
+    /// Received from the client.
+    pub received: u64,
+    /// Sent to the client.
+    pub sent: u64,
+}
+
+/// Text of the request for the access log: one buffer, four parts.
+#[derive(Debug, Default)]
+pub struct Notes {
+    text: Vec<u8>,
+    ends: [u32; 4],
+    /// The client's address, the peer's or what a trusted proxy said.
+    pub client: Option<std::net::IpAddr>,
+}
+
+impl Notes {
+    /// Keeps request id, method, path and host.
+    pub fn keep(&mut self, parts: [&[u8]; 4]) {
+        self.text.clear();
+        for (part, end) in parts.iter().zip(&mut self.ends) {
+            self.text.extend_from_slice(part);
+            *end = self.text.len() as u32;
+        }
+    }
+
+    /// Request id, method, path and host.
+    pub fn parts(&self) -> [&[u8]; 4] {
+        let mut start = 0;
+        self.ends.map(|end| {
+            let part = &self.text[start as usize..end as usize];
+            start = end;
+            part
+        })
+    }
+
+    fn reset(&mut self) {
+        self.text.clear();
+        self.text.shrink_to(KEEP_CAPACITY);
+        self.ends = [0; 4];
+        self.client = None;
+    }
+}
+
+impl Exchange {
+    /// Makes the box ready for another exchange.
+    pub fn reset(&mut self) {
+        self.published = None;
+        self.facts = Facts::default();
+        self.request.reset();
+        self.body = BodyReader::Done;
+        self.attempt = None;
+        self.response.reset();
+        self.record = Record::default();
+        self.times = Times::default();
+        self.tried.clear();
+        self.retrying = None;
+        self.bytes = ByteCounts::default();
+        self.notes.reset();
+    }
+
+    /// The route, once it is decided.
+    pub fn route(&self) -> Option<&Route> {
+        let published = self.published.as_ref()?;
+        published.snapshot.routes.get(self.record.route? as usize)
+    }
+
+    /// The upstream, once it is decided.
+    pub fn upstream(&self) -> Option<&Arc<Upstream>> {
+        let published = self.published.as_ref()?;
+        published.snapshot.upstreams.get(self.record.upstream? as usize)
+    }
+
+    /// The phase times for the log.
+    pub fn timings(&self, now_us: u64) -> Timings {
+        Timings {
+            connect_us: self.times.connect_us,
+            first_byte_us: self.times.first_byte_us,
+            total_us: now_us.saturating_sub(self.times.started_us),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Serving HTTP exchanges.
+
+mod account;
+mod attempt;
+mod body;
+mod client;
+pub mod forward;
+mod forwarded;
+pub mod identify;
+pub mod intake;
+mod request_body;
+pub mod request_head;
+pub mod respond;
+mod response_body;
+mod response_head;
+mod retry;
+pub mod serve;
+
+pub use client::Client;
+
+use tollgate_decision::Reason;
+
+/// Why an exchange gets an answer from Tollgate instead of an origin, with more detail than the
+/// reason alone has, where there is some. Details are fixed texts: nothing a client sent is in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason.
+    pub reason: Reason,
+    /// What exactly is wrong.
+    pub detail: Option<&'static str>,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: None }
+    }
+}

@@ -1,0 +1,117 @@
+//! One try at an endpoint: pick it, lease an idle connection or open one.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tollgate_decision::Reason;
+use tollgate_runtime::wheel::NEVER;
+use tollgate_upstream::PickKey;
+
+use crate::decide;
+use crate::exchange::{Attempt, Exchange};
+use crate::socket::Socket;
+use crate::worker::Worker;
+
+/// Picks an endpoint and begins an attempt at it, without a connection yet.
+pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
+    let now = worker.clock.now_ms();
+    let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream) else {
+        return Err(Reason::NoDestination);
+    };
+    let upstream = &published.snapshot.upstreams[index as usize];
+    let endpoint = {
+        let view = &mut published.views.borrow_mut()[index as usize];
+        view.refresh(upstream, now);
+        // Each attempt gets a seed of its own, which can be made again from the record.
+        let seed = exchange.record.seed.rotate_left(exchange.record.attempts + 1);
+        decide::endpoint(upstream, view, &PickKey { turn: worker.next_turn(), seed, tried: &exchange.tried })?
+    };
+    let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
+    exchange.attempt = Some(Attempt {
+        socket: None,
+        endpoint,
+        id: chosen.id(),
+        reused: false,
+        answered: false,
+        sent_any: false,
+        in_flight: chosen.begin(),
+    });
+    let try_ms = exchange.route().map_or(NEVER, |r| r.settings.timeouts.try_ms);
+    exchange.record.attempt(endpoint);
+    exchange.times.attempt_us = worker.clock.now_us();
+    exchange.times.try_deadline_ms = now.saturating_add(try_ms);
+    exchange.times.nearest_ms = NEVER;
+    Ok(())
+}
+
+/// Leases an idle connection to the attempt's endpoint, if there is one that lives.
+pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
+    let repeatable = exchange.facts.method.is_idempotent();
+    let Some(attempt) = &mut exchange.attempt else { return false };
+    let now = worker.clock.now_ms();
+    // What could not be sent a second time is worth a question to the kernel.
+    let lives = |socket: &mut Socket| socket.looks_alive() && (repeatable || socket.is_alive());
+    attempt.socket = worker.pool.borrow_mut().take(attempt.id, now, lives);
+    attempt.reused = attempt.socket.is_some();
+    if let (true, Some(published), Some(upstream)) = (attempt.reused, &exchange.published, exchange.record.upstream) {
+        published.shard.upstreams[upstream as usize].connections_reused.add(1);
+    }
+    attempt.reused
+}
+
+/// Opens a connection to the attempt's endpoint.
+pub async fn connect(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
+    let (Some(published), Some(index), Some(route)) = (exchange.published.clone(), exchange.record.upstream, exchange.route()) else {
+        return Err(Reason::NoDestination);
+    };
+    let series = &published.shard.upstreams[index as usize];
+    let upstream = &published.snapshot.upstreams[index as usize];
+    let Some(attempt) = &exchange.attempt else { return Err(Reason::NoEndpoint) };
+    let address = upstream.endpoint(attempt.endpoint).ok_or(Reason::NoEndpoint)?.address();
+    let began = worker.clock.now_us();
+    let now_ms = began / 1000;
+    let total = exchange.times.total_deadline_ms.min(exchange.times.try_deadline_ms).saturating_sub(now_ms);
+    let limit = route.settings.timeouts.connect_ms.min(total);
+    let result = open(address, limit).await;
+    exchange.times.connect_us = worker.clock.now_us().saturating_sub(began);
+    match result {
+        Ok(socket) => {
+            series.connections_opened.add(1);
+            if let Some(attempt) = &mut exchange.attempt {
+                attempt.socket = Some(socket);
+            }
+            Ok(())
+        }
+        Err(reason) => {
+            series.connects_failed.add(1);
+            Err(reason)
+        }
+    }
+}
+
+async fn open(address: std::net::SocketAddr, limit_ms: u64) -> Result<Socket, Reason> {
+    let connecting = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok::<_, io::Error>(Socket::new(stream))
+    };
+    // A limit beyond a year is none; tokio's timer does not reach that far.
+    match tokio::time::timeout(Duration::from_millis(limit_ms.min(31_536_000_000)), connecting).await {
+        Ok(Ok(socket)) => Ok(socket),
+        Ok(Err(_)) => Err(Reason::ConnectFailed),
+        Err(_) => Err(Reason::ConnectTimeout),
+    }
+}
+
+/// The attempt is over and went well: its connection goes back to the pool if it can carry another.
+pub fn release(worker: &Worker, exchange: &mut Exchange) {
+    let clean = exchange.response.upstream_persists
+        && exchange.body.is_done()
+        && exchange.request.pending().is_empty()
+        && !exchange.request.broken;
+    let Some(attempt) = exchange.attempt.take() else { return };
+    if let Some(socket) = attempt.socket.filter(|_| clean && !worker.draining.get()) {
+        worker.pool.borrow_mut().put(attempt.id, socket, worker.clock.now_ms());
+    }
+}

@@ -1,0 +1,68 @@
+//! A client's connection.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tollgate_runtime::TimerKey;
+
+use crate::listen::ConnectionGuard;
+use crate::socket::Socket;
+use crate::worker::Worker;
+
+/// A client's connection between and during exchanges. Small, since many of them do nothing.
+pub struct Client {
+    /// The connection.
+    pub socket: Socket,
+    /// Who is at the other end.
+    pub peer: SocketAddr,
+    /// Bytes received and not used: the start of a head, or requests sent ahead. Without memory when
+    /// empty; at most what is received at once, or the largest head.
+    pub leftover: Vec<u8>,
+    /// The connection's deadline.
+    pub timer: TimerKey,
+    /// How many requests it has carried.
+    pub served: u32,
+    /// The client has said that it will send nothing more.
+    pub half_closed: bool,
+    /// `leftover` is the start of a head that needs more bytes.
+    pub partial: bool,
+    /// Counts the connection at its listener.
+    pub guard: ConnectionGuard,
+    worker: Rc<Worker>,
+}
+
+impl Client {
+    /// A connection that was just accepted.
+    pub fn new(worker: Rc<Worker>, socket: Socket, peer: SocketAddr, guard: ConnectionGuard) -> Self {
+        let timer = worker.wheel.borrow_mut().insert();
+        worker.connections.set(worker.connections.get() + 1);
+        Self {
+            socket,
+            peer,
+            leftover: Vec::new(),
+            timer,
+            served: 0,
+            half_closed: false,
+            partial: false,
+            guard,
+            worker,
+        }
+    }
+
+    /// The worker that serves the connection.
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    /// Keeps bytes that belong to later.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        self.leftover.extend_from_slice(bytes);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.worker.wheel.borrow_mut().remove(self.timer);
+        self.worker.connection_ended();
+    }
+}

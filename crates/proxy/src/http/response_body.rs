@@ -1,0 +1,397 @@
+//! The way down: response bytes from the endpoint to the client.
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tollgate_decision::Reason;
+use tollgate_http1::chunked::{Decoder, LAST_CHUNK};
+use tollgate_http1::connection::ConnectionOptions;
+use tollgate_http1::response::{self, StatusLine};
+use tollgate_http1::{Progress, encode, framing};
+use tollgate_message::{BodyLength, FieldList, Version};
+use tollgate_runtime::splice::Pipe;
+use tollgate_upstream::Failure as EndpointFailure;
+
+use super::body;
+use super::client::Client;
+use super::forward::{Failure, Moved};
+use super::response_head::{self, Source};
+use crate::buffers::{Buffers, HEADROOM, RECEIVE};
+use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
+use crate::socket::Socket;
+use crate::worker::Worker;
+
+/// From so many missing bytes on, a body of known length moves inside the kernel.
+const SPLICE_MIN: u64 = RECEIVE as u64;
+
+/// Moves response bytes as far as they go now.
+pub fn poll(
+    cx: &mut Context<'_>,
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    buffers: &mut Buffers,
+) -> Result<Moved, Failure> {
+    let mut moved = Moved::No;
+    loop {
+        match send_waiting(cx, client, exchange)? {
+            Poll::Ready(sent) => {
+                if sent {
+                    moved = Moved::Yes;
+                }
+            }
+            Poll::Pending => return Ok(moved),
+        }
+        if exchange.response.phase == Phase::Body && exchange.response.body.is_done() {
+            exchange.response.phase = Phase::Complete;
+            release_pipe(worker, exchange);
+            return Ok(Moved::Yes);
+        }
+        let finished = exchange.response.phase == Phase::Complete
+            || (exchange.response.phase == Phase::Tunnel && exchange.response.body.is_done());
+        if finished {
+            return Ok(moved);
+        }
+        let received = if may_splice(exchange) {
+            splice_in(cx, worker, exchange)?
+        } else {
+            receive(cx, worker, client, exchange, buffers)?
+        };
+        match received {
+            Poll::Ready(()) => moved = Moved::Yes,
+            Poll::Pending => return Ok(moved),
+        }
+    }
+}
+
+/// Sends what the client has not taken yet. Nothing is received from the endpoint before that is done.
+/// Ready tells whether there was anything.
+fn send_waiting(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange) -> Result<Poll<bool>, Failure> {
+    let response = &mut exchange.response;
+    let mut sent_any = false;
+    while !response.pending.pending().is_empty() {
+        match client.socket.poll_send(cx, response.pending.pending()) {
+            Poll::Ready(Ok(sent)) => response.pending.sent += sent,
+            Poll::Ready(Err(_)) => return Err(Reason::ClientClosed.into()),
+            Poll::Pending => return Ok(Poll::Pending),
+        }
+        sent_any = true;
+    }
+    response.pending.forget_sent();
+    let more = !response.body.is_done();
+    while let Some(pipe) = response.pipe.as_mut().filter(|p| p.held() > 0) {
+        match client.socket.poll_splice_out(cx, pipe, more) {
+            Poll::Ready(Ok(_)) => sent_any = true,
+            Poll::Ready(Err(_)) => return Err(Reason::ClientClosed.into()),
+            Poll::Pending => return Ok(Poll::Pending),
+        }
+    }
+    Ok(Poll::Ready(sent_any))
+}
+
+fn may_splice(exchange: &Exchange) -> bool {
+    let response = &exchange.response;
+    response.phase == Phase::Body
+        && match &response.body {
+            BodyReader::Known(remaining) => response.pipe.is_some() || *remaining >= SPLICE_MIN,
+            _ => false,
+        }
+}
+
+fn splice_in(cx: &mut Context<'_>, worker: &Worker, exchange: &mut Exchange) -> Result<Poll<()>, Failure> {
+    let BodyReader::Known(remaining) = &mut exchange.response.body else { return Ok(Poll::Pending) };
+    let Some(socket) = exchange.attempt.as_mut().and_then(|a| a.socket.as_mut()) else { return Ok(Poll::Pending) };
+    let pipe = match &mut exchange.response.pipe {
+        Some(pipe) => pipe,
+        none => {
+            let pipe = worker.pipes.borrow_mut().pop().map_or_else(Pipe::new, Ok);
+            // Without descriptors for a pipe the exchange cannot go on as it was begun.
+            none.insert(pipe.map_err(|_| Failure::from(Reason::ResponseIncomplete))?)
+        }
+    };
+    match socket.poll_splice_in(cx, pipe, *remaining) {
+        Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Err(Reason::ResponseIncomplete.into()),
+        Poll::Ready(Ok(count)) => {
+            *remaining -= count as u64;
+            exchange.bytes.sent += count as u64;
+            if *remaining == 0 {
+                exchange.response.body = BodyReader::Done;
+            }
+            Ok(Poll::Ready(()))
+        }
+        Poll::Pending => Ok(Poll::Pending),
+    }
+}
+
+/// Gives the pipe back for another exchange; one with bytes in it would spill them there.
+fn release_pipe(worker: &Worker, exchange: &mut Exchange) {
+    if let Some(pipe) = exchange.response.pipe.take().filter(|p| p.held() == 0) {
+        worker.keep_pipe(pipe);
+    }
+}
+
+fn receive(
+    cx: &mut Context<'_>,
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    buffers: &mut Buffers,
+) -> Result<Poll<()>, Failure> {
+    let start = buffers.load(&exchange.response.partial);
+    let Some(socket) = attempt_socket(exchange) else { return Ok(Poll::Pending) };
+    let received = match socket.poll_recv(cx, buffers.room(start)) {
+        Poll::Ready(Ok(received)) => received,
+        Poll::Ready(Err(_)) => return Err(cut(exchange).into()),
+        Poll::Pending => return Ok(Poll::Pending),
+    };
+    if received == 0 {
+        end_of_upstream(cx, client, exchange)?;
+        return Ok(Poll::Ready(()));
+    }
+    note_first_byte(worker, exchange);
+    let mut start = HEADROOM;
+    let end = HEADROOM + exchange.response.partial.len() + received;
+    while exchange.response.phase == Phase::Head {
+        match head(cx, worker, client, exchange, buffers, start, end)? {
+            Some(next) => start = next,
+            None => return Ok(Poll::Ready(())),
+        }
+    }
+    if start > HEADROOM && exchange.response.phase == Phase::Tunnel && start == end {
+        return Ok(Poll::Ready(()));
+    }
+    send_body(cx, client, exchange, buffers, start, end)?;
+    Ok(Poll::Ready(()))
+}
+
+fn attempt_socket(exchange: &mut Exchange) -> Option<&mut Socket> {
+    exchange.attempt.as_mut()?.socket.as_mut()
+}
+
+/// The reason when an endpoint's connection breaks.
+fn cut(exchange: &Exchange) -> Reason {
+    match exchange.response.phase {
+        Phase::Head if exchange.response.partial.is_empty() => Reason::UpstreamClosed,
+        _ => Reason::ResponseIncomplete,
+    }
+}
+
+/// The endpoint sends nothing more: the end of a body without a length or of a tunnel's way down, or
+/// a cut.
+fn end_of_upstream(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange) -> Result<(), Failure> {
+    let reason = cut(exchange);
+    let response = &mut exchange.response;
+    if !matches!(response.body, BodyReader::UntilClose) {
+        return Err(reason.into());
+    }
+    response.body = BodyReader::Done;
+    if response.phase == Phase::Tunnel {
+        // A client that cannot be told is gone; its side will show it.
+        let _ = client.socket.poll_shutdown(cx);
+    } else if response.writer == BodyWriter::Chunked {
+        response.pending.bytes.extend_from_slice(LAST_CHUNK);
+    }
+    Ok(())
+}
+
+fn note_first_byte(worker: &Worker, exchange: &mut Exchange) {
+    let Some(attempt) = exchange.attempt.as_mut().filter(|a| !a.answered) else { return };
+    attempt.answered = true;
+    let now = worker.clock.now_us();
+    exchange.times.first_byte_us = now.saturating_sub(exchange.times.started_us);
+    if let (Some(published), Some(upstream)) = (&exchange.published, exchange.record.upstream) {
+        let waited = now.saturating_sub(exchange.times.attempt_us);
+        published.shard.upstreams[upstream as usize].first_byte.record(waited);
+    }
+}
+
+/// Reads one head at `start`. Returns where what follows it begins, or `None` if it is not complete.
+fn head(
+    cx: &mut Context<'_>,
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    buffers: &mut Buffers,
+    start: usize,
+    end: usize,
+) -> Result<Option<usize>, Failure> {
+    let Some(published) = exchange.published.clone() else { return Ok(None) };
+    let limits = &published.snapshot.http.response_head;
+    let received = &buffers.scratch[start..end];
+    let line = match response::parse(received, limits, &mut buffers.fields) {
+        Ok(Progress::Complete(line)) => line,
+        Ok(Progress::Partial) => {
+            exchange.response.partial = received.to_vec();
+            return Ok(None);
+        }
+        Err(malformed) => return Err(malformed.as_response_reason().into()),
+    };
+    exchange.response.partial = Vec::new();
+    let bytes = &buffers.scratch[start..start + line.end];
+    buffers.head.clear();
+    if line.status >= 200 {
+        final_head(worker, client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
+        return Ok(Some(start + line.end));
+    }
+    interim_head(client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
+    send(cx, client, exchange, &buffers.head)?;
+    Ok(Some(start + line.end))
+}
+
+/// 1xx: passed on to clients that know them. 101 ends HTTP on this connection, if it was asked for.
+fn interim_head(
+    client: &mut Client,
+    exchange: &mut Exchange,
+    line: &StatusLine,
+    bytes: &[u8],
+    fields: &FieldList,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let switches = line.status == 101;
+    if switches && !exchange.facts.upgrade {
+        return Err(Reason::BadUpgrade.into());
+    }
+    let view = line.view(bytes, fields);
+    if exchange.facts.version == Version::Http11 {
+        let source = Source {
+            head: view,
+            bytes,
+            list: fields,
+            options: ConnectionOptions::of(&view.fields),
+            facts: exchange.facts,
+            writer: BodyWriter::Plain,
+            close: false,
+            request_id: &[],
+        };
+        response_head::write_interim(out, &source);
+    }
+    if switches {
+        exchange.response.phase = Phase::Tunnel;
+        exchange.response.status = 101;
+        exchange.response.body = BodyReader::UntilClose;
+        exchange.body = if client.half_closed { BodyReader::Done } else { BodyReader::UntilClose };
+        exchange.request.replayable = false;
+    }
+    Ok(())
+}
+
+fn final_head(
+    worker: &Worker,
+    client: &Client,
+    exchange: &mut Exchange,
+    line: &StatusLine,
+    bytes: &[u8],
+    fields: &FieldList,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let view = line.view(bytes, fields);
+    let length = framing::response_body(exchange.facts.method, &view).map_err(|m| Failure::from(m.as_response_reason()))?;
+    let options = ConnectionOptions::of(&view.fields);
+    let response_head_max = exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
+    let response = &mut exchange.response;
+    response.status = line.status;
+    response.phase = Phase::Body;
+    response.upstream_persists = options.persists(view.version) && length != BodyLength::UntilClose;
+    (response.body, response.writer) = match length {
+        BodyLength::None => (BodyReader::Done, BodyWriter::Plain),
+        BodyLength::Known(length) => (BodyReader::Known(length), BodyWriter::Plain),
+        BodyLength::Chunked => (
+            BodyReader::Chunked(Box::new(Decoder::new(response_head_max))),
+            response_head::writer_for_unknown_length(exchange.facts.version),
+        ),
+        BodyLength::UntilClose => (BodyReader::UntilClose, response_head::writer_for_unknown_length(exchange.facts.version)),
+    };
+    // A body without length or chunks ends with the connection.
+    let unframed = !response.body.is_done() && !matches!(response.body, BodyReader::Known(_)) && response.writer == BodyWriter::Plain;
+    response.close = !exchange.facts.persists || unframed || client.half_closed || worker.draining.get();
+    report(worker, exchange, line.status);
+    let Some(published) = &exchange.published else { return Ok(()) };
+    let Some(route) = exchange.route() else { return Ok(()) };
+    let [request_id, ..] = exchange.notes.parts();
+    let source = Source {
+        head: view,
+        bytes,
+        list: fields,
+        options,
+        facts: exchange.facts,
+        writer: exchange.response.writer,
+        close: exchange.response.close,
+        request_id,
+    };
+    let _ = published;
+    response_head::write(out, &source, &route.settings.response_edits, |out| {
+        worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));
+    });
+    Ok(())
+}
+
+/// Tells the endpoint's health how the attempt went.
+fn report(worker: &Worker, exchange: &mut Exchange, status: u16) {
+    let Some(endpoint) = exchange.attempt.as_ref().map(|a| a.endpoint) else { return };
+    exchange.record.attempt_ended(Reason::Forwarded);
+    let Some(upstream) = exchange.upstream() else { return };
+    match EndpointFailure::from_status(status) {
+        Some(failure) => {
+            upstream.report_failure(endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
+        }
+        None => upstream.report_success(endpoint),
+    }
+}
+
+/// Sends the body bytes in `scratch[start..end]`, with the head in `buffers.head` before them if there
+/// is one: in one piece, so that head and body leave in one call.
+fn send_body(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    buffers: &mut Buffers,
+    start: usize,
+    end: usize,
+) -> Result<(), Failure> {
+    let mut surplus = Vec::new();
+    let response = &mut exchange.response;
+    let block = body::take(&mut response.body, response.writer, &mut buffers.scratch, start, end, &mut surplus)
+        .map_err(|m| Failure::from(m.as_response_reason()))?;
+    if !surplus.is_empty() {
+        // Bytes behind the response belong to nothing that was asked for.
+        response.upstream_persists = false;
+    }
+    exchange.bytes.sent += block.data;
+    let head = std::mem::take(&mut buffers.head);
+    let result = match put_in_front(&head, &block.range, &mut buffers.scratch) {
+        Some(range) => send(cx, client, exchange, &buffers.scratch[range]),
+        None => {
+            let whole = [head.as_slice(), &buffers.scratch[block.range]].concat();
+            send(cx, client, exchange, &whole)
+        }
+    };
+    buffers.head = head;
+    buffers.head.clear();
+    result?;
+    exchange.response.pending.bytes.extend_from_slice(&block.tail);
+    Ok(())
+}
+
+/// Copies a head to just before the body bytes it belongs to. `None` where there is no room.
+fn put_in_front(head: &[u8], body: &Range<usize>, scratch: &mut [u8]) -> Option<Range<usize>> {
+    let start = body.start.checked_sub(head.len())?;
+    scratch[start..body.start].copy_from_slice(head);
+    Some(start..body.end)
+}
+
+/// Sends to the client; what it does not take at once waits in the exchange.
+fn send(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange, bytes: &[u8]) -> Result<(), Failure> {
+    let pending = &mut exchange.response.pending;
+    let mut sent = 0;
+    if pending.pending().is_empty() && !bytes.is_empty() {
+        exchange.response.begun = true;
+        match client.socket.poll_send(cx, bytes) {
+            Poll::Ready(Ok(count)) => sent = count,
+            Poll::Ready(Err(_)) => return Err(Reason::ClientClosed.into()),
+            Poll::Pending => {}
+        }
+    }
+    pending.bytes.extend_from_slice(&bytes[sent..]);
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The head that a client gets for an origin's response.
+
+use tollgate_http1::connection::{self, ConnectionOptions};
+use tollgate_http1::encode::{self, Removed};
+use tollgate_message::{FieldList, Known, ResponseHead, Version};
+
+use super::respond::connection_line;
+use crate::edits::Edits;
+use crate::exchange::{BodyWriter, Facts};
+
+/// Everything that the head for the client is made from.
+pub struct Source<'a> {
+    /// The head as it came.
+    pub head: ResponseHead<'a>,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Its fields.
+    pub list: &'a FieldList,
+    /// Its `Connection` options.
+    pub options: ConnectionOptions,
+    /// What the request said.
+    pub facts: Facts,
+    /// How the body will be written.
+    pub writer: BodyWriter,
+    /// The connection ends with the response.
+    pub close: bool,
+    /// The request id.
+    pub request_id: &'a [u8],
+}
+
+/// Writes the head of a final response.
+pub fn write(out: &mut Vec<u8>, source: &Source<'_>, edits: &Edits, with_date: impl FnOnce(&mut Vec<u8>)) {
+    encode::status_line(out, source.head.status, source.head.reason_phrase);
+    let mut removed = mark(source, false);
+    edits.mark(&source.head.fields, &mut removed);
+    encode::fields(out, source.bytes, source.list, &removed, None);
+    if !source.list.has(Known::Date) {
+        // RFC 9110 section 6.6.1: a recipient with a clock adds what the origin left out.
+        with_date(out);
+    }
+    if source.writer == BodyWriter::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    out.extend_from_slice(connection_line(source.facts.version, source.close));
+    out.extend_from_slice(b"X-Request-ID: ");
+    out.extend_from_slice(source.request_id);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(edits.lines());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head of an interim response, or of the one that switches protocols.
+pub fn write_interim(out: &mut Vec<u8>, source: &Source<'_>) {
+    let switches = source.head.status == 101;
+    encode::status_line(out, source.head.status, source.head.reason_phrase);
+    encode::fields(out, source.bytes, source.list, &mark(source, switches), None);
+    if switches {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn mark(source: &Source<'_>, keep_upgrade: bool) -> Removed {
+    let mut removed = Removed::default();
+    let mut lengths = 0;
+    let no_body = matches!(source.head.status, 100..=199 | 204);
+    for (index, field) in source.list.entries().iter().enumerate() {
+        let drop = match field.known {
+            Known::Other => false,
+            Known::TransferEncoding => true,
+            Known::Upgrade => !keep_upgrade,
+            Known::XRequestId => !source.request_id.is_empty(),
+            // Repeated equal lengths become one; a response without a body must not have any.
+            Known::ContentLength => {
+                lengths += 1;
+                lengths > 1 || no_body
+            }
+            known => known.is_hop_by_hop(),
+        };
+        if drop {
+            removed.insert(index);
+        }
+    }
+    if source.options.names_fields {
+        connection::remove_named(&source.head.fields, &mut removed);
+    }
+    removed
+}
+
+/// How a body that arrives without a known length is written: in chunks where the client knows them.
+pub fn writer_for_unknown_length(version: Version) -> BodyWriter {
+    if version == Version::Http11 { BodyWriter::Chunked } else { BodyWriter::Plain }
+}

@@ -1,0 +1,93 @@
+//! Whether, when and how an exchange gets another attempt.
+
+use std::time::Duration;
+
+use tollgate_decision::Reason;
+use tollgate_upstream::Failure as EndpointFailure;
+
+use crate::exchange::Exchange;
+use crate::worker::Worker;
+
+/// How often an exchange asks the retry budget again before it gives up. A crowd of requests that lost
+/// the same endpoint passes through the budget one after the other instead of being refused.
+const BUDGET_ASKS: u32 = 40;
+
+/// An attempt failed: tells the endpoint's health, and prepares another attempt if one is allowed.
+/// Otherwise returns the reason that the exchange ends with.
+pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
+    exchange.record.attempt_ended(reason);
+    let stale = exchange.attempt.as_ref().is_some_and(|a| a.reused && !a.answered) && reason == Reason::UpstreamClosed;
+    if !stale {
+        report(worker, exchange, reason);
+    }
+    let allowed = is_safe(exchange, reason) && (stale || attempts_left(exchange));
+    let Some(attempt) = exchange.attempt.take().filter(|_| allowed) else { return Err(reason) };
+    if stale {
+        // The idle connection had ended unseen. The endpoint is not to blame, and may be the only one.
+        exchange.request.sent = 0;
+        exchange.request.broken = false;
+        return Ok(());
+    }
+    if !exchange.tried.contains(&attempt.endpoint) {
+        exchange.tried.push(attempt.endpoint);
+    }
+    // The failed attempt no longer counts as in flight while this one waits.
+    drop(attempt);
+    wait_for_turn(worker, exchange, reason).await?;
+    exchange.request.sent = 0;
+    exchange.request.broken = false;
+    Ok(())
+}
+
+fn report(worker: &Worker, exchange: &Exchange, reason: Reason) {
+    let (Some(upstream), Some(attempt)) = (exchange.upstream(), &exchange.attempt) else { return };
+    if let Some(failure) = EndpointFailure::from_reason(reason) {
+        upstream.report_failure(attempt.endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
+    }
+}
+
+/// A request may be sent again if nothing of it was sent, or if sending it twice has the effect of
+/// once and all of it is still there; and only as long as the client has seen no byte of an answer.
+fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
+    let Some(attempt) = &exchange.attempt else { return false };
+    let kind = matches!(
+        reason,
+        Reason::ConnectFailed
+            | Reason::ConnectTimeout
+            | Reason::UpstreamClosed
+            | Reason::FirstByteTimeout
+            | Reason::UpstreamStalled
+    );
+    let unsent = !attempt.sent_any;
+    let repeatable = exchange.facts.method.is_idempotent() && !exchange.facts.upgrade;
+    kind && !attempt.answered && !exchange.response.begun && exchange.request.replayable && (unsent || repeatable)
+}
+
+fn attempts_left(exchange: &Exchange) -> bool {
+    exchange.route().is_some_and(|r| exchange.record.attempts <= r.settings.retry.attempts)
+}
+
+/// Waits the back-off, then for the budget.
+async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
+    let (Some(published), Some(index), Some(route)) = (exchange.published.clone(), exchange.record.upstream, exchange.route()) else {
+        return Err(reason);
+    };
+    let back_off = route.settings.retry.back_off;
+    let series = &published.shard.upstreams[index as usize];
+    exchange.retrying = None;
+    for ask in 1..=BUDGET_ASKS {
+        let retry = if ask == 1 { exchange.record.attempts } else { u32::MAX };
+        let delay = back_off.delay_ms(retry, worker.random.borrow_mut().next_u64());
+        if worker.clock.now_ms().saturating_add(delay) >= exchange.times.total_deadline_ms {
+            return Err(reason);
+        }
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        if let Some(active) = published.snapshot.upstreams[index as usize].try_retry() {
+            exchange.retrying = Some(active);
+            series.retries.add(1);
+            return Ok(());
+        }
+    }
+    series.retries_refused.add(1);
+    Err(reason)
+}

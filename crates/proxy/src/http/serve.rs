@@ -1,0 +1,186 @@
+//! A client connection from its first request to its last. The steps of an exchange stand here in
+//! their order.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tollgate_decision::Reason;
+
+use super::account::account;
+use super::client::Client;
+use super::intake::{self, Intake};
+use super::{attempt, forward, retry};
+use crate::buffers::HEADROOM;
+use crate::exchange::{Exchange, Phase};
+use crate::worker::Worker;
+
+/// How long a connection that ends with an answer is read on, so that the client gets the answer
+/// before it hears that nobody took the rest of what it sent.
+const LINGER_MS: u64 = 1_000;
+/// How much is read and thrown away meanwhile.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Serves the requests of a connection, one after the other.
+pub async fn connection(mut client: Client, listener: u32) {
+    let worker = client.worker().clone();
+    let published = worker.published();
+    let first = worker.clock.now_ms() + published.snapshot.http.client.head_ms;
+    worker.wheel.borrow_mut().set(client.timer, first);
+    drop(published);
+    loop {
+        let mut exchange = match poll_fn(|cx| intake::poll(cx, &worker, &mut client, listener)).await {
+            Intake::Forward(mut exchange) => {
+                if let Err(reason) = forward(&worker, &mut client, &mut exchange).await {
+                    answer_failure(&worker, &mut exchange, reason);
+                }
+                exchange
+            }
+            Intake::Answered(exchange) => exchange,
+            Intake::Closed => break,
+        };
+        let sent = poll_fn(|cx| poll_send_answer(cx, &worker, &mut client, &mut exchange)).await;
+        if sent.is_err() {
+            exchange.record.reason = Some(exchange.record.reason.filter(|r| r.is_failure()).unwrap_or(Reason::ClientClosed));
+        }
+        account(&worker, &exchange, client.peer.ip());
+        let unread = !exchange.body.is_done() || !exchange.facts.persists && exchange.record.reason.is_some_and(Reason::is_failure);
+        let close = sent.is_err() || exchange.response.close || client.half_closed;
+        worker.recycle(exchange);
+        if close {
+            if sent.is_ok() && unread {
+                linger(&worker, &mut client).await;
+            }
+            break;
+        }
+        await_next(&worker, &mut client);
+    }
+    let published = worker.published();
+    if let Some(series) = published.shard.listeners.get(listener as usize) {
+        series.closed.add(1);
+    }
+}
+
+/// Attempts at endpoints until one has answered, or none may be made any more.
+async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchange) -> Result<(), Reason> {
+    let mut fresh = false;
+    loop {
+        attempt::begin(worker, exchange)?;
+        let connected = if !fresh && attempt::lease(worker, exchange) {
+            Ok(())
+        } else {
+            // Boxed: opening is rare, and its state would lie in every connection's otherwise.
+            Box::pin(attempt::connect(worker, exchange)).await
+        };
+        let result = match connected {
+            Ok(()) => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await.map_err(|f| f.reason),
+            Err(reason) => Err(reason),
+        };
+        let Err(reason) = result else {
+            exchange.record.reason =
+                Some(if exchange.response.phase == Phase::Tunnel { Reason::Upgraded } else { Reason::Forwarded });
+            attempt::release(worker, exchange);
+            return Ok(());
+        };
+        Box::pin(retry::prepare(worker, exchange, reason)).await?;
+        fresh = true;
+    }
+}
+
+/// No endpoint's response will come, or the one that came cannot be finished.
+fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
+    exchange.attempt = None;
+    exchange.retrying = None;
+    exchange.record.reason = Some(reason);
+    exchange.response.pipe = None;
+    if exchange.response.begun || reason.status() == 0 {
+        // The client has the start of a response. It must not take that for the whole: what is waiting
+        // is thrown away, and the connection reset.
+        exchange.response.close = true;
+        exchange.response.cut = true;
+        exchange.response.pending.bytes.clear();
+        exchange.response.pending.sent = 0;
+        return;
+    }
+    // The rest of a body that nobody reads would be taken for the next request.
+    exchange.facts.persists &= exchange.body.is_done();
+    super::intake::answer_refusal(worker, exchange, reason.into(), &[]);
+}
+
+fn poll_send_answer(
+    cx: &mut Context<'_>,
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+) -> Poll<Result<(), Reason>> {
+    if exchange.response.cut {
+        client.socket.reset_on_close();
+        return Poll::Ready(Err(Reason::ClientClosed));
+    }
+    let pending = &mut exchange.response.pending;
+    let mut moved = false;
+    while !pending.pending().is_empty() {
+        match client.socket.poll_send(cx, pending.pending()) {
+            Poll::Ready(Ok(sent)) => pending.sent += sent,
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::ClientClosed)),
+            Poll::Pending => return poll_write_deadline(cx, worker, client, exchange, moved),
+        }
+        moved = true;
+    }
+    Poll::Ready(Ok(()))
+}
+
+fn poll_write_deadline(
+    cx: &mut Context<'_>,
+    worker: &Worker,
+    client: &Client,
+    exchange: &mut Exchange,
+    moved: bool,
+) -> Poll<Result<(), Reason>> {
+    let now = worker.clock.now_ms();
+    let mut wheel = worker.wheel.borrow_mut();
+    wheel.register(client.timer, cx.waker());
+    if moved || !exchange.response.begun {
+        exchange.response.begun = true;
+        let write_ms = exchange.published.as_ref().map_or(0, |p| p.snapshot.http.client.write_ms);
+        wheel.set(client.timer, now + write_ms);
+    } else if wheel.is_due(client.timer, now) {
+        return Poll::Ready(Err(Reason::ClientStalled));
+    }
+    Poll::Pending
+}
+
+/// Reads on for a moment after the last answer, and throws away what comes.
+async fn linger(worker: &Rc<Worker>, client: &mut Client) {
+    let deadline = worker.clock.now_ms() + LINGER_MS;
+    worker.wheel.borrow_mut().set(client.timer, deadline);
+    let mut read = 0;
+    poll_fn(|cx| {
+        // A connection that cannot be shut down is gone.
+        if client.socket.poll_shutdown(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let mut buffers = worker.buffers.borrow_mut();
+        while read < LINGER_BYTES {
+            match client.socket.poll_recv(cx, buffers.room(HEADROOM)) {
+                Poll::Ready(Ok(received)) if received > 0 => read += received,
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    let mut wheel = worker.wheel.borrow_mut();
+                    wheel.register(client.timer, cx.waker());
+                    let due = wheel.is_due(client.timer, worker.clock.now_ms());
+                    return if due { Poll::Ready(()) } else { Poll::Pending };
+                }
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Between two requests.
+fn await_next(worker: &Worker, client: &mut Client) {
+    let published = worker.published.borrow();
+    let deadline = worker.clock.now_ms() + published.snapshot.http.client.idle_ms;
+    worker.wheel.borrow_mut().set(client.timer, deadline);
+}

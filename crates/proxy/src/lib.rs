@@ -1,0 +1,20 @@
+//! The data plane: it is handed a [`Snapshot`] and listening sockets, and serves exchanges.
+//!
+//! The walk of an exchange, each step a function with the step's name: [`listen`] accepts,
+//! [`http::serve`] runs the connection, `intake` reads a head and begins the exchange (`identify`,
+//! `decide`, `request_head`), `attempt` leases or opens a connection, `forward` moves both
+//! directions at once, `retry` decides about another attempt, `respond` answers, `account` tells.
+
+pub mod buffers;
+pub mod decide;
+pub mod edits;
+pub mod exchange;
+pub mod http;
+pub mod listen;
+pub mod snapshot;
+pub mod socket;
+pub mod trust;
+pub mod worker;
+
+pub use snapshot::Snapshot;
+pub use worker::{Command, Worker};

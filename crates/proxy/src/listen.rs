@@ -1,0 +1,177 @@
+//! Accepting connections, within the limits of their listener.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tollgate_decision::Reason;
+
+use crate::http::{Client, respond, serve};
+use crate::snapshot::Listener;
+use crate::socket::Socket;
+use crate::worker::Worker;
+
+/// A worker's socket of a listener.
+#[derive(Debug)]
+pub struct ListenSocket {
+    /// The socket, not blocking.
+    pub socket: std::net::TcpListener,
+    /// The index of the listener in the snapshot.
+    pub listener: u32,
+    /// What the workers' sockets of this listener share.
+    pub limits: Arc<ConnectionLimits>,
+}
+
+/// Counts the connections of a listener over all workers. Touched when a connection opens and when it
+/// closes, not per request. The table holds one entry for each address that is connected now.
+#[derive(Debug)]
+pub struct ConnectionLimits {
+    max: Option<u32>,
+    max_per_address: Option<u32>,
+    open: AtomicU32,
+    by_address: Mutex<HashMap<IpAddr, u32>>,
+}
+
+impl ConnectionLimits {
+    /// The limits of a listener, with no connection open.
+    pub fn new(listener: &Listener) -> Arc<Self> {
+        Arc::new(Self {
+            max: listener.max_connections,
+            max_per_address: listener.max_connections_per_address,
+            open: AtomicU32::new(0),
+            by_address: Mutex::default(),
+        })
+    }
+
+    /// Counts a connection, or says which limit it would pass.
+    pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Reason> {
+        if let Some(max) = self.max {
+            let admitted = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
+            admitted.map_err(|_| Reason::ListenerFull)?;
+        }
+        // From here on the guard gives back what was counted, also when the next limit refuses.
+        let counts = self.max.is_some() || self.max_per_address.is_some();
+        let mut guard = ConnectionGuard { limits: counts.then(|| self.clone()), address: None };
+        if let Some(max) = self.max_per_address {
+            let peer = peer.to_canonical();
+            let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = by_address.entry(peer).or_insert(0);
+            if *count >= max {
+                // The guard needs no lock here: it has no address yet.
+                return Err(Reason::ClientAddressFull);
+            }
+            *count += 1;
+            guard.address = Some(peer);
+        }
+        Ok(guard)
+    }
+}
+
+/// A connection that counts towards its listener's limits as long as this lives.
+#[derive(Debug)]
+pub struct ConnectionGuard {
+    limits: Option<Arc<ConnectionLimits>>,
+    address: Option<IpAddr>,
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        let Some(limits) = &self.limits else { return };
+        if limits.max.is_some() {
+            limits.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(address) = self.address {
+            let mut by_address = limits.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = by_address.get_mut(&address) {
+                *count -= 1;
+                if *count == 0 {
+                    by_address.remove(&address);
+                }
+            }
+        }
+    }
+}
+
+/// Accepts connections until the worker drains; then takes what the kernel has queued, and closes.
+pub async fn accept(worker: Rc<Worker>, socket: ListenSocket) {
+    let Ok(listener) = TcpListener::from_std(socket.socket) else { return };
+    let (index, limits) = (socket.listener, socket.limits);
+    loop {
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => admit(&worker, stream, peer, index, &limits),
+                Err(error) => pause_after(&error).await,
+            },
+            () = worker.changed.notified(), if !worker.draining.get() => {}
+            () = std::future::ready(()), if worker.draining.get() => return,
+        }
+    }
+}
+
+fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, index: u32, limits: &Arc<ConnectionLimits>) {
+    let published = worker.published();
+    let series = &published.shard.listeners[index as usize];
+    series.accepted.add(1);
+    match limits.admit(peer.ip()) {
+        Ok(guard) => {
+            let client = Client::new(worker.clone(), Socket::new(stream), peer, guard);
+            tokio::task::spawn_local(serve::connection(client, index));
+        }
+        Err(reason) => {
+            published.shard.reason(reason).add(1);
+            series.closed.add(1);
+            // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
+            let _ = stream.try_write(&respond::bare(reason));
+        }
+    }
+}
+
+/// Errors of one connection that ended before it was accepted are nothing; those of the process (no
+/// descriptors, no memory) will be there again at once, so the loop must not spin on them.
+async fn pause_after(error: &io::Error) {
+    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConnectionLimits, Reason};
+    use crate::snapshot::Listener;
+
+    fn limits(max: Option<u32>, per_address: Option<u32>) -> std::sync::Arc<ConnectionLimits> {
+        ConnectionLimits::new(&Listener {
+            name: "a".into(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            max_connections: max,
+            max_connections_per_address: per_address,
+        })
+    }
+
+    #[test]
+    fn connections_are_counted_and_given_back() {
+        let limits = limits(Some(3), Some(2));
+        let (a, b) = ("127.0.0.1".parse().unwrap(), "127.0.0.2".parse().unwrap());
+        let first = limits.admit(a).unwrap();
+        let _second = limits.admit("::ffff:127.0.0.1".parse().unwrap()).unwrap();
+        assert_eq!(limits.admit(a).unwrap_err(), Reason::ClientAddressFull);
+        let _third = limits.admit(b).unwrap();
+        assert_eq!(limits.admit(b).unwrap_err(), Reason::ListenerFull);
+        drop(first);
+        assert!(limits.admit(a).is_ok());
+        assert_eq!(limits.by_address.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn without_limits_nothing_is_counted() {
+        let limits = limits(None, None);
+        let guards: Vec<_> = (0..10).map(|_| limits.admit("127.0.0.1".parse().unwrap()).unwrap()).collect();
+        assert!(guards.iter().all(|g| g.limits.is_none()));
+    }
+}

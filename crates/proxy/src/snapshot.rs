@@ -1,0 +1,230 @@
+//! The snapshot: a compiled document, immutable while it runs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tollgate_http1::HeadLimits;
+use tollgate_routing::normalise::PathRules;
+use tollgate_routing::rewrite::{PathChange, Redirect};
+use tollgate_routing::RouteTable;
+use tollgate_upstream::{BackOff, PoolSettings, Upstream};
+
+use crate::edits::Edits;
+use crate::trust::TrustedProxies;
+
+/// Everything a worker needs to serve exchanges.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The listeners.
+    pub listeners: Vec<Listener>,
+    /// Finds the index of a request's route.
+    pub table: RouteTable,
+    /// The routes, in document order.
+    pub routes: Vec<Route>,
+    /// The upstreams that routes refer to by index.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// How messages are read and what is told to origins about clients.
+    pub http: HttpSettings,
+    /// Limits of the idle upstream connections of a worker.
+    pub pool: PoolSettings,
+}
+
+/// A socket that takes traffic.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name in logs and metrics.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How many connections it may have, over all workers.
+    pub max_connections: Option<u32>,
+    /// How many connections one client address may have, over all workers.
+    pub max_connections_per_address: Option<u32>,
+}
+
+/// Settings of the HTTP side that do not depend on the route.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Limits of request heads.
+    pub request_head: HeadLimits,
+    /// Limits of response heads.
+    pub response_head: HeadLimits,
+    /// How paths are normalised.
+    pub paths: PathRules,
+    /// Whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed.
+    pub trusted: TrustedProxies,
+    /// Which fields tell the origin about the client.
+    pub forwarded: ForwardedFields,
+    /// Time limits towards clients.
+    pub client: ClientTimeouts,
+    /// How many requests a connection may carry.
+    pub requests_per_connection: Option<u32>,
+}
+
+/// Which fields tell the origin about the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardedFields {
+    /// `X-Forwarded-For`, `-Proto` and `-Host`.
+    pub x_forwarded: bool,
+    /// `Forwarded` (RFC 7239).
+    pub rfc7239: bool,
+}
+
+/// Time limits towards clients, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientTimeouts {
+    /// From the first byte of a head to its last.
+    pub head_ms: u64,
+    /// Between two reads of a request body.
+    pub body_ms: u64,
+    /// Between two requests on a connection.
+    pub idle_ms: u64,
+    /// For the client to take any byte of the response.
+    pub write_ms: u64,
+}
+
+/// A route: what is done with the requests that it matches.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name in logs and metrics.
+    pub name: String,
+    /// What happens.
+    pub action: Action,
+    /// The rest, shared between the routes that have the same.
+    pub settings: Arc<RouteSettings>,
+}
+
+/// What is done with a request.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// It is forwarded to an upstream.
+    Forward(Destination),
+    /// It is redirected.
+    Redirect {
+        /// Where to.
+        redirect: Redirect,
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+    },
+    /// It gets a fixed response.
+    Respond(Arc<FixedResponse>),
+}
+
+/// The upstreams of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// One upstream, by index.
+    Upstream(u32),
+    /// Several, each with its share: the running sum of the weights up to and including its own.
+    Split(Arc<[(u64, u32)]>),
+}
+
+/// A response from the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixedResponse {
+    /// The status code.
+    pub status: u16,
+    /// `Content-Type`; none for an empty body.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Settings that many routes share.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// Changes to the request's fields.
+    pub request_edits: Edits,
+    /// Changes to the response's fields.
+    pub response_edits: Edits,
+    /// Another host and path for the origin.
+    pub rewrite: Rewrite,
+    /// When and how often an attempt is repeated.
+    pub retry: Retry,
+    /// Time limits towards upstreams.
+    pub timeouts: UpstreamTimeouts,
+    /// How large a request body may be, in bytes.
+    pub max_body: Option<u64>,
+    /// Whether clients may upgrade their connection (RFC 9110 section 7.8).
+    pub upgrade: bool,
+}
+
+/// What a request becomes before it is sent on.
+#[derive(Clone, Debug, Default)]
+pub struct Rewrite {
+    /// The new `Host`.
+    pub host: Option<String>,
+    /// The new path.
+    pub path: Option<PathChange>,
+}
+
+/// When and how often an attempt is repeated.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// How many attempts may follow the first.
+    pub attempts: u32,
+    /// How many bytes of a request (head and body) are kept so that it can be sent again.
+    pub replay_bytes: usize,
+    /// The wait before a repeated attempt.
+    pub back_off: BackOff,
+}
+
+/// Time limits towards upstreams, in milliseconds; `u64::MAX` where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamTimeouts {
+    /// To open a connection.
+    pub connect_ms: u64,
+    /// From the last byte of the request to the first of the response.
+    pub first_byte_ms: u64,
+    /// Between two reads or writes.
+    pub idle_ms: u64,
+    /// One attempt, up to the last byte of its response.
+    pub try_ms: u64,
+    /// The whole exchange, all attempts together.
+    pub total_ms: u64,
+    /// Between two bytes of an upgraded connection.
+    pub tunnel_idle_ms: u64,
+}
+
+impl Destination {
+    /// The upstream for a random number; `None` where no upstream has any weight.
+    pub fn choose(&self, seed: u64) -> Option<u32> {
+        match self {
+            Self::Upstream(index) => Some(*index),
+            Self::Split(shares) => {
+                let total = shares.last().map_or(0, |(sum, _)| *sum);
+                // The widening product spreads the 64 bits over the total without a division.
+                let point = ((u128::from(seed) * u128::from(total)) >> 64) as u64;
+                let at = shares.partition_point(|(sum, _)| *sum <= point);
+                shares.get(at).map(|(_, upstream)| *upstream)
+            }
+        }
+    }
+}
+
+impl Snapshot {
+    /// Whether what this peer says about its clients is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.http.trusted.contains(peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Destination;
+    use tollgate_runtime::Random;
+
+    #[test]
+    fn a_split_gives_each_upstream_its_share() {
+        let split = Destination::Split([(95, 0), (95, 1), (100, 2)].into());
+        let mut random = Random::from_seed(3);
+        let mut counts = [0u32; 3];
+        for _ in 0..100_000 {
+            counts[split.choose(random.next_u64()).unwrap() as usize] += 1;
+        }
+        assert_eq!(counts[1], 0);
+        assert!((94_500..95_500).contains(&counts[0]), "{counts:?}");
+        assert_eq!(Destination::Split([(0, 0)].into()).choose(1), None);
+        assert_eq!(Destination::Split([].into()).choose(1), None);
+    }
+}
