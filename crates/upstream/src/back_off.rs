@@ -2,8 +2,8 @@
 
 use crate::random::Random;
 
-/// Exponential back-off with full jitter: the wait before retry `n` is uniform between 1 ms and
-/// `base_ms` × 2^(n-1), at most `cap_ms`. Jitter keeps requests that failed together from coming back together.
+/// Exponential back-off with full jitter: the wait before retry `n` is uniform between 1 ms and `base_ms` ×
+/// 2^(n-1), at most `cap_ms`. Jitter keeps requests that failed together from coming back together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackOff {
     /// Longest wait before the first retry, in milliseconds.

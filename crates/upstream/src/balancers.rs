@@ -10,10 +10,11 @@ use std::fmt;
 use crate::upstream::Upstream;
 use crate::view::{Vacancy, View};
 
-/// Chooses an endpoint. A pure function: the same arguments and the same counts in flight give the same choice.
+/// Chooses an endpoint. A pure function: the same arguments and the same counts in flight give the same
+/// choice.
 ///
-/// An implementation picks members of the view only, avoids those in [`PickKey::tried`] as long as there is another, and picks
-/// by weight. It does not allocate.
+/// An implementation picks members of the view only, avoids those in [`PickKey::tried`] as long as there is
+/// another, and picks by weight. It does not allocate.
 pub trait Balancer: fmt::Debug + Send + Sync {
     /// Chooses an endpoint of `upstream`, of which `view` is a fresh view.
     fn pick(&self, upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Pick;

@@ -18,8 +18,8 @@ impl EndpointId {
     }
 }
 
-/// One address of an upstream. What is read for each exchange lies together and is written only when health changes;
-/// the count of exchanges in flight, which is written all the time, has a cache line of its own.
+/// One address of an upstream. What is read for each exchange lies together and is written only when health
+/// changes; the count of exchanges in flight, which is written all the time, has a cache line of its own.
 #[derive(Debug)]
 pub struct Endpoint {
     id: EndpointId,
@@ -37,16 +37,16 @@ struct Load {
     lane: Arc<Lane>,
 }
 
-/// The references to a lane are the count of what is in flight on it: one of [`Load`], one of each [`InFlight`]. So a
-/// guard that may outlive everything costs one atomic addition and one subtraction, not two of each.
-/// Aligned to two cache lines, as processors fetch them in pairs.
+/// The references to a lane are the count of what is in flight on it: one of [`Load`], one of each
+/// [`InFlight`]. So a guard that may outlive everything costs one atomic addition and one subtraction, not
+/// two of each. Aligned to two cache lines, as processors fetch them in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Lane;
 
 impl Endpoint {
-    /// A new endpoint. `name` is the address as the document or the discovery source wrote it; an endpoint of weight 0
-    /// gets no new exchanges.
+    /// A new endpoint. `name` is the address as the document or the discovery source wrote it; an endpoint
+    /// of weight 0 gets no new exchanges.
     pub fn new(name: impl Into<Arc<str>>, address: SocketAddr, weight: u32) -> Self {
         Self {
             id: EndpointId::unique(),
@@ -59,9 +59,10 @@ impl Endpoint {
         }
     }
 
-    /// The same endpoint for the next snapshot, perhaps with another weight. It shares identity (and with it pooled
-    /// connections) and the count in flight, and starts with the health known now; later changes to the health
-    /// of one do not show in the other. Only for an endpoint whose way of connecting (TLS, protocol) stays the same.
+    /// The same endpoint for the next snapshot, perhaps with another weight. It shares identity (and with
+    /// it pooled connections) and the count in flight, and starts with the health known now; later changes
+    /// to the health of one do not show in the other. Only for an endpoint whose way of connecting (TLS,
+    /// protocol) stays the same.
     pub fn successor(&self, weight: u32) -> Self {
         Self {
             id: self.id,

@@ -30,7 +30,7 @@ pub mod view;
 pub use back_off::BackOff;
 pub use balancers::{BALANCERS, Balancer, BalancerRow, Pick, PickKey};
 pub use endpoint::{Endpoint, EndpointId, InFlight};
-pub use health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings};
+pub use health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
 pub use pool::{Pool, PoolCounts, PoolSettings};
 pub use probes::{PROBES, Probe, ProbeFailure, ProbePlan, ProbeRow, run_probes};
 pub use retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};

@@ -35,11 +35,12 @@ pub struct PoolCounts {
     pub evicted: u64,
 }
 
-/// Idle connections of type `C` by endpoint, the one used last taken first: so the connections that are not needed grow
-/// old and go. Belongs to one worker. Once each endpoint's queue has grown to its working size, nothing allocates.
+/// Idle connections of type `C` by endpoint, the one used last taken first: so the connections that are not
+/// needed grow old and go. Belongs to one worker. Once each endpoint's queue has grown to its working size,
+/// nothing allocates.
 ///
-/// Keyed by [`EndpointId`], which is never used twice in a process: a connection cannot come back for another endpoint,
-/// and idle connections survive a reload that keeps their endpoint.
+/// Keyed by [`EndpointId`], which is never used twice in a process: a connection cannot come back for
+/// another endpoint, and idle connections survive a reload that keeps their endpoint.
 #[derive(Debug)]
 pub struct Pool<C> {
     settings: PoolSettings,
@@ -67,7 +68,8 @@ impl<C> Pool<C> {
         Self { settings, queues: HashMap::default(), idle: 0, counts: PoolCounts::default() }
     }
 
-    /// Takes the idle connection to `endpoint` that was used last. Those that `is_live` refuses are dropped on the way.
+    /// Takes the idle connection to `endpoint` that was used last. Those that `is_live` refuses are dropped
+    /// on the way.
     pub fn take(
         &mut self,
         endpoint: EndpointId,
@@ -77,7 +79,8 @@ impl<C> Pool<C> {
         let timeout_ms = self.settings.idle_timeout_ms;
         if let Some(queue) = self.queues.get_mut(&endpoint) {
             queue.used_ms = now_ms;
-            // Behind one that is too old all are older: they wait for the sweep, which is not in a request's way.
+            // Behind one that is too old all are older: they wait for the sweep, which is not in a
+            // request's way.
             while let Some(idle) = queue.connections.pop_back_if(|idle| !idle.is_expired(now_ms, timeout_ms))
             {
                 self.idle -= 1;
@@ -134,7 +137,8 @@ impl<C> Pool<C> {
         before - left
     }
 
-    /// Drops all idle connections to `endpoint`, as when it was removed or its connections are no longer fit for use.
+    /// Drops all idle connections to `endpoint`, as when it was removed or its connections are no longer
+    /// fit for use.
     pub fn forget(&mut self, endpoint: EndpointId) {
         if let Some(queue) = self.queues.remove(&endpoint) {
             self.idle -= queue.connections.len();
@@ -163,7 +167,8 @@ impl<C> Idle<C> {
     }
 }
 
-/// Endpoint ids are small numbers given out in order: one multiplication spreads them, and nobody outside chooses them.
+/// Endpoint ids are small numbers given out in order: one multiplication spreads them, and nobody outside
+/// chooses them.
 #[derive(Debug, Default)]
 struct IdHasher(u64);
 

@@ -19,7 +19,8 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// The next number below `bound`, or 0 where `bound` is 0. Multiply and shift: the bias is at most `bound` / 2^64.
+    /// The next number below `bound`, or 0 where `bound` is 0. Multiply and shift: the bias is at most
+    /// `bound` / 2^64.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }

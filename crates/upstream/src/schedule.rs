@@ -9,12 +9,13 @@ const TURNS_PER_ENDPOINT: usize = 16;
 
 /// Fills `schedule` with one cycle of turns for `members`, which have these `weights` (all above 0).
 ///
-/// Each member has its weight's number of turns, and they are evenly spaced: between two turns of one member another
-/// one gets at most ⌈its weight / the first one's weight⌉ turns. Members of the same weight take turns in their order.
+/// Each member has its weight's number of turns, and they are evenly spaced: between two turns of one
+/// member another one gets at most ⌈its weight / the first one's weight⌉ turns. Members of the same weight
+/// take turns in their order.
 ///
-/// Weights are divided by their greatest common divisor. If the cycle would still be longer than 4096 turns (or 16 for each
-/// member), weights are scaled down and rounded to the nearest turn, at least one: a share is then
-/// off by half a turn, and the cycle longer than the bound by at most one turn for each member.
+/// Weights are divided by their greatest common divisor. If the cycle would still be longer than 4096 turns
+/// (or 16 for each member), weights are scaled down and rounded to the nearest turn, at least one: a share
+/// is then off by half a turn, and the cycle longer than the bound by at most one turn for each member.
 pub(crate) fn build(members: &[u32], weights: &[u32], schedule: &mut Vec<u32>) {
     schedule.clear();
     if weights.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -48,9 +49,9 @@ fn turns_of(weights: &[u32]) -> Vec<u64> {
     weights.iter().map(|&weight| scaled(weight)).collect()
 }
 
-/// When in the cycle (from 0 to 2^60) a turn is due. The turns of one member are `1 / count` of the cycle apart; members of the
-/// same count are shifted against each other by their rank, so that light ones do not come in a clump.
-/// Different fractions of this size differ by more than 2^-60, so their order is exact.
+/// When in the cycle (from 0 to 2^60) a turn is due. The turns of one member are `1 / count` of the cycle
+/// apart; members of the same count are shifted against each other by their rank, so that light ones do not
+/// come in a clump. Different fractions of this size differ by more than 2^-60, so their order is exact.
 fn moment(turn: u64, count: u64, rank: u64, size: u64) -> u64 {
     let due = u128::from(turn) * u128::from(2 * size) + u128::from(2 * rank + 1);
     ((due << 60) / (u128::from(2 * size) * u128::from(count))) as u64

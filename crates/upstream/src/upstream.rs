@@ -14,7 +14,8 @@ use crate::view::View;
 /// What the document says about an upstream besides its endpoints and balancer.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
-    /// When fewer of the endpoints with weight than this are usable, in percent, all with weight are used; 0: never.
+    /// When fewer of the endpoints with weight than this are usable, in percent, all with weight are used;
+    /// 0: never.
     pub panic_threshold_percent: u32,
     /// Outlier detection.
     pub outliers: OutlierSettings,
@@ -42,7 +43,8 @@ pub struct Upstream {
     endpoints: Box<[Endpoint]>,
     balancer: Box<dyn Balancer>,
     settings: UpstreamSettings,
-    /// Rises with each change of health. The upper half tells upstreams apart, so that no view is taken for another's.
+    /// Rises with each change of health. The upper half tells upstreams apart, so that no view is taken for
+    /// another's.
     version: AtomicU64,
     outliers: Outliers,
     retries: RetryBudget,
@@ -103,7 +105,8 @@ impl Upstream {
         self.balancer.pick(self, view, key)
     }
 
-    /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there is no such endpoint.
+    /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there is no such
+    /// endpoint.
     pub fn begin(&self, endpoint: u32) -> Option<InFlight> {
         self.endpoint(endpoint).map(Endpoint::begin)
     }

@@ -10,14 +10,15 @@ use crate::random::Random;
 use crate::schedule;
 use crate::upstream::Upstream;
 
-/// A worker's own picture of one upstream, rebuilt only when something changed. A new view (`View::default()`) is
-/// empty until its first [`View::refresh`].
+/// A worker's own picture of one upstream, rebuilt only when something changed. A new view
+/// (`View::default()`) is empty until its first [`View::refresh`].
 #[derive(Debug, Default)]
 pub struct View {
     version: u64,
     valid_until_ms: u64,
     panicking: bool,
-    /// The usable endpoints by index, ascending; their weights; for each the sum of weights up to and with it.
+    /// The usable endpoints by index, ascending; their weights; for each the sum of weights up to and with
+    /// it.
     members: Vec<u32>,
     weights: Vec<u32>,
     sums: Vec<u64>,
@@ -82,8 +83,8 @@ impl fmt::Display for Vacancy {
 }
 
 impl View {
-    /// Brings the view up to date with `upstream`; whether it had to be rebuilt. One load and two compares where nothing
-    /// changed. A view that was made for another upstream is always rebuilt.
+    /// Brings the view up to date with `upstream`; whether it had to be rebuilt. One load and two compares
+    /// where nothing changed. A view that was made for another upstream is always rebuilt.
     #[inline]
     pub fn refresh(&mut self, upstream: &Upstream, now_ms: u64) -> bool {
         if upstream.version() == self.version && now_ms < self.valid_until_ms {
@@ -103,7 +104,8 @@ impl View {
         &self.schedule
     }
 
-    /// Whether so few endpoints are usable that all with weight are used: those left could not carry the load.
+    /// Whether so few endpoints are usable that all with weight are used: those left could not carry the
+    /// load.
     pub fn is_panicking(&self) -> bool {
         self.panicking
     }
@@ -113,7 +115,8 @@ impl View {
         self.exclusions.get(endpoint as usize).copied().flatten()
     }
 
-    /// When the view is out of date by the clock, in milliseconds since the process started; `u64::MAX` for never.
+    /// When the view is out of date by the clock, in milliseconds since the process started; `u64::MAX` for
+    /// never.
     pub fn valid_until_ms(&self) -> u64 {
         self.valid_until_ms
     }
@@ -143,7 +146,8 @@ impl View {
         self.members.get(self.sums.partition_point(|&sum| sum <= point)).copied()
     }
 
-    /// Draws a member that `avoid` does not name; `None` if it names all. Draws a few times before it looks at each.
+    /// Draws a member that `avoid` does not name; `None` if it names all. Draws a few times before it looks
+    /// at each.
     pub(crate) fn draw_avoiding(&self, random: &mut Random, avoid: impl Fn(u32) -> bool) -> Option<u32> {
         const DRAWS: usize = 8;
         if let [only] = self.members[..] {
@@ -155,7 +159,8 @@ impl View {
                 return Some(drawn);
             }
         }
-        // Heavy members are in the way. From a random place on, so that it is not always the same one that stands in.
+        // Heavy members are in the way. From a random place on, so that it is not always the same one that
+        // stands in.
         let start = random.below(self.members.len() as u64) as usize;
         let (before, from) = self.members.split_at(start);
         from.iter().chain(before).copied().find(|member| !avoid(*member))

@@ -4,11 +4,12 @@ use super::{Balancer, Pick, PickKey, busyness, round_robin};
 use crate::upstream::Upstream;
 use crate::view::View;
 
-/// The endpoint whose turn it is (as in round robin), if it is idle; else the one with the least (in flight + 1) / weight, the
-/// first from the turn on among equals.
+/// The endpoint whose turn it is (as in round robin), if it is idle; else the one with the fewest requests
+/// for its weight, this one counted in: (in flight + 1) / weight. The first from the turn on among equals.
 ///
-/// The turn comes first because otherwise, in a quiet upstream where all are idle, the heaviest would get everything:
-/// so each gets its share by weight. O(1) while quiet, else O(n) in the number of usable endpoints.
+/// The turn comes first because otherwise, in a quiet upstream where all are idle, the heaviest would get
+/// everything: so each gets its share by weight. O(1) while quiet, else O(n) in the number of usable
+/// endpoints.
 #[derive(Clone, Copy, Debug)]
 pub struct LeastRequests;
 

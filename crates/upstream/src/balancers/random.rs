@@ -5,7 +5,8 @@ use crate::random;
 use crate::upstream::Upstream;
 use crate::view::View;
 
-/// An endpoint drawn at random by weight. O(log n) in the number of usable endpoints, O(1) where all weigh the same.
+/// An endpoint drawn at random by weight. O(log n) in the number of usable endpoints, O(1) where all weigh
+/// the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Random;
 

@@ -4,7 +4,8 @@ use super::{Balancer, Pick, PickKey};
 use crate::upstream::Upstream;
 use crate::view::View;
 
-/// Endpoints take turns as the view's schedule says. O(1); stepping over endpoints already tried costs a step each.
+/// Endpoints take turns as the view's schedule says. O(1); stepping over endpoints already tried costs a
+/// step each.
 #[derive(Clone, Copy, Debug)]
 pub struct RoundRobin;
 

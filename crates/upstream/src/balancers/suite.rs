@@ -55,7 +55,8 @@ fn the_registry_is_in_order() {
     assert!(balancer("fastest").is_none());
 }
 
-/// Makes `picks` picks of which `held` are in flight at a time, the oldest ending first. Returns the share of each.
+/// Makes `picks` picks of which `held` are in flight at a time, the oldest ending first. Returns the share
+/// of each.
 fn shares(upstream: &Upstream, picks: u64, held: usize, random: &mut Random) -> Vec<f64> {
     let view = fresh(upstream, 0);
     let mut counts = vec![0u64; upstream.endpoints().len()];

@@ -5,12 +5,13 @@ use crate::random::Random;
 use crate::upstream::Upstream;
 use crate::view::View;
 
-/// Draws one endpoint at random by weight and takes it if it is idle; else draws a second one and takes the one with the
-/// smaller (in flight + 1) / weight, the first among equals.
+/// Draws one endpoint at random by weight and takes it if it is idle; else draws a second one and takes the
+/// one with the smaller (in flight + 1) / weight, the first among equals.
 ///
-/// Nearly as even as looking at all endpoints (Mitzenmacher 2001), and many workers that look at the same counts do not all
-/// run to the same endpoint. Taking an idle one at once keeps the shares by weight in a quiet upstream, where the heavier of two
-/// would always win. O(log n) in the number of usable endpoints, O(1) where all weigh the same.
+/// Nearly as even as looking at all endpoints (Mitzenmacher 2001), and many workers that look at the same
+/// counts do not all run to the same endpoint. Taking an idle one at once keeps the shares by weight in a
+/// quiet upstream, where the heavier of two would always win. O(log n) in the number of usable endpoints,
+/// O(1) where all weigh the same.
 #[derive(Clone, Copy, Debug)]
 pub struct TwoChoices;
 

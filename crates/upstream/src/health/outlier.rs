@@ -5,20 +5,21 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::endpoint::Endpoint;
 use crate::random::Random;
 
-/// When and for how long endpoints are ejected. The defaults are Envoy's but for two: 10 s instead of 30 s, since an
-/// endpoint that only restarted should not be missed for long (one that stays sick is out longer each time), and
-/// half of the endpoints instead of a tenth, since a tenth of a small upstream is none.
+/// When and for how long endpoints are ejected. The defaults are Envoy's but for two: 10 s instead of 30 s,
+/// since an endpoint that only restarted should not be missed for long (one that stays sick is out longer
+/// each time), and half of the endpoints instead of a tenth, since a tenth of a small upstream is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutlierSettings {
     /// Failures in a row that eject; 0 switches outlier detection off.
     pub consecutive_failures: u32,
     /// How long the first ejection lasts, in milliseconds. The n-th lasts n times as long; n falls by one
-    /// for each such time in good health. Up to a tenth is added at random, so that endpoints come back one by one.
+    /// for each such time in good health. Up to a tenth is added at random, so that endpoints come back one
+    /// by one.
     pub base_ejection_ms: u64,
     /// How long an ejection lasts at most, in milliseconds, before the random part.
     pub max_ejection_ms: u64,
-    /// How many of the endpoints with weight may be ejected at once, in percent. At least one may be, if there are two
-    /// or more; never all. 0 means none.
+    /// How many of the endpoints with weight may be ejected at once, in percent. At least one may be, if
+    /// there are two or more; never all. 0 means none.
     pub max_ejected_percent: u32,
 }
 
@@ -102,8 +103,8 @@ pub(crate) struct Ejection {
     pub(crate) until_ms: u64,
 }
 
-/// Outlier detection of one upstream. The cap holds at each moment and among any threads: a place under it is taken
-/// before an endpoint is marked and given back after the mark is gone.
+/// Outlier detection of one upstream. The cap holds at each moment and among any threads: a place under it
+/// is taken before an endpoint is marked and given back after the mark is gone.
 #[derive(Debug)]
 pub(crate) struct Outliers {
     settings: OutlierSettings,

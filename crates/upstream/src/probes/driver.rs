@@ -17,8 +17,9 @@ const FIRST_WITHIN: Duration = Duration::from_secs(1);
 /// An interval of nothing would keep a thread busy.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Probes each endpoint of the upstream, each on its own, until `shutdown`; at once done where the upstream has no probes.
-/// `clock` gives the milliseconds since the process started. `seed` spreads the probes in time.
+/// Probes each endpoint of the upstream, each on its own, until `shutdown`; at once done where the upstream
+/// has no probes. `clock` gives the milliseconds since the process started. `seed` spreads the probes in
+/// time.
 pub async fn run_probes(
     upstream: Arc<Upstream>,
     clock: impl Fn() -> u64 + Clone + Send + Sync + 'static,

@@ -17,8 +17,8 @@ impl Default for Thresholds {
     }
 }
 
-/// What the outcomes so far say of one endpoint. A fresh endpoint is unknown (and used) until `fall` probes in a row failed;
-/// its first passed one counts at once.
+/// What the outcomes so far say of one endpoint. A fresh endpoint is unknown (and used) until `fall` probes
+/// in a row failed; its first passed one counts at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProbeState {
     health: ProbeHealth,

@@ -64,6 +64,7 @@ fn a_passing_probe_ends_an_ejection_but_only_of_one_that_is_up() {
     upstream.probed(0, Err(ProbeFailure::Refused), Some(ProbeHealth::Down), 30);
     upstream.probed(0, Ok(()), None, 40);
     assert_eq!(upstream.endpoints()[0].health(40), Health::Down);
+    assert!(upstream.endpoints()[0].ejection().until_ms().is_some(), "one pass of several is not enough");
     upstream.probed(0, Ok(()), Some(ProbeHealth::Up), 50);
     assert_eq!(upstream.endpoints()[0].health(50), Health::Usable);
     let steps: Vec<_> = causes(&mut receiver).into_iter().map(|(from, to, _)| (from, to)).collect();

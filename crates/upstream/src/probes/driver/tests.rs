@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::run_probes;
 use crate::balancers::BALANCERS;
 use crate::endpoint::Endpoint;
-use crate::health::{Cause, HealthEvent, HealthEvents};
+use crate::health::{Cause, HealthEvent, HealthEvents, ProbeHealth};
 use crate::probes::{Probe, ProbeAnswer, ProbeFailure, ProbePlan, TcpProbe};
 use crate::upstream::{Upstream, UpstreamSettings};
 
@@ -67,6 +67,18 @@ async fn outcomes_become_verdicts_and_events() {
         assert!((18_000..=22_000).contains(&(up.at_ms - down.at_ms)), "seed {seed}: {}", up.at_ms);
         driver.abort();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_was_down_before_a_reload_must_rise_as_any_other() {
+    let probe = scripted("");
+    let endpoints = endpoints(1);
+    endpoints[0].set_probe_health(ProbeHealth::Down);
+    let (upstream, mut receiver) = upstream(endpoints, ProbePlan::new(probe.clone()));
+    let driver = tokio::spawn(run_probes(upstream, clock(), 0, pending()));
+    assert_eq!(receiver.recv().await.unwrap().cause, Cause::ProbePassed);
+    assert_eq!(probe.asked.lock().unwrap().len(), 2);
+    driver.abort();
 }
 
 #[tokio::test(start_paused = true)]

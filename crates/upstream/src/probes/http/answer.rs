@@ -19,7 +19,8 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Receives the head of the final answer; interim ones (1xx) are skipped. `to_head`: the request was a HEAD.
+    /// Receives the head of the final answer; interim ones (1xx) are skipped. `to_head`: the request was a
+    /// HEAD.
     pub(super) async fn receive(
         stream: &mut (impl AsyncRead + Unpin),
         to_head: bool,
