@@ -1,0 +1,38 @@
+//! Upstreams: named groups of endpoints with their balancer, health, retry budget and connection pools.
+//!
+//! What worker threads share is in [`Upstream`] and its [`Endpoint`]s, and is atomics only. What a
+//! worker keeps for itself is a [`View`] per upstream and a [`Pool`] of idle connections. One exchange
+//! walks them in this order:
+//!
+//! 1. [`View::refresh`]: one load and two compares unless the health of an endpoint changed;
+//! 2. [`Upstream::pick`]: the balancer chooses among the endpoints of the view, or says why it cannot;
+//! 3. [`Upstream::begin`]: counts the exchange in flight at the endpoint until the guard is dropped;
+//! 4. [`Pool::take`], and [`Pool::put`] when the connection is idle again;
+//! 5. [`Upstream::report_success`] or [`Upstream::report_failure`], which may eject the endpoint;
+//! 6. [`Upstream::try_retry`] and [`BackOff`] before another attempt.
+//!
+//! Everything here but the probes is pure: time comes in as `now_ms` (monotonic milliseconds since the
+//! process started), randomness as `seed`. The same arguments give the same choice, so that a choice
+//! can be explained afterwards by making it again.
+
+pub mod back_off;
+pub mod balancers;
+pub mod endpoint;
+pub mod health;
+pub mod pool;
+pub mod probes;
+mod random;
+pub mod retry_budget;
+mod schedule;
+pub mod upstream;
+pub mod view;
+
+pub use back_off::BackOff;
+pub use balancers::{BALANCERS, Balancer, BalancerRow, Pick, PickKey};
+pub use endpoint::{Endpoint, EndpointId, InFlight};
+pub use health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+pub use pool::{Pool, PoolCounts, PoolSettings};
+pub use probes::{PROBES, Probe, ProbeFailure, ProbePlan, ProbeRow, run_probes};
+pub use retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
+pub use upstream::{Upstream, UpstreamSettings};
+pub use view::{Exclusion, Vacancy, View};

@@ -1,0 +1,85 @@
+//! Probes: asking an endpoint whether it works. A file each, and a row in [`PROBES`].
+
+pub mod driver;
+mod failure;
+pub mod http;
+pub mod state;
+pub mod tcp;
+
+pub use driver::run_probes;
+pub use failure::ProbeFailure;
+pub use http::{HttpProbe, HttpProbeSettings, HttpProbeSettingsError};
+pub use state::{ProbeState, Thresholds};
+pub use tcp::TcpProbe;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+
+/// The answer of a probe, to be awaited.
+pub type ProbeAnswer<'a> = Pin<Box<dyn Future<Output = Result<(), ProbeFailure>> + Send + 'a>>;
+
+/// Asks one endpoint once whether it works.
+pub trait Probe: fmt::Debug + Send + Sync {
+    /// Asks. Ends within `timeout`, also when the endpoint stays silent.
+    fn run<'a>(&'a self, endpoint: &'a Endpoint, timeout: Duration) -> ProbeAnswer<'a>;
+}
+
+/// What an upstream's endpoints are asked, and when.
+#[derive(Clone, Debug)]
+pub struct ProbePlan {
+    /// What is asked.
+    pub probe: Arc<dyn Probe>,
+    /// Time from the end of one probe to the start of the next, give or take a tenth.
+    pub interval: Duration,
+    /// How long one probe may take.
+    pub timeout: Duration,
+    /// How many outcomes in a row make a verdict.
+    pub thresholds: Thresholds,
+}
+
+impl ProbePlan {
+    /// This probe with the default times: every 5 s, 2 s at most, up after 2, down after 3.
+    pub fn new(probe: Arc<dyn Probe>) -> Self {
+        Self {
+            probe,
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            thresholds: Thresholds::default(),
+        }
+    }
+}
+
+/// One probe as the document, the reference and the tests know it.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeRow {
+    /// Its name in the document.
+    pub name: &'static str,
+    /// One sentence for the reference.
+    pub doc: &'static str,
+    /// Makes one with default settings.
+    pub make: fn() -> Arc<dyn Probe>,
+}
+
+/// All probes.
+pub const PROBES: &[ProbeRow] = &[
+    ProbeRow {
+        name: "http",
+        doc: "Sends a request over HTTP/1.1 and expects one of some statuses.",
+        make: || Arc::new(HttpProbe::default()),
+    },
+    ProbeRow { name: "tcp", doc: "Opens a connection and closes it.", make: || Arc::new(TcpProbe) },
+];
+
+/// The probe of this name.
+pub fn probe(name: &str) -> Option<&'static ProbeRow> {
+    PROBES.iter().find(|row| row.name == name)
+}
+
+#[cfg(test)]
+#[path = "probes/suite.rs"]
+mod suite;

@@ -1,0 +1,157 @@
+use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::run_probes;
+use crate::balancers::BALANCERS;
+use crate::endpoint::Endpoint;
+use crate::health::{Cause, HealthEvent, HealthEvents, ProbeHealth};
+use crate::probes::{Probe, ProbeAnswer, ProbeFailure, ProbePlan, TcpProbe};
+use crate::upstream::{Upstream, UpstreamSettings};
+
+/// Gives the outcomes of a script (`+` passes, `-` fails), then passes for ever; notes when it was asked.
+#[derive(Debug)]
+struct Scripted {
+    script: &'static [u8],
+    asked: Mutex<Vec<(Arc<str>, Instant)>>,
+}
+
+impl Probe for Scripted {
+    fn run<'a>(&'a self, endpoint: &'a Endpoint, _: Duration) -> ProbeAnswer<'a> {
+        Box::pin(async move {
+            let mut asked = self.asked.lock().unwrap();
+            let turn = asked.iter().filter(|(name, _)| name == endpoint.name()).count();
+            asked.push((Arc::clone(endpoint.name()), Instant::now()));
+            if self.script.get(turn) == Some(&b'-') { Err(ProbeFailure::Closed) } else { Ok(()) }
+        })
+    }
+}
+
+fn scripted(script: &'static str) -> Arc<Scripted> {
+    Arc::new(Scripted { script: script.as_bytes(), asked: Mutex::default() })
+}
+
+fn upstream(endpoints: Vec<Endpoint>, plan: ProbePlan) -> (Arc<Upstream>, Receiver<HealthEvent>) {
+    let settings = UpstreamSettings { probes: Some(plan), ..UpstreamSettings::default() };
+    let (events, receiver) = HealthEvents::bounded(100);
+    (Arc::new(Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, events)), receiver)
+}
+
+fn endpoints(count: usize) -> Vec<Endpoint> {
+    (0..count).map(|i| Endpoint::new(format!("e{i}"), "127.0.0.1:80".parse().unwrap(), 1)).collect()
+}
+
+fn clock() -> impl Fn() -> u64 + Clone + Send + Sync + 'static {
+    let start = Instant::now();
+    move || start.elapsed().as_millis() as u64
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_become_verdicts_and_events() {
+    for seed in 0..50 {
+        let (upstream, mut receiver) = upstream(endpoints(1), ProbePlan::new(scripted("+--+---+-++")));
+        let driver = tokio::spawn(run_probes(upstream, clock(), seed, pending()));
+        let down = receiver.recv().await.unwrap();
+        let up = receiver.recv().await.unwrap();
+        assert_eq!((down.from.label(), down.to.label()), ("usable", "down"), "seed {seed}");
+        assert_eq!(down.cause, Cause::ProbeFailed(ProbeFailure::Closed), "seed {seed}");
+        assert_eq!((up.to.label(), &up.cause), ("usable", &Cause::ProbePassed), "seed {seed}");
+        // The 7th and the 11th probe, 5 s apart give or take a tenth.
+        assert!((27_000..=34_000).contains(&down.at_ms), "seed {seed}: {}", down.at_ms);
+        assert!((18_000..=22_000).contains(&(up.at_ms - down.at_ms)), "seed {seed}: {}", up.at_ms);
+        driver.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_was_down_before_a_reload_must_rise_as_any_other() {
+    let probe = scripted("");
+    let endpoints = endpoints(1);
+    endpoints[0].set_probe_health(ProbeHealth::Down);
+    let (upstream, mut receiver) = upstream(endpoints, ProbePlan::new(probe.clone()));
+    let driver = tokio::spawn(run_probes(upstream, clock(), 0, pending()));
+    assert_eq!(receiver.recv().await.unwrap().cause, Cause::ProbePassed);
+    assert_eq!(probe.asked.lock().unwrap().len(), 2);
+    driver.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_are_spread_in_time_and_keep_their_interval() {
+    let probe = scripted("");
+    let (upstream, _receiver) = upstream(endpoints(200), ProbePlan::new(probe.clone()));
+    let start = Instant::now();
+    run_probes(upstream, clock(), 3, tokio::time::sleep(Duration::from_secs(60))).await;
+    let asked = probe.asked.lock().unwrap();
+    let times =
+        |name: &str| asked.iter().filter(|(n, _)| &**n == name).map(|(_, at)| *at).collect::<Vec<_>>();
+    let mut firsts: Vec<_> = (0..200).map(|i| times(&format!("e{i}"))[0] - start).collect();
+    assert!(firsts.iter().all(|first| *first <= Duration::from_millis(1001)));
+    firsts.sort_unstable();
+    firsts.dedup();
+    assert!(firsts.len() > 100, "they all start together");
+    for i in 0..200 {
+        let times = times(&format!("e{i}"));
+        assert!((11..=14).contains(&times.len()), "{}", times.len());
+        let apart = times.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(apart.into_iter().all(|d| (4499..=5502).contains(&d.as_millis())));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_all_probing() {
+    let probe = scripted("");
+    let (upstream, _receiver) = upstream(endpoints(5), ProbePlan::new(probe.clone()));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let driver = tokio::spawn(run_probes(upstream, clock(), 1, async { drop(stopped.await) }));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    stop.send(()).unwrap();
+    driver.await.unwrap();
+    let asked = probe.asked.lock().unwrap().len();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(probe.asked.lock().unwrap().len(), asked);
+    assert_eq!(Arc::strong_count(&probe), 1, "the tasks are gone");
+}
+
+#[tokio::test]
+async fn an_upstream_without_probes_or_endpoints_needs_no_driver() {
+    let plain = Upstream::new(
+        "api",
+        endpoints(2),
+        (BALANCERS[0].make)(),
+        UpstreamSettings::default(),
+        HealthEvents::unheard(),
+    );
+    run_probes(Arc::new(plain), || 0, 0, pending()).await;
+    let (empty, _receiver) = upstream(Vec::new(), ProbePlan::new(scripted("")));
+    run_probes(empty, || 0, 0, pending()).await;
+}
+
+#[tokio::test]
+async fn a_real_endpoint_goes_down_and_comes_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut plan = ProbePlan::new(Arc::new(TcpProbe));
+    plan.interval = Duration::from_millis(2);
+    plan.timeout = Duration::from_secs(60);
+    let (upstream, mut receiver) = upstream(vec![Endpoint::new("a", address, 1)], plan);
+    let ticks = Arc::new(AtomicU64::new(0));
+    let clock = move || ticks.fetch_add(1, Ordering::Relaxed);
+    let driver = tokio::spawn(run_probes(Arc::clone(&upstream), clock, 0, pending()));
+    listener.accept().await.unwrap();
+    drop(listener);
+    // Bound, so that nobody else gets the port; refusing, since it does not listen yet.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    let down = receiver.recv().await.unwrap();
+    assert_eq!(down.cause, Cause::ProbeFailed(ProbeFailure::Refused));
+    let _listener = socket.listen(16).unwrap();
+    assert_eq!(receiver.recv().await.unwrap().cause, Cause::ProbePassed);
+    driver.abort();
+}

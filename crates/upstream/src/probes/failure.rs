@@ -1,0 +1,67 @@
+//! Why a probe failed.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a probe failed, in words for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeFailure {
+    /// Nobody listens at the address.
+    Refused,
+    /// The connection failed in another way.
+    Connect(io::ErrorKind),
+    /// There was no connection in time.
+    ConnectTimeout(Duration),
+    /// There was a connection, but no whole answer head in time.
+    NoAnswer(Duration),
+    /// The connection ended before the answer head did.
+    Closed,
+    /// Sending or receiving failed in another way.
+    Broken(io::ErrorKind),
+    /// The answer is not HTTP/1.
+    NotHttp(httparse::Error),
+    /// The answer head is larger than this many bytes.
+    HeadTooLarge(usize),
+    /// The status is not one of those expected.
+    Status {
+        /// The status that came.
+        got: u16,
+        /// The expected ones, as "200-299, 304".
+        expected: Arc<str>,
+    },
+}
+
+impl ProbeFailure {
+    pub(super) fn from_connect(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            kind => Self::Connect(kind),
+        }
+    }
+
+    pub(super) fn from_exchange(error: &io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Closed,
+            kind => Self::Broken(kind),
+        }
+    }
+}
+
+impl fmt::Display for ProbeFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("connection refused"),
+            Self::Connect(kind) => write!(f, "no connection: {kind}"),
+            Self::ConnectTimeout(timeout) => write!(f, "no connection in {timeout:?}"),
+            Self::NoAnswer(timeout) => write!(f, "no answer in {timeout:?}"),
+            Self::Closed => f.write_str("the connection was closed before the answer"),
+            Self::Broken(kind) => write!(f, "the connection broke: {kind}"),
+            Self::NotHttp(error) => write!(f, "the answer is not HTTP/1: {error}"),
+            Self::HeadTooLarge(limit) => write!(f, "the answer head is larger than {limit} bytes"),
+            Self::Status { got, expected } => write!(f, "status {got}, expected {expected}"),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Sends a request over HTTP/1.1 and expects one of some statuses.
+
+mod answer;
+mod settings;
+
+pub use settings::{HttpProbeSettings, HttpProbeSettingsError};
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Probe, ProbeAnswer, ProbeFailure, tcp};
+use crate::endpoint::Endpoint;
+use answer::Answer;
+
+/// Passes when the answer to its request has one of the expected statuses. Each probe has its own connection.
+#[derive(Clone, Debug)]
+pub struct HttpProbe {
+    /// The request up to the value of Host, the value unless it is the endpoint's name, and the rest.
+    start: Box<[u8]>,
+    host: Option<Box<str>>,
+    rest: Box<[u8]>,
+    is_head: bool,
+    expected: Box<[RangeInclusive<u16>]>,
+    expected_text: Arc<str>,
+}
+
+impl Default for HttpProbe {
+    /// GET / with any status of 200-399.
+    fn default() -> Self {
+        Self::compile(HttpProbeSettings::default())
+    }
+}
+
+impl HttpProbe {
+    /// A probe of these settings.
+    ///
+    /// # Errors
+    /// The first setting that would make a malformed request or could never pass.
+    pub fn new(settings: HttpProbeSettings) -> Result<Self, HttpProbeSettingsError> {
+        settings.check()?;
+        Ok(Self::compile(settings))
+    }
+
+    fn compile(settings: HttpProbeSettings) -> Self {
+        let HttpProbeSettings { method, path, host, headers, expected } = settings;
+        let mut rest = String::from("\r\nconnection: close\r\naccept: */*\r\n");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
+            rest.push_str("user-agent: tollgate-probe\r\n");
+        }
+        for (name, value) in &headers {
+            rest.extend([name.as_str(), ": ", value.as_str(), "\r\n"]);
+        }
+        rest.push_str("\r\n");
+        Self {
+            start: format!("{method} {path} HTTP/1.1\r\nhost: ").into_bytes().into(),
+            host: host.map(Into::into),
+            rest: rest.into_bytes().into(),
+            is_head: method == "HEAD",
+            expected_text: settings::ranges_as_text(&expected).into(),
+            expected: expected.into(),
+        }
+    }
+
+    fn request(&self, endpoint: &Endpoint) -> Vec<u8> {
+        let host = self.host.as_deref().unwrap_or(endpoint.name());
+        [&self.start, host.as_bytes(), &self.rest].concat()
+    }
+
+    fn judge(&self, status: u16) -> Result<(), ProbeFailure> {
+        if self.expected.iter().any(|range| range.contains(&status)) {
+            return Ok(());
+        }
+        Err(ProbeFailure::Status { got: status, expected: Arc::clone(&self.expected_text) })
+    }
+
+    async fn ask(&self, stream: &mut TcpStream, endpoint: &Endpoint) -> Result<Answer, ProbeFailure> {
+        let sent = stream.write_all(&self.request(endpoint)).await;
+        // Whoever answers before it has read the request has answered all the same.
+        let answer = Answer::receive(stream, self.is_head).await;
+        match (sent, answer) {
+            (Err(error), Err(ProbeFailure::Closed)) => Err(ProbeFailure::from_exchange(&error)),
+            (_, answer) => answer,
+        }
+    }
+}
+
+impl Probe for HttpProbe {
+    fn run<'a>(&'a self, endpoint: &'a Endpoint, timeout: Duration) -> ProbeAnswer<'a> {
+        Box::pin(async move {
+            let deadline = Instant::now() + timeout;
+            let mut stream = tcp::connect(endpoint, timeout, deadline).await?;
+            let answer = match timeout_at(deadline, self.ask(&mut stream, endpoint)).await {
+                Ok(answer) => answer?,
+                Err(_) => return Err(ProbeFailure::NoAnswer(timeout)),
+            };
+            let verdict = self.judge(answer.status());
+            // The verdict stands; the body is read only so that the endpoint does not see a reset.
+            if verdict.is_ok() {
+                let _ = timeout_at(deadline, answer.drain(&mut stream)).await;
+            }
+            verdict
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "http/tests.rs"]
+mod tests;

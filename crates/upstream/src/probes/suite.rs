@@ -1,0 +1,62 @@
+//! What holds for every probe of the registry.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::{PROBES, ProbeFailure, probe};
+use crate::endpoint::Endpoint;
+
+#[test]
+fn the_registry_is_in_order() {
+    let mut names = HashSet::new();
+    for row in PROBES {
+        assert!(names.insert(row.name), "{} stands twice", row.name);
+        assert!(row.doc.ends_with('.') && row.doc.len() > 20, "{}", row.name);
+        assert_eq!(probe(row.name).map(|found| found.name), Some(row.name));
+    }
+    assert!(probe("icmp").is_none());
+}
+
+#[tokio::test]
+async fn a_working_endpoint_passes() {
+    for row in PROBES {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::new("a", listener.local_addr().unwrap(), 1);
+        let serve = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        });
+        let outcome = (row.make)().run(&endpoint, Duration::from_secs(60)).await;
+        assert_eq!(outcome, Ok(()), "{}", row.name);
+        serve.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_not_there_fails_as_refused() {
+    for row in PROBES {
+        // Bound but not listening: nobody else can take the port meanwhile, and connecting is refused.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let endpoint = Endpoint::new("a", socket.local_addr().unwrap(), 1);
+        let outcome = (row.make)().run(&endpoint, Duration::from_secs(60)).await;
+        assert_eq!(outcome, Err(ProbeFailure::Refused), "{}", row.name);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_endpoint_does_not_hold_a_probe() {
+    for row in PROBES {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::new("a", listener.local_addr().unwrap(), 1);
+        let timeout = Duration::from_millis(5);
+        match (row.make)().run(&endpoint, timeout).await {
+            Ok(()) | Err(ProbeFailure::NoAnswer(_) | ProbeFailure::ConnectTimeout(_)) => {}
+            Err(failure) => panic!("{}: {failure}", row.name),
+        }
+    }
+}

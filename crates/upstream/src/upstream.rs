@@ -1,0 +1,207 @@
+//! A named group of endpoints, shared by all workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::balancers::{Balancer, Pick, PickKey};
+use crate::endpoint::{Endpoint, InFlight};
+use crate::health::outlier::Outliers;
+use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::probes::{ProbeFailure, ProbePlan};
+use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
+use crate::view::View;
+
+/// What the document says about an upstream besides its endpoints and balancer.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// When fewer of the endpoints with weight than this are usable, in percent, all with weight are used;
+    /// 0: never.
+    pub panic_threshold_percent: u32,
+    /// Outlier detection.
+    pub outliers: OutlierSettings,
+    /// Active probes; `None` for none.
+    pub probes: Option<ProbePlan>,
+    /// How many retries may run at once.
+    pub retries: RetryBudgetSettings,
+}
+
+impl Default for UpstreamSettings {
+    fn default() -> Self {
+        Self {
+            panic_threshold_percent: 10,
+            outliers: OutlierSettings::default(),
+            probes: None,
+            retries: RetryBudgetSettings::default(),
+        }
+    }
+}
+
+/// A named group of endpoints with its balancer, health and retry budget. Endpoints are known by their index.
+#[derive(Debug)]
+pub struct Upstream {
+    name: Arc<str>,
+    endpoints: Box<[Endpoint]>,
+    balancer: Box<dyn Balancer>,
+    settings: UpstreamSettings,
+    /// Rises with each change of health. The upper half tells upstreams apart, so that no view is taken for
+    /// another's.
+    version: AtomicU64,
+    outliers: Outliers,
+    retries: RetryBudget,
+    events: HealthEvents,
+}
+
+impl Upstream {
+    /// An upstream of these endpoints, in this order. Endpoints that were there before should be
+    /// [`Endpoint::successor`]s, so that what is known of them is not lost.
+    pub fn new(
+        name: impl Into<Arc<str>>,
+        endpoints: Vec<Endpoint>,
+        balancer: Box<dyn Balancer>,
+        settings: UpstreamSettings,
+        events: HealthEvents,
+    ) -> Self {
+        static INSTANCES: AtomicU64 = AtomicU64::new(1);
+        let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
+        Self {
+            name: name.into(),
+            outliers: Outliers::new(settings.outliers, &endpoints),
+            retries: RetryBudget::new(settings.retries),
+            endpoints: endpoints.into_boxed_slice(),
+            balancer,
+            settings,
+            version: AtomicU64::new(instance << 32),
+            events,
+        }
+    }
+
+    /// Its name in the document.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its endpoints.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// One endpoint; `None` if there is none of this index.
+    pub fn endpoint(&self, endpoint: u32) -> Option<&Endpoint> {
+        self.endpoints.get(endpoint as usize)
+    }
+
+    /// What the document says about it.
+    pub fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    /// Changes with each change of health.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Chooses an endpoint. `view` must have been refreshed for this upstream.
+    pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
+        self.balancer.pick(self, view, key)
+    }
+
+    /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there is no such
+    /// endpoint.
+    pub fn begin(&self, endpoint: u32) -> Option<InFlight> {
+        self.endpoint(endpoint).map(Endpoint::begin)
+    }
+
+    /// How many exchanges are in flight at all endpoints. Looks at each endpoint.
+    pub fn in_flight(&self) -> u64 {
+        self.endpoints.iter().map(|endpoint| u64::from(endpoint.in_flight())).sum()
+    }
+
+    /// Begins a retry, if the retry budget allows one more.
+    pub fn try_retry(&self) -> Option<ActiveRetry> {
+        self.retries.try_begin(|| self.in_flight())
+    }
+
+    /// How many retries are active.
+    pub fn active_retries(&self) -> u32 {
+        self.retries.active()
+    }
+
+    /// Notes that an attempt at the endpoint did not fail. Costs one load unless the one before failed.
+    #[inline]
+    pub fn report_success(&self, endpoint: u32) {
+        if let Some(endpoint) = self.endpoint(endpoint) {
+            endpoint.ejection().succeeded();
+        }
+    }
+
+    /// Notes that an attempt at the endpoint failed. Whether that ejected it.
+    pub fn report_failure(&self, endpoint: u32, failure: Failure, now_ms: u64, seed: u64) -> bool {
+        let Some(endpoint) = self.endpoint(endpoint) else { return false };
+        if !self.outliers.failed(endpoint, now_ms) {
+            return false;
+        }
+        self.settle(now_ms);
+        let from = endpoint.health(now_ms);
+        let Some(ejection) = self.outliers.eject(endpoint, now_ms, seed) else { return false };
+        let cause = Cause::Failures {
+            last: failure,
+            consecutive: self.settings.outliers.consecutive_failures,
+            ejections: ejection.number,
+            for_ms: ejection.until_ms - now_ms,
+        };
+        self.changed(endpoint, from, cause, now_ms);
+        true
+    }
+
+    /// Ends the ejections whose time is over. Views call this when they are rebuilt.
+    pub(crate) fn settle(&self, now_ms: u64) {
+        if !self.outliers.any() {
+            return;
+        }
+        for endpoint in &self.endpoints {
+            if let Some(until_ms) = self.outliers.settle(endpoint, now_ms) {
+                // Where probes fail as well, that is what it was and stays.
+                let was_down = endpoint.probe_health() == ProbeHealth::Down;
+                let from = if was_down { Health::Down } else { Health::Ejected { until_ms } };
+                self.changed(endpoint, from, Cause::EjectionOver, now_ms);
+            }
+        }
+    }
+
+    /// Notes the outcome of a probe and the verdict that it led to, if it led to one.
+    pub(crate) fn probed(
+        &self,
+        endpoint: u32,
+        outcome: Result<(), ProbeFailure>,
+        verdict: Option<ProbeHealth>,
+        now_ms: u64,
+    ) {
+        let Some(endpoint) = self.endpoint(endpoint) else { return };
+        self.settle(now_ms);
+        let from = endpoint.health(now_ms);
+        if let Some(verdict) = verdict {
+            endpoint.set_probe_health(verdict);
+        }
+        // Who answers its probe need not sit out its time, unless it must first pass more of them to come up.
+        let passes = outcome.is_ok() && endpoint.probe_health() == ProbeHealth::Up;
+        let released = passes && self.outliers.release(endpoint, now_ms);
+        if released || verdict.is_some() {
+            let cause = outcome.map_or_else(Cause::ProbeFailed, |()| Cause::ProbePassed);
+            self.changed(endpoint, from, cause, now_ms);
+        }
+    }
+
+    /// Makes all views old, and tells of the change if it is one to the outside.
+    fn changed(&self, endpoint: &Endpoint, from: Health, cause: Cause, at_ms: u64) {
+        self.version.fetch_add(1, Ordering::Release);
+        let to = endpoint.health(at_ms);
+        if from != to {
+            let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));
+            self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms });
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "upstream/tests.rs"]
+mod tests;

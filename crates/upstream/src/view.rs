@@ -1,0 +1,221 @@
+//! What a worker keeps of an upstream: who may be used now, and in which order.
+
+use std::fmt;
+
+use tollgate_decision::Reason;
+
+use crate::endpoint::Endpoint;
+use crate::health::Health;
+use crate::random::Random;
+use crate::schedule;
+use crate::upstream::Upstream;
+
+/// A worker's own picture of one upstream, rebuilt only when something changed. A new view
+/// (`View::default()`) is empty until its first [`View::refresh`].
+#[derive(Debug, Default)]
+pub struct View {
+    version: u64,
+    valid_until_ms: u64,
+    panicking: bool,
+    /// The usable endpoints by index, ascending; their weights; for each the sum of weights up to and with
+    /// it.
+    members: Vec<u32>,
+    weights: Vec<u32>,
+    sums: Vec<u64>,
+    /// Whether all members weigh the same, so that a weighted draw is a plain one.
+    uniform: bool,
+    schedule: Vec<u32>,
+    exclusions: Vec<Option<Exclusion>>,
+}
+
+/// Why an endpoint is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exclusion {
+    /// Its weight is 0.
+    WeightZero,
+    /// Its probes fail.
+    ProbeDown,
+    /// Outlier detection took it out.
+    Ejected {
+        /// When it may be used again, in milliseconds since the process started.
+        until_ms: u64,
+    },
+}
+
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WeightZero => f.write_str("its weight is 0"),
+            Self::ProbeDown => f.write_str("its probes fail"),
+            Self::Ejected { until_ms } => {
+                write!(f, "ejected until {:.1}s after start", *until_ms as f64 / 1000.0)
+            }
+        }
+    }
+}
+
+/// Why no endpoint can be picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vacancy {
+    /// The upstream has no endpoints.
+    NoEndpoints,
+    /// All endpoints have weight 0.
+    NoWeight,
+    /// All endpoints with weight are down or ejected, and the panic threshold is 0.
+    NoneUsable,
+}
+
+impl Vacancy {
+    /// The reason for the answer that Tollgate makes.
+    pub fn reason(self) -> Reason {
+        Reason::NoEndpoint
+    }
+}
+
+impl fmt::Display for Vacancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoEndpoints => "the upstream has no endpoints",
+            Self::NoWeight => "all endpoints have weight 0",
+            Self::NoneUsable => "all endpoints are down or ejected",
+        })
+    }
+}
+
+impl View {
+    /// Brings the view up to date with `upstream`; whether it had to be rebuilt. One load and two compares
+    /// where nothing changed. A view that was made for another upstream is always rebuilt.
+    #[inline]
+    pub fn refresh(&mut self, upstream: &Upstream, now_ms: u64) -> bool {
+        if upstream.version() == self.version && now_ms < self.valid_until_ms {
+            return false;
+        }
+        self.rebuild(upstream, now_ms);
+        true
+    }
+
+    /// The endpoints that may be picked, by index, ascending.
+    pub fn members(&self) -> &[u32] {
+        &self.members
+    }
+
+    /// One cycle of turns over the members, by weight and evenly spaced. Empty only if there are no members.
+    pub fn schedule(&self) -> &[u32] {
+        &self.schedule
+    }
+
+    /// Whether so few endpoints are usable that all with weight are used: those left could not carry the
+    /// load.
+    pub fn is_panicking(&self) -> bool {
+        self.panicking
+    }
+
+    /// Why the endpoint is not used (in a panic: would not be); `None` for a usable one.
+    pub fn exclusion(&self, endpoint: u32) -> Option<Exclusion> {
+        self.exclusions.get(endpoint as usize).copied().flatten()
+    }
+
+    /// When the view is out of date by the clock, in milliseconds since the process started; `u64::MAX` for
+    /// never.
+    pub fn valid_until_ms(&self) -> u64 {
+        self.valid_until_ms
+    }
+
+    /// The version of the upstream that the view shows.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Why there is nobody to pick. Of meaning only while there are no members.
+    pub fn vacancy(&self) -> Vacancy {
+        if self.exclusions.is_empty() {
+            Vacancy::NoEndpoints
+        } else if self.exclusions.iter().all(|e| *e == Some(Exclusion::WeightZero)) {
+            Vacancy::NoWeight
+        } else {
+            Vacancy::NoneUsable
+        }
+    }
+
+    /// Draws a member at random, by weight: in one step where all weigh the same, else in a binary search.
+    pub(crate) fn draw(&self, random: &mut Random) -> Option<u32> {
+        if self.uniform {
+            return self.members.get(random.below(self.members.len() as u64) as usize).copied();
+        }
+        let point = random.below(*self.sums.last()?);
+        self.members.get(self.sums.partition_point(|&sum| sum <= point)).copied()
+    }
+
+    /// Draws a member that `avoid` does not name; `None` if it names all. Draws a few times before it looks
+    /// at each.
+    pub(crate) fn draw_avoiding(&self, random: &mut Random, avoid: impl Fn(u32) -> bool) -> Option<u32> {
+        const DRAWS: usize = 8;
+        if let [only] = self.members[..] {
+            return Some(only).filter(|only| !avoid(*only));
+        }
+        for _ in 0..DRAWS {
+            let drawn = self.draw(random)?;
+            if !avoid(drawn) {
+                return Some(drawn);
+            }
+        }
+        // Heavy members are in the way. From a random place on, so that it is not always the same one that
+        // stands in.
+        let start = random.below(self.members.len() as u64) as usize;
+        let (before, from) = self.members.split_at(start);
+        from.iter().chain(before).copied().find(|member| !avoid(*member))
+    }
+
+    fn rebuild(&mut self, upstream: &Upstream, now_ms: u64) {
+        upstream.settle(now_ms);
+        // The version is read before what it stands for: what changes meanwhile makes the view old again.
+        self.version = upstream.version();
+        self.valid_until_ms = u64::MAX;
+        self.exclusions.clear();
+        for endpoint in upstream.endpoints() {
+            let exclusion = exclusion_of(endpoint, now_ms);
+            // Also one that is excluded for another reason ends, or the mark would stay.
+            if let Some(until_ms) = endpoint.ejection().until_ms() {
+                self.valid_until_ms = self.valid_until_ms.min(until_ms);
+            }
+            self.exclusions.push(exclusion);
+        }
+        self.choose_members(upstream);
+        schedule::build(&self.members, &self.weights, &mut self.schedule);
+    }
+
+    fn choose_members(&mut self, upstream: &Upstream) {
+        let with_weight = self.exclusions.iter().filter(|e| **e != Some(Exclusion::WeightZero)).count();
+        let usable = self.exclusions.iter().filter(|e| e.is_none()).count();
+        let threshold = upstream.settings().panic_threshold_percent as usize;
+        self.panicking = usable < with_weight && usable * 100 < with_weight * threshold;
+        self.members.clear();
+        self.weights.clear();
+        self.sums.clear();
+        let mut sum = 0;
+        for (index, endpoint) in upstream.endpoints().iter().enumerate() {
+            if endpoint.weight() > 0 && (self.panicking || self.exclusions[index].is_none()) {
+                sum += u64::from(endpoint.weight());
+                self.members.push(index as u32);
+                self.weights.push(endpoint.weight());
+                self.sums.push(sum);
+            }
+        }
+        self.uniform = self.weights.windows(2).all(|pair| pair[0] == pair[1]);
+    }
+}
+
+fn exclusion_of(endpoint: &Endpoint, now_ms: u64) -> Option<Exclusion> {
+    if endpoint.weight() == 0 {
+        return Some(Exclusion::WeightZero);
+    }
+    match endpoint.health(now_ms) {
+        Health::Usable => None,
+        Health::Down => Some(Exclusion::ProbeDown),
+        Health::Ejected { until_ms } => Some(Exclusion::Ejected { until_ms }),
+    }
+}
+
+#[cfg(test)]
+#[path = "view/tests.rs"]
+mod tests;

@@ -1,0 +1,118 @@
+use super::{Exclusion, Vacancy, View};
+use crate::balancers::BALANCERS;
+use crate::endpoint::Endpoint;
+use crate::health::{Failure, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::random::Random;
+use crate::upstream::{Upstream, UpstreamSettings};
+
+fn upstream(weights: &[u32], panic_threshold_percent: u32) -> Upstream {
+    let address = "127.0.0.1:80".parse().unwrap();
+    let endpoints =
+        weights.iter().enumerate().map(|(i, w)| Endpoint::new(format!("e{i}"), address, *w)).collect();
+    let outliers =
+        OutlierSettings { consecutive_failures: 1, max_ejected_percent: 100, ..OutlierSettings::default() };
+    let settings = UpstreamSettings { panic_threshold_percent, outliers, ..UpstreamSettings::default() };
+    Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard())
+}
+
+fn down(upstream: &Upstream, endpoints: &[u32]) {
+    for &endpoint in endpoints {
+        let failure = crate::probes::ProbeFailure::Refused;
+        upstream.probed(endpoint, Err(failure), Some(ProbeHealth::Down), 0);
+    }
+}
+
+#[test]
+fn a_view_is_rebuilt_only_when_something_changed() {
+    let upstream = upstream(&[1, 2, 0], 10);
+    let mut view = View::default();
+    assert!(view.refresh(&upstream, 0));
+    assert!(!view.refresh(&upstream, u64::MAX - 1));
+    assert_eq!((view.members(), view.schedule()), (&[0, 1][..], &[1, 0, 1][..]));
+    assert_eq!(view.exclusion(2), Some(Exclusion::WeightZero));
+    down(&upstream, &[0]);
+    assert!(view.refresh(&upstream, 0));
+    assert!(!view.refresh(&upstream, 0));
+    assert_eq!((view.members(), view.exclusion(0)), (&[1][..], Some(Exclusion::ProbeDown)));
+    assert_eq!((view.exclusion(1), view.exclusion(99)), (None, None));
+}
+
+#[test]
+fn an_ejection_ends_by_the_clock_in_every_view() {
+    let upstream = upstream(&[1, 1, 1], 10);
+    assert!(upstream.report_failure(1, Failure::Connect, 1000, 7));
+    let mut views = [View::default(), View::default()];
+    for view in &mut views {
+        view.refresh(&upstream, 1000);
+        assert_eq!(view.members(), [0, 2]);
+        assert_eq!(view.exclusion(1), Some(Exclusion::Ejected { until_ms: view.valid_until_ms() }));
+    }
+    let until_ms = views[0].valid_until_ms();
+    assert!((11_000..=12_000).contains(&until_ms));
+    assert!(!views[0].refresh(&upstream, until_ms - 1) && !views[1].refresh(&upstream, until_ms - 1));
+    for view in &mut views {
+        assert!(view.refresh(&upstream, until_ms));
+        assert_eq!((view.members().len(), view.valid_until_ms()), (3, u64::MAX));
+    }
+    assert!(!views[0].refresh(&upstream, until_ms) && !views[1].refresh(&upstream, until_ms));
+}
+
+#[test]
+fn a_view_of_another_upstream_is_never_taken_for_fresh() {
+    let (first, second) = (upstream(&[1, 1, 1], 10), upstream(&[1], 10));
+    let mut view = View::default();
+    view.refresh(&first, 0);
+    assert!(view.refresh(&second, 0));
+    assert_eq!(view.members(), [0]);
+}
+
+#[test]
+fn too_few_usable_ones_are_a_panic_and_all_with_weight_are_used() {
+    let members = |threshold, downs: &[u32]| {
+        let upstream = upstream(&[1, 0, 1, 1, 1], threshold);
+        down(&upstream, downs);
+        let mut view = View::default();
+        view.refresh(&upstream, 0);
+        (view.members().to_vec(), view.is_panicking())
+    };
+    assert_eq!(members(50, &[0, 2]), (vec![3, 4], false));
+    assert_eq!(members(50, &[0, 2, 3]), (vec![0, 2, 3, 4], true));
+    assert_eq!(members(10, &[0, 2, 3]), (vec![4], false));
+    assert_eq!(members(10, &[0, 2, 3, 4]), (vec![0, 2, 3, 4], true));
+    assert_eq!(members(0, &[0, 2, 3, 4]), (vec![], false));
+    assert_eq!(members(u32::MAX, &[]), (vec![0, 2, 3, 4], false));
+}
+
+#[test]
+fn vacancies_say_why() {
+    let vacancy = |weights: &[u32], downs: &[u32]| {
+        let upstream = upstream(weights, 0);
+        down(&upstream, downs);
+        let mut view = View::default();
+        view.refresh(&upstream, 0);
+        assert!(view.members().is_empty());
+        view.vacancy()
+    };
+    assert_eq!(vacancy(&[], &[]), Vacancy::NoEndpoints);
+    assert_eq!(vacancy(&[0, 0], &[1]), Vacancy::NoWeight);
+    assert_eq!(vacancy(&[0, 1], &[1]), Vacancy::NoneUsable);
+}
+
+#[test]
+fn draws_follow_the_weights_and_avoid_what_they_shall() {
+    for seed in 0..100 {
+        let mut random = Random::new(seed);
+        let upstream = upstream(&[5, 0, 3, 2], 10);
+        let mut view = View::default();
+        view.refresh(&upstream, 0);
+        let mut counts = [0u32; 4];
+        for _ in 0..10_000 {
+            counts[view.draw(&mut random).unwrap() as usize] += 1;
+        }
+        let near = |count: u32, ideal: u32| count.abs_diff(ideal) < 300;
+        let fair = counts[1] == 0 && near(counts[0], 5000) && near(counts[2], 3000) && near(counts[3], 2000);
+        assert!(fair, "seed {seed}: {counts:?}");
+        assert_eq!(view.draw_avoiding(&mut random, |e| e != 3), Some(3), "seed {seed}");
+        assert_eq!(view.draw_avoiding(&mut random, |_| true), None, "seed {seed}");
+    }
+}
