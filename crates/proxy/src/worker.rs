@@ -90,7 +90,7 @@ impl Worker {
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, log: Option<LogSender>) -> Self {
         let clock = Clock::new();
         let mut random = Random::from_machine();
-        let views = snapshot.upstreams.iter().map(|u| View::new(u, clock.now_ms())).collect();
+        let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
         let pool = Pool::new(snapshot.pool);
         Self {
             clock,

@@ -288,6 +288,7 @@ fn forward(
         Ok(upstream) => exchange.record.upstream = Some(upstream),
         Err(reason) => {
             exchange.request.bytes.clear();
+            let rest = &received.scratch[received.start..received.end];
             return answer_unforwarded(worker, client, exchange, body, rest, |worker, exchange| {
                 answer_refusal(worker, exchange, reason.into(), &[]);
             });
