@@ -8,7 +8,7 @@ mod upstreams;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Document, SharedRetry};
 use crate::setting::Switch;
-use crate::source::Origin;
+use crate::source::{Located, Origin};
 use crate::units::Duration;
 
 /// What is known of a document of which parts could not be decoded, so that one error does not
@@ -35,8 +35,8 @@ pub(crate) fn check(document: &Document, partial: Partial, found: &mut Diagnosti
     }
     listeners::check(document, found);
     limits(document, found);
-    if let Some(Switch::On(retry)) = &document.defaults.retry {
-        shared_retry(retry, Origin::start_of(0), "defaults", found);
+    if let Some(retry) = &document.defaults.retry {
+        shared_retry(retry, "`defaults`", found);
     }
     let used = routes::check(document, partial, found);
     upstreams::check(document, &used, found);
@@ -47,14 +47,18 @@ fn limits(document: &Document, found: &mut Diagnostics) {
     if limits.target_size.bytes() > limits.head_size.bytes() {
         let message = format!(
             "`limits.target_size` ({}) is larger than `limits.head_size` ({}), which holds the target",
-            limits.target_size, limits.head_size
+            limits.target_size.value, limits.head_size
         );
-        found.push(Diagnostic::error(Origin::start_of(0), message));
+        let place = limits.target_size.origin;
+        let place = if place.is_known() { place } else { Origin::start_of(0) };
+        found.push(Diagnostic::error(place, message));
     }
 }
 
-fn shared_retry(retry: &SharedRetry, origin: Origin, whose: &str, found: &mut Diagnostics) {
-    backoff(retry.backoff, retry.max_backoff, origin, whose, found);
+fn shared_retry(retry: &Located<Switch<SharedRetry>>, whose: &str, found: &mut Diagnostics) {
+    if let Switch::On(shared) = &retry.value {
+        backoff(shared.backoff, shared.max_backoff, retry.origin, whose, found);
+    }
 }
 
 /// The first wait cannot be longer than the longest.

@@ -30,7 +30,7 @@ pub use load::{Loaded, load, parse_str};
 pub use model::*;
 pub use reference::reference;
 pub use schema::schema;
-pub use setting::{Many, Switch, Table, ValueError, Whole};
+pub use setting::{Many, NonEmpty, Switch, Table, ValueError, Whole};
 pub use source::{DiskFiles, Files, Located, MemoryFiles, Origin, Sources};
 pub use units::*;
 pub use write::forwarding;

@@ -40,7 +40,7 @@ fn collect(shape: &Shape, waiting: &mut VecDeque<Section>, seen: &mut HashSet<&'
                 waiting.push_back(*section);
             }
         }
-        Shape::List(of) | Shape::Map { of, .. } => collect(of, waiting, seen),
+        Shape::List { of, .. } | Shape::Map { of, .. } => collect(of, waiting, seen),
         Shape::AnyOf(shapes) => {
             for shape in shapes {
                 collect(shape, waiting, seen);
@@ -83,7 +83,7 @@ fn label(shape: &Shape) -> String {
         Shape::Words(words) => {
             words.iter().map(|word| format!("`{}`", word.word)).collect::<Vec<_>>().join(", ")
         }
-        Shape::List(of) => format!("list of: {}", label(of)),
+        Shape::List { of, .. } => format!("list of: {}", label(of)),
         Shape::Map { names, of } => format!("mapping of {names} to: {}", label(of)),
         Shape::Section(section) => format!("[{}](#{})", section.name, section.name.to_lowercase()),
         Shape::AnyOf(shapes) => shapes.iter().map(label).collect::<Vec<_>>().join("; or "),

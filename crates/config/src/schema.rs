@@ -35,7 +35,10 @@ fn value(shape: &Shape, definitions: &mut Map<String, Json>) -> Map<String, Json
         }
         Shape::Text(text) => self::text(text),
         Shape::Words(words) => self::words(words),
-        Shape::List(of) => json!({ "type": "array", "items": value(of, definitions) }),
+        Shape::List { of, minimum: 0 } => json!({ "type": "array", "items": value(of, definitions) }),
+        Shape::List { of, minimum } => {
+            json!({ "type": "array", "items": value(of, definitions), "minItems": minimum })
+        }
         Shape::Map { of, .. } => {
             json!({ "type": "object", "additionalProperties": value(of, definitions) })
         }

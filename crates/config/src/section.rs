@@ -466,7 +466,9 @@ macro_rules! words {
             }
 
             fn encode(&self) -> serde_json::Value {
-                self.word().into()
+                // Words that look like numbers are written as such.
+                let word = self.word();
+                word.parse::<u64>().map_or_else(|_| word.into(), serde_json::Value::from)
             }
         }
     };

@@ -259,10 +259,39 @@ impl<T: Setting> Setting for Vec<T> {
         Some(decoded)
     }
     fn shape() -> Shape {
-        Shape::List(Box::new(T::shape()))
+        Shape::List { of: Box::new(T::shape()), minimum: 0 }
     }
     fn encode(&self) -> Json {
         self.iter().map(Setting::encode).collect()
+    }
+}
+
+/// A list that cannot be empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NonEmpty<T>(Vec<T>);
+
+impl<T> Deref for NonEmpty<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Setting> Setting for NonEmpty<T> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        if matches!(&node.value, Value::Sequence(items) if items.is_empty()) {
+            decoder
+                .report(Diagnostic::error(node.origin, "this list is empty, but needs at least one entry"));
+            return None;
+        }
+        // Empty here means that every entry was wrong and reported.
+        Vec::decode(node, decoder).filter(|items| !items.is_empty()).map(Self)
+    }
+    fn shape() -> Shape {
+        Shape::List { of: Box::new(T::shape()), minimum: 1 }
+    }
+    fn encode(&self) -> Json {
+        self.0.encode()
     }
 }
 
@@ -325,6 +354,13 @@ impl<T: Setting> Setting for Switch<T> {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         match &node.value {
             Value::Scalar(scalar) if &*scalar.text == "none" => Some(Self::Off),
+            Value::Scalar(scalar)
+                if matches!(&*scalar.text, "off" | "false" | "no" | "disabled" | "never") =>
+            {
+                let message = format!("`{}` is not how to switch this off", scalar.text);
+                decoder.report(Diagnostic::error(node.origin, message).mend("write `none`"));
+                None
+            }
             _ => T::decode(node, decoder).map(Self::On),
         }
     }
@@ -376,9 +412,19 @@ impl<K: AsRef<str>, V> Table<K, V> {
     }
 }
 
-impl<K: PartialEq, V: PartialEq> PartialEq for Table<K, V> {
+/// The order of the entries does not count: no setting depends on it.
+impl<K: AsRef<str>, V: PartialEq> PartialEq for Table<K, V> {
     fn eq(&self, other: &Self) -> bool {
-        self.entries == other.entries
+        let sorted = |table: &'_ Self| {
+            let mut order: Vec<usize> = (0..table.len()).collect();
+            order.sort_by(|a, b| table.entries[*a].0.as_ref().cmp(table.entries[*b].0.as_ref()));
+            order
+        };
+        let same = |(a, b): (usize, usize)| {
+            let ((key, value), (other_key, other_value)) = (&self.entries[a], &other.entries[b]);
+            key.as_ref() == other_key.as_ref() && value == other_value
+        };
+        self.len() == other.len() && sorted(self).into_iter().zip(sorted(other)).all(same)
     }
 }
 
@@ -450,7 +496,9 @@ pub(crate) fn decode_word<T: Copy>(
     } else if later.contains(&text) {
         Diagnostic::error(node.origin, format!("`{text}` is not available yet")).mend(format!("use {known}"))
     } else {
-        let near = nearest(text, words.iter().map(|(word, _)| *word));
+        // Of numbers, the nearest is no likelier than another.
+        let named = |word: &&str| !word.starts_with(|c: char| c.is_ascii_digit());
+        let near = nearest(text, words.iter().map(|(word, _)| *word).filter(named));
         let mend = near.map_or_else(|| format!("use {known}"), |word| format!("did you mean `{word}`?"));
         Diagnostic::error(node.origin, format!("`{text}` is not one of {known}")).mend(mend)
     };

@@ -13,7 +13,10 @@ pub(crate) enum Shape {
     Text(Text),
     /// One of a fixed set of words.
     Words(Vec<Word>),
-    List(Box<Shape>),
+    List {
+        of: Box<Shape>,
+        minimum: usize,
+    },
     /// A mapping with names of the document's choosing.
     Map {
         names: &'static str,

@@ -391,7 +391,8 @@ mod tests {
             assert!(found[0].starts_with(expected), "{text}: {found:?}");
         }
         let (_, found) = read(&"[".repeat(100_000));
-        assert!(found[0].contains("levels deep"), "{found:?}");
+        // Here the parser looks ahead and gives up first.
+        assert!(found[0].contains("recursion limit"), "{found:?}");
         let (_, found) = read(&"- ".repeat(100_000));
         assert!(found[0].contains("levels deep"), "{found:?}");
     }

@@ -87,32 +87,33 @@ fn after_key(out: &mut String, value: &Json, shape: &Shape, indent: usize) {
 
 /// The entries of a mapping in the order of the section's rows, each with its shape.
 fn ordered<'a>(map: &'a serde_json::Map<String, Json>, shape: &Shape) -> Vec<(&'a str, &'a Json, Shape)> {
-    let rows = match shape {
-        Shape::Section(section) => (section.rows)(),
-        Shape::AnyOf(shapes) => {
-            // The long form is the only one that is a mapping, or the only one at all.
-            let long = shapes.iter().find(|shape| matches!(shape, Shape::Section(_) | Shape::Map { .. }));
-            return long.map_or_else(Vec::new, |shape| ordered(map, shape));
+    match find(shape, |shape| matches!(shape, Shape::Section(_) | Shape::Map { .. })) {
+        Some(Shape::Map { of, .. }) => {
+            map.iter().map(|(key, value)| (key.as_str(), value, (**of).clone())).collect()
         }
-        Shape::Map { of, .. } => {
-            return map.iter().map(|(key, value)| (key.as_str(), value, (**of).clone())).collect();
+        Some(Shape::Section(section)) => {
+            let entry = |name: &str| map.get_key_value(name).map(|(key, value)| (key.as_str(), value));
+            let rows = (section.rows)();
+            let entries = rows.iter().filter_map(|row| entry(row.names[0]).map(|entry| (row, entry)));
+            entries.map(|(row, (key, value))| (key, value, row.shape.clone())).collect()
         }
         _ => Vec::new(),
-    };
-    let entry = |name: &str| map.get_key_value(name).map(|(key, value)| (key.as_str(), value));
-    rows.iter()
-        .filter_map(|row| entry(row.names[0]).map(|(key, value)| (key, value, row.shape.clone())))
-        .collect()
+    }
 }
 
+/// The shape of a list's elements.
 fn element(shape: &Shape) -> Shape {
-    match shape {
-        Shape::List(of) => (**of).clone(),
-        Shape::AnyOf(shapes) => {
-            let list = shapes.iter().find(|shape| matches!(shape, Shape::List(_)));
-            list.map_or(Shape::Boolean, element)
-        }
+    match find(shape, |shape| matches!(shape, Shape::List { .. })) {
+        Some(Shape::List { of, .. }) => (**of).clone(),
         _ => Shape::Boolean,
+    }
+}
+
+/// The first shape of a kind among those that a value may have.
+fn find(shape: &Shape, wanted: fn(&Shape) -> bool) -> Option<&Shape> {
+    match shape {
+        Shape::AnyOf(shapes) => shapes.iter().find_map(|shape| find(shape, wanted)),
+        shape => wanted(shape).then_some(shape),
     }
 }
 

@@ -18,30 +18,27 @@ pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &m
         }
         endpoints(name.as_str(), name.origin, upstream, found);
         health(upstream, found);
-        if let Switch::On(ejection) = &upstream.ejection
+        if let Switch::On(ejection) = &upstream.ejection.value
             && ejection.base > ejection.max
         {
             let message =
                 format!("ejection: `base` ({}) is longer than `max` ({})", ejection.base, ejection.max);
-            found.push(Diagnostic::error(upstream.origin, message));
+            found.push(Diagnostic::error(upstream.ejection.origin, message));
         }
-        if let Some(Switch::On(retry)) = &upstream.retry {
-            shared_retry(retry, upstream.origin, &format!("the upstream `{}`", name.as_str()), found);
+        if let Some(retry) = &upstream.retry {
+            shared_retry(retry, &format!("the upstream `{}`", name.as_str()), found);
         }
     }
 }
 
 fn endpoints(name: &str, origin: Origin, upstream: &Upstream, found: &mut Diagnostics) {
     let endpoints = &upstream.endpoints;
-    if endpoints.is_empty() {
-        let message = format!("the upstream `{name}` has no endpoints");
-        found.push(Diagnostic::error(origin, message));
-    } else if endpoints.iter().all(|endpoint| endpoint.weight.get() == 0) {
+    if endpoints.iter().all(|endpoint| endpoint.weight.get() == 0) {
         let message = format!("all endpoints of `{name}` have weight 0, so none can be chosen");
         found.push(Diagnostic::error(origin, message).mend("give at least one a weight of 1 or more"));
     }
     let mut seen = HashMap::with_capacity(endpoints.len());
-    for endpoint in endpoints {
+    for endpoint in endpoints.iter() {
         let address = &endpoint.address;
         if let Some(first) = seen.insert(&address.value, address.origin) {
             let message = format!("`{}` is twice in the upstream `{name}`", address.value);

@@ -1,16 +1,17 @@
 //! The whole document.
 
-use std::fmt;
-use std::str::FromStr;
+use serde_json::Value as Json;
 
 use super::{
     AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, LogFormat, Paths, Route,
 };
 use super::{Shutdown, Upstream};
+use crate::diagnostic::Diagnostic;
 use crate::section::section;
-use crate::setting::{Many, Table, ValueError, Whole, text_setting};
+use crate::setting::{Decoder, Many, Setting, Table, Whole};
 use crate::shape::Shape;
 use crate::source::Located;
+use crate::tree::Node;
 use crate::units::{Cidr, Name};
 
 /// The version of the document's syntax.
@@ -20,27 +21,23 @@ pub enum Version {
     One,
 }
 
-impl FromStr for Version {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "1" => Ok(Self::One),
-            _ => Err(ValueError::mend(
-                format!("version `{text}` is not known to this program"),
-                "write `version: 1`",
-            )),
+impl Setting for Version {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let scalar = decoder.scalar(node, "`1`, the version of the syntax")?;
+        if &*scalar.text == "1" {
+            return Some(Self::One);
         }
+        let finding = Diagnostic::error(node.origin, "this version of the syntax is not known");
+        decoder.report(finding.mend("write `version: 1`"));
+        None
+    }
+    fn shape() -> Shape {
+        Shape::Integer { minimum: 1, maximum: 1 }
+    }
+    fn encode(&self) -> Json {
+        1.into()
     }
 }
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("1")
-    }
-}
-
-text_setting!(Version, "the version of the document", Shape::Integer { minimum: 1, maximum: 1 });
 
 section! {
     /// The document: what Tollgate listens on, where requests go, and what is done to them on the

@@ -2,6 +2,7 @@
 
 use crate::section::{section, words};
 use crate::setting::{Switch, Whole};
+use crate::source::Located;
 use crate::units::{Duration, Size};
 
 section! {
@@ -12,7 +13,7 @@ section! {
         /// Header lines of a request.
         fields: Whole<1, 256> = default(Whole::of::<100>());
         /// The request target: path and query.
-        target_size: Size<64, 65_536> = default(Size::kib(8));
+        target_size: Located<Size<64, 65_536>> = default(Located::nowhere(Size::kib(8)));
         /// The body of a request.
         body_size: Switch<Size> = default(Switch::Off);
         /// The head of an upstream's response.

@@ -5,6 +5,7 @@ use std::time::Duration as Time;
 use super::{Document, Route, Upstream};
 use crate::section::section;
 use crate::setting::{Switch, Whole};
+use crate::source::Located;
 use crate::units::{Duration, Percent, Size};
 
 section! {
@@ -61,7 +62,7 @@ section! {
     /// Settings for all upstreams and routes that do not set them.
     pub struct Defaults {
         /// When to try again, and how many retries an upstream may get in all.
-        retry: Option<Switch<SharedRetry>> = optional;
+        retry: Option<Located<Switch<SharedRetry>>> = optional;
         /// How long to wait on the upstream side.
         timeouts: Timeouts = section;
     }
@@ -118,7 +119,7 @@ impl Document {
         let standard = plan;
         let mut on = true;
         for level in [self.defaults.retry.as_ref(), upstream.and_then(|upstream| upstream.retry.as_ref())] {
-            on = match level {
+            on = match level.map(|level| &level.value) {
                 None => on,
                 Some(Switch::Off) => {
                     plan = standard;
@@ -144,8 +145,8 @@ impl Document {
     /// How many retries an upstream may get in all: 20 % of its requests in flight and at least 3, unless
     /// the upstream or `defaults` say otherwise.
     pub fn retry_budget(&self, upstream: Option<&Upstream>) -> RetryBudget {
-        let upstream = upstream.and_then(|upstream| upstream.retry.as_ref()).and_then(Switch::on);
-        let defaults = self.defaults.retry.as_ref().and_then(Switch::on);
+        let upstream = upstream.and_then(|upstream| upstream.retry.as_ref()).and_then(|retry| retry.on());
+        let defaults = self.defaults.retry.as_ref().and_then(|retry| retry.on());
         let levels = || [upstream, defaults].into_iter().flatten();
         RetryBudget {
             share: levels().find_map(|level| level.budget).unwrap_or(Percent::whole(20)),

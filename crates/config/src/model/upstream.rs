@@ -2,7 +2,7 @@
 
 use super::{SharedRetry, Timeouts};
 use crate::section::{choice, section, words};
-use crate::setting::{Many, Switch, Table, Whole};
+use crate::setting::{Many, NonEmpty, Switch, Table, Whole};
 use crate::source::Located;
 use crate::units::StatusRange;
 use crate::units::{
@@ -13,7 +13,7 @@ section! {
     /// A named group of endpoints that answer the same requests.
     pub struct Upstream short "endpoints" {
         /// The endpoints.
-        endpoints: Vec<Located<Endpoint>> = required;
+        endpoints: NonEmpty<Located<Endpoint>> = required;
         /// How an endpoint is chosen.
         balance: Balance = default(Balance::RoundRobin);
         /// The protocol that the endpoints speak.
@@ -21,7 +21,7 @@ section! {
         /// Probes that take silent endpoints out. None if left out.
         health: Option<Located<Health>> = optional;
         /// Takes out endpoints that fail on real traffic.
-        ejection: Switch<Ejection> = default(Switch::On(Ejection::standard()));
+        ejection: Located<Switch<Ejection>> = default(Located::nowhere(Switch::On(Ejection::standard())));
         /// When fewer than this share of the endpoints is healthy, all are used again: some answers
         /// are better than an overload of the rest.
         panic_threshold: Percent = default(Percent::whole(10));
@@ -30,7 +30,7 @@ section! {
         /// How long to wait for an endpoint.
         timeouts: Timeouts = section;
         /// When to try again, and how many retries the upstream may get in all.
-        retry: Option<Switch<SharedRetry>> = optional;
+        retry: Option<Located<Switch<SharedRetry>>> = optional;
     }
 }
 

@@ -38,7 +38,7 @@ impl FromStr for ListenAddress {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let (rest, default_port) = plain_http(text, "listener")?;
+        let (rest, default_port) = plain_http(text, "a listener")?;
         let rest = if default_port.is_some() { rest.strip_suffix('/').unwrap_or(rest) } else { rest };
         let wrong = |message: String, mend: &str| Err(ValueError::mend(message, mend));
         let (host, port) = match split_port(rest) {
@@ -119,7 +119,7 @@ impl FromStr for EndpointAddress {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let (rest, default_port) = plain_http(text, "endpoint")?;
+        let (rest, default_port) = plain_http(text, "an endpoint")?;
         let rest = if default_port.is_some() { rest.strip_suffix('/').unwrap_or(rest) } else { rest };
         if rest.contains(['/', '?', '#', '@']) {
             let message = format!("`{text}` has more than a host and a port");
@@ -188,7 +188,7 @@ fn plain_http<'a>(text: &'a str, who: &str) -> Result<(&'a str, Option<u16>), Va
     }
     match text.split_once("://") {
         Some((scheme, rest)) => Err(ValueError::mend(
-            format!("`{scheme}://` is not available for a {who}"),
+            format!("`{scheme}://` is not available for {who}"),
             format!("write `http://{rest}`"),
         )),
         None => Ok((text, None)),

@@ -38,13 +38,10 @@ impl FromStr for PathPattern {
             return wrong("holds more than a path", mend);
         }
         if text.contains("//") {
-            return wrong("has an empty element (`//`)", "such paths are merged before matching".to_owned());
+            return wrong("has an empty element (`//`)", format!("write `{}`", merged(text)));
         }
         if text.split('/').any(|element| element == "." || element == "..") {
-            return wrong(
-                "has a `.` or `..` element",
-                "such elements are resolved before matching".to_owned(),
-            );
+            return wrong("has a `.` or `..` element", "write the path that it leads to".to_owned());
         }
         if text.to_ascii_lowercase().contains("%2f") {
             return wrong("has an encoded `/` (`%2f`)", "write the path without it".to_owned());
@@ -61,6 +58,13 @@ impl FromStr for PathPattern {
         }
         Ok(Self(text.into()))
     }
+}
+
+/// The path with one `/` for each run of them.
+fn merged(path: &str) -> String {
+    let elements: Vec<&str> = path.split('/').filter(|element| !element.is_empty()).collect();
+    let end = if path.ends_with('/') && !elements.is_empty() { "/" } else { "" };
+    format!("/{}{end}", elements.join("/"))
 }
 
 impl fmt::Display for PathPattern {
@@ -166,7 +170,7 @@ mod tests {
             ("", "begin with `/`"),
             ("shop", "write `/shop`"),
             ("//", "empty element"),
-            ("/a//b", "empty element"),
+            ("/a//b/", "write `/a/b/`"),
             ("/a/./b", "`.` or `..`"),
             ("/a/..", "`.` or `..`"),
             ("/.", "`.` or `..`"),
