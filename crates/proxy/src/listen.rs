@@ -151,6 +151,8 @@ mod tests {
             address: "127.0.0.1:0".parse().unwrap(),
             max_connections: max,
             max_connections_per_address: per_address,
+            defer_accept: false,
+            trusted: Default::default(),
         })
     }
 

@@ -1,13 +1,13 @@
 //! The snapshot: a compiled document, immutable while it runs.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tollgate_http1::HeadLimits;
 use tollgate_routing::normalise::PathRules;
 use tollgate_routing::rewrite::{PathChange, Redirect};
 use tollgate_routing::RouteTable;
-use tollgate_upstream::{BackOff, PoolSettings, Upstream};
+use tollgate_upstream::{BackOff, Upstream};
 
 use crate::edits::Edits;
 use crate::trust::TrustedProxies;
@@ -25,8 +25,6 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// How messages are read and what is told to origins about clients.
     pub http: HttpSettings,
-    /// Limits of the idle upstream connections of a worker.
-    pub pool: PoolSettings,
 }
 
 /// A socket that takes traffic.
@@ -40,6 +38,10 @@ pub struct Listener {
     pub max_connections: Option<u32>,
     /// How many connections one client address may have, over all workers.
     pub max_connections_per_address: Option<u32>,
+    /// Connections are handed over once the client has sent something.
+    pub defer_accept: bool,
+    /// Whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed on it.
+    pub trusted: TrustedProxies,
 }
 
 /// Settings of the HTTP side that do not depend on the route.
@@ -51,8 +53,6 @@ pub struct HttpSettings {
     pub response_head: HeadLimits,
     /// How paths are normalised.
     pub paths: PathRules,
-    /// Whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed.
-    pub trusted: TrustedProxies,
     /// Which fields tell the origin about the client.
     pub forwarded: ForwardedFields,
     /// Time limits towards clients.
@@ -126,6 +126,8 @@ pub struct FixedResponse {
     pub status: u16,
     /// `Content-Type`; none for an empty body.
     pub content_type: Option<String>,
+    /// Further fields.
+    pub fields: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -199,13 +201,6 @@ impl Destination {
                 shares.get(at).map(|(_, upstream)| *upstream)
             }
         }
-    }
-}
-
-impl Snapshot {
-    /// Whether what this peer says about its clients is believed.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.http.trusted.contains(peer)
     }
 }
 

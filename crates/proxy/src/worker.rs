@@ -91,13 +91,12 @@ impl Worker {
         let clock = Clock::new();
         let mut random = Random::from_machine();
         let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
-        let pool = Pool::new(snapshot.pool);
         Self {
             clock,
             turn: Cell::new(random.next_u64()),
             random: RefCell::new(random),
             published: RefCell::new(Rc::new(Published { snapshot, shard, views: RefCell::new(views) })),
-            pool: RefCell::new(pool),
+            pool: RefCell::default(),
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
             buffers: RefCell::default(),
             draining: Cell::new(false),

@@ -43,7 +43,6 @@ pub struct PoolCounts {
 /// another endpoint, and idle connections survive a reload that keeps their endpoint.
 #[derive(Debug)]
 pub struct Pool<C> {
-    settings: PoolSettings,
     queues: HashMap<EndpointId, Queue<C>, BuildHasherDefault<IdHasher>>,
     idle: usize,
     counts: PoolCounts,
@@ -52,6 +51,8 @@ pub struct Pool<C> {
 /// Oldest at the front.
 #[derive(Debug)]
 struct Queue<C> {
+    /// Those of the latest connection, since a reload may change them.
+    settings: PoolSettings,
     connections: VecDeque<Idle<C>>,
     used_ms: u64,
 }
@@ -62,10 +63,16 @@ struct Idle<C> {
     since_ms: u64,
 }
 
+impl<C> Default for Pool<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<C> Pool<C> {
     /// An empty pool.
-    pub fn new(settings: PoolSettings) -> Self {
-        Self { settings, queues: HashMap::default(), idle: 0, counts: PoolCounts::default() }
+    pub fn new() -> Self {
+        Self { queues: HashMap::default(), idle: 0, counts: PoolCounts::default() }
     }
 
     /// Takes the idle connection to `endpoint` that was used last. Those that `is_live` refuses are dropped
@@ -76,9 +83,9 @@ impl<C> Pool<C> {
         now_ms: u64,
         mut is_live: impl FnMut(&mut C) -> bool,
     ) -> Option<C> {
-        let timeout_ms = self.settings.idle_timeout_ms;
         if let Some(queue) = self.queues.get_mut(&endpoint) {
             queue.used_ms = now_ms;
+            let timeout_ms = queue.settings.idle_timeout_ms;
             // Behind one that is too old all are older: they wait for the sweep, which is not in a
             // request's way.
             while let Some(idle) = queue.connections.pop_back_if(|idle| !idle.is_expired(now_ms, timeout_ms))
@@ -96,18 +103,20 @@ impl<C> Pool<C> {
         None
     }
 
-    /// Keeps an idle connection to `endpoint`. Where it would be one too many, the oldest is dropped for it.
-    pub fn put(&mut self, endpoint: EndpointId, connection: C, now_ms: u64) {
-        if self.settings.max_idle == 0 {
+    /// Keeps an idle connection to `endpoint`, within its upstream's `settings`. Where it would be one too
+    /// many, the oldest is dropped for it.
+    pub fn put(&mut self, endpoint: EndpointId, connection: C, settings: PoolSettings, now_ms: u64) {
+        if settings.max_idle == 0 {
             self.counts.evicted += 1;
             return;
         }
         let queue = self
             .queues
             .entry(endpoint)
-            .or_insert_with(|| Queue { connections: VecDeque::new(), used_ms: now_ms });
+            .or_insert_with(|| Queue { settings, connections: VecDeque::new(), used_ms: now_ms });
+        queue.settings = settings;
         queue.used_ms = now_ms;
-        if queue.connections.len() >= self.settings.max_idle {
+        if queue.connections.len() >= settings.max_idle {
             queue.connections.pop_front();
             self.counts.evicted += 1;
             self.idle -= 1;
@@ -119,10 +128,10 @@ impl<C> Pool<C> {
     /// Drops the connections that are idle too long or that `is_live` refuses, and forgets endpoints
     /// that were not used for that long. To be called every few seconds. Returns how many connections went.
     pub fn sweep(&mut self, now_ms: u64, mut is_live: impl FnMut(&mut C) -> bool) -> usize {
-        let timeout_ms = self.settings.idle_timeout_ms;
         let (before, counts) = (self.idle, &mut self.counts);
         let mut left = 0;
         self.queues.retain(|_, queue| {
+            let timeout_ms = queue.settings.idle_timeout_ms;
             queue.connections.retain_mut(|idle| {
                 let expired = idle.is_expired(now_ms, timeout_ms);
                 let dead = !expired && !is_live(&mut idle.connection);

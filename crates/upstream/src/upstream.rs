@@ -7,6 +7,7 @@ use crate::balancers::{Balancer, Pick, PickKey};
 use crate::endpoint::{Endpoint, InFlight};
 use crate::health::outlier::Outliers;
 use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
 use crate::view::View;
@@ -23,6 +24,8 @@ pub struct UpstreamSettings {
     pub probes: Option<ProbePlan>,
     /// How many retries may run at once.
     pub retries: RetryBudgetSettings,
+    /// How many idle connections a worker keeps, and for how long.
+    pub pool: PoolSettings,
 }
 
 impl Default for UpstreamSettings {
@@ -32,6 +35,7 @@ impl Default for UpstreamSettings {
             outliers: OutlierSettings::default(),
             probes: None,
             retries: RetryBudgetSettings::default(),
+            pool: PoolSettings::default(),
         }
     }
 }

@@ -110,8 +110,9 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
         && exchange.body.is_done()
         && exchange.request.pending().is_empty()
         && !exchange.request.broken;
-    let Some(attempt) = exchange.attempt.take() else { return };
+    let settings = exchange.upstream().map(|u| u.settings().pool);
+    let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
     if let Some(socket) = attempt.socket.filter(|_| clean && !worker.draining.get()) {
-        worker.pool.borrow_mut().put(attempt.id, socket, worker.clock.now_ms());
+        worker.pool.borrow_mut().put(attempt.id, socket, settings, worker.clock.now_ms());
     }
 }

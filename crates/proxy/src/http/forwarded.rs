@@ -8,6 +8,7 @@ use tollgate_message::{Field, Fields, Known};
 use tollgate_runtime::random::uuid_v7;
 
 use crate::snapshot::Snapshot;
+use crate::trust::TrustedProxies;
 use crate::worker::Worker;
 
 /// A request id from a trusted proxy may have this many bytes; a longer one is replaced.
@@ -45,19 +46,19 @@ impl RequestId<'_> {
 
 impl<'a> Origins<'a> {
     /// Reads a request's fields, and makes a request id where none is to be taken.
-    pub fn of(worker: &Worker, snapshot: &Snapshot, peer: IpAddr, fields: &Fields<'a>) -> Self {
+    pub fn of(worker: &Worker, trusted: &TrustedProxies, peer: IpAddr, fields: &Fields<'a>) -> Self {
         let peer = peer.to_canonical();
-        let trusted = snapshot.trusts(peer);
+        let trusted = trusted.contains(peer);
         let taken = fields.get(Known::XRequestId).filter(|id| trusted && is_sound_id(id));
         let request_id = taken.map_or_else(|| RequestId::Made(make_id(worker)), RequestId::Taken);
         Self { peer, trusted, request_id }
     }
 
     /// The client's address: the peer's, or what a trusted peer says.
-    pub fn client(&self, snapshot: &Snapshot, fields: &Fields<'_>) -> IpAddr {
+    pub fn client(&self, trusted: &TrustedProxies, fields: &Fields<'_>) -> IpAddr {
         // The last field line holds the addresses added last.
         let said = if self.trusted { fields.all(Known::XForwardedFor).last() } else { None };
-        said.and_then(|value| snapshot.http.trusted.client_address(value)).unwrap_or(self.peer)
+        said.and_then(|value| trusted.client_address(value)).unwrap_or(self.peer)
     }
 
     /// Marks the incoming fields that do not go on.

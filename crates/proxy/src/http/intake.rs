@@ -169,7 +169,8 @@ fn begin(
         upgrade: false,
         listener,
     };
-    let origins = Origins::of(worker, snapshot, client.peer.ip(), &head.fields);
+    let trusted = &snapshot.listeners[listener as usize].trusted;
+    let origins = Origins::of(worker, trusted, client.peer.ip(), &head.fields);
     exchange.notes.client = Some(origins.peer);
     let request_id = origins.request_id;
     exchange.notes.keep([request_id.as_bytes(), b"", b"", b""]);
@@ -186,7 +187,7 @@ fn begin(
     };
     if worker.logs() {
         exchange.notes.keep([request_id.as_bytes(), head.method_bytes, identity.path, identity.host]);
-        exchange.notes.client = Some(origins.client(snapshot, &head.fields));
+        exchange.notes.client = Some(origins.client(trusted, &head.fields));
     }
     let view = RequestView {
         host: identity.host,

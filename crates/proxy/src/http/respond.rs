@@ -49,6 +49,9 @@ pub fn redirect(out: &mut Vec<u8>, status: u16, location: &[u8], answer: &Answer
 /// Writes a response from the document.
 pub fn fixed(out: &mut Vec<u8>, response: &FixedResponse, answer: &Answer<'_>) {
     begin(out, response.status, answer);
+    for (name, value) in &response.fields {
+        encode::line(out, name.as_bytes(), value.as_bytes());
+    }
     let body = (!matches!(response.status, 204 | 304)).then_some(response.body.as_slice());
     finish(out, response.content_type.as_deref(), body, answer);
 }

@@ -13,12 +13,12 @@ fn ids(count: usize) -> Vec<EndpointId> {
 #[test]
 fn the_connection_used_last_is_taken_first() {
     let id = ids(1)[0];
-    let mut pool = Pool::new(PoolSettings::default());
+    let mut pool = Pool::new();
     for connection in 1..=3 {
-        pool.put(id, connection, 0);
+        pool.put(id, connection, PoolSettings::default(), 0);
     }
     assert_eq!(pool.take(id, 1, |_| true), Some(3));
-    pool.put(id, 4, 2);
+    pool.put(id, 4, PoolSettings::default(), 2);
     let taken: Vec<_> = std::iter::from_fn(|| pool.take(id, 3, |_| true)).collect();
     assert_eq!(taken, [4, 2, 1]);
     assert_eq!((pool.idle(), pool.counts().reused, pool.counts().missed), (0, 4, 1));
@@ -27,8 +27,8 @@ fn the_connection_used_last_is_taken_first() {
 #[test]
 fn endpoints_do_not_share_connections() {
     let ids = ids(2);
-    let mut pool = Pool::new(PoolSettings::default());
-    pool.put(ids[0], 'a', 0);
+    let mut pool = Pool::new();
+    pool.put(ids[0], 'a', PoolSettings::default(), 0);
     assert_eq!(pool.take(ids[1], 0, |_| true), None);
     assert_eq!(pool.idle_at(ids[0]), 1);
     pool.forget(ids[0]);
@@ -39,9 +39,9 @@ fn endpoints_do_not_share_connections() {
 #[test]
 fn dead_ones_are_skipped_and_old_ones_never_taken() {
     let id = ids(1)[0];
-    let mut pool = Pool::new(PoolSettings { max_idle: 8, idle_timeout_ms: 100 });
+    let mut pool = Pool::new();
     for (connection, at) in [(1, 0), (2, 50), (3, 60)] {
-        pool.put(id, connection, at);
+        pool.put(id, connection, PoolSettings { max_idle: 8, idle_timeout_ms: 100 }, at);
     }
     assert_eq!(pool.take(id, 149, |c| *c != 3), Some(2));
     assert_eq!(pool.take(id, 149, |_| panic!("an expired connection was asked for")), None);
@@ -52,21 +52,22 @@ fn dead_ones_are_skipped_and_old_ones_never_taken() {
 #[test]
 fn the_oldest_makes_room() {
     let id = ids(1)[0];
-    let mut pool = Pool::new(PoolSettings { max_idle: 2, idle_timeout_ms: 100 });
-    (1..=5).for_each(|connection| pool.put(id, connection, 0));
+    let mut pool = Pool::new();
+    let two = PoolSettings { max_idle: 2, idle_timeout_ms: 100 };
+    (1..=5).for_each(|connection| pool.put(id, connection, two, 0));
     let taken: Vec<_> = std::iter::from_fn(|| pool.take(id, 0, |_| true)).collect();
     assert_eq!((taken, pool.counts().evicted), (vec![5, 4], 3));
 
-    let mut none = Pool::new(PoolSettings { max_idle: 0, idle_timeout_ms: 100 });
-    none.put(id, 1, 0);
+    let mut none = Pool::new();
+    none.put(id, 1, PoolSettings { max_idle: 0, idle_timeout_ms: 100 }, 0);
     assert_eq!((none.idle(), none.counts().evicted), (0, 1));
 }
 
 #[test]
 fn sweeping_forgets_endpoints_that_are_gone() {
-    let mut pool = Pool::new(PoolSettings { max_idle: 2, idle_timeout_ms: 100 });
+    let mut pool = Pool::new();
     for id in ids(1000) {
-        pool.put(id, (), 0);
+        pool.put(id, (), PoolSettings { max_idle: 2, idle_timeout_ms: 100 }, 0);
     }
     assert_eq!(pool.sweep(100, |_| true), 1000);
     assert!(pool.queues.is_empty());
@@ -75,12 +76,12 @@ fn sweeping_forgets_endpoints_that_are_gone() {
 #[test]
 fn a_steady_load_does_not_grow_the_pool() {
     let ids = ids(10);
-    let mut pool = Pool::new(PoolSettings::default());
+    let mut pool = Pool::new();
     let mut capacity = Vec::new();
     for round in 0..1000u64 {
         for &id in &ids {
             let taken: Vec<_> = (0..8).map(|_| pool.take(id, round, |_| true).unwrap_or(round)).collect();
-            taken.into_iter().for_each(|connection| pool.put(id, connection, round));
+            taken.into_iter().for_each(|connection| pool.put(id, connection, PoolSettings::default(), round));
         }
         pool.sweep(round, |_| true);
         let now: Vec<_> = ids.iter().map(|id| pool.queues[id].connections.capacity()).collect();
@@ -113,7 +114,7 @@ fn any_order_of_calls_keeps_the_promises() {
         let ids = ids(1 + random.below(6) as usize);
         let settings =
             PoolSettings { max_idle: random.below(5) as usize, idle_timeout_ms: 1 + random.below(200) };
-        let mut pool = Pool::new(settings);
+        let mut pool = Pool::new();
         let open = Rc::new(Cell::new(0));
         let mut now_ms = 0;
         for step in 0..600 {
@@ -127,6 +128,7 @@ fn any_order_of_calls_keeps_the_promises() {
                     pool.put(
                         ids[endpoint],
                         Counted { open: open.clone(), endpoint, since_ms: now_ms, live },
+                        settings,
                         now_ms,
                     );
                 }

@@ -1,0 +1,167 @@
+//! Routes: names, references, and settings that do not go together.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Partial, backoff, edits};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::{Action, Destination, Document, PathMatch, PathRewrite, Redirect, Respond, Route};
+use crate::setting::Switch;
+use crate::source::{Located, Origin};
+use crate::suggest::nearest;
+
+/// Bytes of an answer's body that a document may hold.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// Checks all routes. Gives the names of the upstreams they use, if all of them are known.
+pub(super) fn check<'d>(
+    document: &'d Document,
+    partial: Partial,
+    found: &mut Diagnostics,
+) -> Option<HashSet<&'d str>> {
+    let broken_before = found.has_errors();
+    let known = document.upstreams.iter().map(|(name, _)| name.as_str());
+    let known: HashSet<&str> = known.chain(document.upstreams.broken.iter().map(String::as_str)).collect();
+    let mut references = References { known, used: HashSet::new(), judge: partial.references };
+    let mut names: HashMap<&str, Origin> = HashMap::new();
+    for route in &document.routes {
+        if let Some(name) = &route.name
+            && let Some(first) = names.insert(name.as_str(), name.origin)
+        {
+            let message = format!("two routes are called `{}`", name.as_str());
+            found.push(Diagnostic::error(name.origin, message).note(first, "the first one"));
+        }
+        references.action(&route.action, found);
+        self::route(route, found);
+    }
+    // A route that was left out as wrong may have been the one that uses an upstream.
+    (partial.references && !broken_before).then_some(references.used)
+}
+
+struct References<'d> {
+    known: HashSet<&'d str>,
+    used: HashSet<&'d str>,
+    judge: bool,
+}
+
+impl<'d> References<'d> {
+    fn action(&mut self, action: &'d Action, found: &mut Diagnostics) {
+        match action {
+            Action::To(to) => {
+                if let Destination::Upstream(name) = &to.value {
+                    self.upstream(name.as_str(), to.origin, found);
+                }
+            }
+            Action::Split(split) => {
+                for (name, _) in split.iter() {
+                    self.upstream(name.as_str(), name.origin, found);
+                }
+                if split.broken.is_empty() && split.iter().all(|(_, weight)| weight.get() == 0) {
+                    let message = "the weights of this split add up to 0, so nothing can be chosen";
+                    let finding = Diagnostic::error(split.origin, message);
+                    found.push(finding.mend("give at least one upstream a weight of 1 or more"));
+                }
+            }
+            Action::Redirect(_) | Action::Respond(_) => {}
+        }
+    }
+
+    fn upstream(&mut self, name: &'d str, origin: Origin, found: &mut Diagnostics) {
+        if self.known.contains(name) {
+            self.used.insert(name);
+        } else if self.judge {
+            let mend = match nearest(name, self.known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add it to `upstreams`, or write an address: `http://{name}:8080`"),
+            };
+            found.push(Diagnostic::error(origin, format!("there is no upstream `{name}`")).mend(mend));
+        }
+    }
+}
+
+fn route(route: &Located<Route>, found: &mut Diagnostics) {
+    if let Some(rewrite) = &route.rewrite {
+        if matches!(route.action, Action::Redirect(_) | Action::Respond(_)) {
+            let message = "`rewrite` changes what is sent to an upstream, but this route sends to none";
+            found.push(Diagnostic::error(rewrite.origin, message).mend("remove `rewrite`"));
+        } else if rewrite.host.is_none() && rewrite.path.is_none() {
+            let finding = Diagnostic::error(rewrite.origin, "this `rewrite` changes nothing");
+            found.push(finding.mend("set `host` or `path`"));
+        }
+        fixed_host(rewrite.host.as_ref(), rewrite.origin, found);
+        prefix_rewrite(route, rewrite.path.as_ref(), found);
+    }
+    match &route.action {
+        Action::Redirect(redirect) => self::redirect(route, redirect, found),
+        Action::Respond(respond) => self::respond(respond, found),
+        Action::To(_) | Action::Split(_) => {}
+    }
+    if let Some(headers) = &route.headers {
+        edits::check(headers, found);
+    }
+    if let Some(conditions) = &route.conditions {
+        edits::refuse_repeated(conditions.headers.iter().map(|(name, _)| name), found);
+    }
+    if let Some(Switch::On(retry)) = route.retry.as_deref() {
+        backoff(retry.backoff, retry.max_backoff, route.origin, "this route", found);
+    }
+}
+
+/// A prefix can be replaced only if it is known which one matched (Gateway API `ReplacePrefixMatch`).
+/// A route without paths is for the prefix `/`.
+fn prefix_rewrite(route: &Route, path: Option<&Located<PathRewrite>>, found: &mut Diagnostics) {
+    let Some(path) = path else { return };
+    if !matches!(path.value, PathRewrite::Prefix(_)) {
+        return;
+    }
+    let finding = match &*route.paths {
+        [] => return,
+        [one] if matches!(one.value, PathMatch::Prefix(_)) => return,
+        [one] => Diagnostic::error(path.origin, "replacing a prefix needs a route whose path is a prefix")
+            .note(one.origin, "this path is no prefix"),
+        [_, second, ..] => {
+            Diagnostic::error(path.origin, "replacing a prefix needs a route with exactly one path")
+                .note(second.origin, "this path is one too many")
+        }
+    };
+    found.push(finding.mend("write `full`, or a route for each prefix"));
+}
+
+fn fixed_host(host: Option<&crate::units::HostPattern>, origin: Origin, found: &mut Diagnostics) {
+    if let Some(host) = host.filter(|host| host.suffix().is_some()) {
+        let message = format!("`{host}` is a pattern, but a host is needed here");
+        found.push(Diagnostic::error(origin, message));
+    }
+}
+
+fn redirect(route: &Route, redirect: &Located<Box<Redirect>>, found: &mut Diagnostics) {
+    let Redirect { scheme, host, port, path, .. } = &*redirect.value;
+    if scheme.is_none() && host.is_none() && port.is_none() && path.is_none() {
+        let message = "this redirect leads back to the same URL";
+        let finding = Diagnostic::error(redirect.origin, message);
+        found.push(finding.mend("set at least one of `scheme`, `host`, `port`, `path`"));
+    }
+    fixed_host(host.as_ref(), redirect.origin, found);
+    prefix_rewrite(route, path.as_ref(), found);
+}
+
+fn respond(respond: &Located<Box<Respond>>, found: &mut Diagnostics) {
+    let status = respond.status.get();
+    if let Some(body) = &respond.body {
+        if matches!(status, 204 | 205 | 304) && !body.is_empty() {
+            let message = format!("an answer with status {status} cannot have a body");
+            found.push(Diagnostic::error(body.origin, message).mend("remove `body`"));
+        }
+        if body.len() > LARGEST_BODY {
+            let message = "a body in a document has at most 1MiB";
+            found.push(Diagnostic::error(body.origin, message));
+        }
+    }
+    for (name, _) in respond.headers.iter() {
+        edits::refuse_reserved(name, edits::Whose::Answer, found);
+        if name.as_str().eq_ignore_ascii_case("content-type") {
+            let finding = Diagnostic::error(name.origin, "the type of the body has a key of its own");
+            found.push(finding.mend("write `content_type: …` beside `body`"));
+        }
+    }
+    edits::refuse_repeated(respond.headers.iter().map(|(name, _)| name), found);
+}

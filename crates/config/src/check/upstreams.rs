@@ -1,0 +1,66 @@
+//! Upstreams: endpoints, probes, ejection, and whether anything uses them.
+
+use std::collections::{HashMap, HashSet};
+
+use super::shared_retry;
+use crate::check::edits;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::{Document, Probe, Upstream};
+use crate::setting::Switch;
+use crate::source::{Located, Origin};
+
+/// Checks all upstreams. `used` holds the names that routes send to, or is `None` if that is not known.
+pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &mut Diagnostics) {
+    for (name, upstream) in document.upstreams.iter() {
+        if used.as_ref().is_some_and(|used| !used.contains(name.as_str())) {
+            let message = format!("no route uses the upstream `{}`", name.as_str());
+            found.push(Diagnostic::warning(name.origin, message));
+        }
+        endpoints(name.as_str(), name.origin, upstream, found);
+        health(upstream, found);
+        if let Switch::On(ejection) = &upstream.ejection.value
+            && ejection.base > ejection.max
+        {
+            let message =
+                format!("ejection: `base` ({}) is longer than `max` ({})", ejection.base, ejection.max);
+            found.push(Diagnostic::error(upstream.ejection.origin, message));
+        }
+        if let Some(retry) = &upstream.retry {
+            shared_retry(retry, &format!("the upstream `{}`", name.as_str()), found);
+        }
+    }
+}
+
+fn endpoints(name: &str, origin: Origin, upstream: &Upstream, found: &mut Diagnostics) {
+    let endpoints = &upstream.endpoints;
+    if endpoints.iter().all(|endpoint| endpoint.weight.get() == 0) {
+        let message = format!("all endpoints of `{name}` have weight 0, so none can be chosen");
+        found.push(Diagnostic::error(origin, message).mend("give at least one a weight of 1 or more"));
+    }
+    let mut seen = HashMap::with_capacity(endpoints.len());
+    for endpoint in endpoints.iter() {
+        let address = &endpoint.address;
+        if let Some(first) = seen.insert(&address.value, address.origin) {
+            let message = format!("`{}` is twice in the upstream `{name}`", address.value);
+            let finding = Diagnostic::error(address.origin, message).note(first, "first here");
+            found.push(finding.mend("give it a `weight` if it is to get more traffic"));
+        }
+    }
+}
+
+fn health(upstream: &Located<Upstream>, found: &mut Diagnostics) {
+    let Some(health) = &upstream.health else { return };
+    if health.timeout > health.every {
+        let message = format!(
+            "a probe may take longer ({}) than the time to the next one ({})",
+            health.timeout, health.every
+        );
+        found.push(Diagnostic::warning(health.origin, message).mend("make `timeout` shorter than `every`"));
+    }
+    if let Probe::Http(probe) = &health.probe {
+        for (name, _) in probe.headers.iter() {
+            edits::refuse_reserved(name, edits::Whose::Probe, found);
+        }
+        edits::refuse_repeated(probe.headers.iter().map(|(name, _)| name), found);
+    }
+}

@@ -1,0 +1,36 @@
+//! The document: YAML text in, a typed and checked [`Document`] out, or all that is wrong with it.
+//!
+//! No network, no sockets, no clock: files come through [`Files`], the environment is a function.
+//! The walk: texts are parsed to trees that know their places (`tree`), variables are replaced
+//! (`interpolate`), included trees are merged ([`load()`]), the tree is decoded into the types of
+//! `model`, and what no single value can show is checked (`check`). Every step reports and goes
+//! on, so that one run shows all errors.
+//!
+//! The types of `model` are one row per key; the same row makes the field, its decoding, its
+//! default, its line in the [`schema()`] and in the [`reference()`].
+
+mod check;
+mod diagnostic;
+mod interpolate;
+mod load;
+mod model;
+mod reference;
+mod schema;
+mod section;
+mod setting;
+mod shape;
+mod source;
+mod suggest;
+mod tree;
+mod units;
+mod write;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};
+pub use load::{Loaded, load, parse_str};
+pub use model::*;
+pub use reference::reference;
+pub use schema::schema;
+pub use setting::{Many, NonEmpty, Switch, Table, ValueError, Whole};
+pub use source::{DiskFiles, Files, Located, MemoryFiles, Origin, Sources};
+pub use units::*;
+pub use write::forwarding;

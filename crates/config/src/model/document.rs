@@ -1,0 +1,80 @@
+//! The whole document.
+
+use serde_json::Value as Json;
+
+use super::{
+    AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, LogFormat, Paths, Route,
+};
+use super::{Shutdown, Upstream};
+use crate::diagnostic::Diagnostic;
+use crate::section::section;
+use crate::setting::{Decoder, Many, Setting, Table, Whole};
+use crate::shape::Shape;
+use crate::source::Located;
+use crate::tree::Node;
+use crate::units::{Cidr, Name};
+
+/// The version of the document's syntax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// The only one so far.
+    One,
+}
+
+impl Setting for Version {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let scalar = decoder.scalar(node, "`1`, the version of the syntax")?;
+        if &*scalar.text == "1" {
+            return Some(Self::One);
+        }
+        let finding = Diagnostic::error(node.origin, "this version of the syntax is not known");
+        decoder.report(finding.mend("write `version: 1`"));
+        None
+    }
+    fn shape() -> Shape {
+        Shape::Integer { minimum: 1, maximum: 1 }
+    }
+    fn encode(&self) -> Json {
+        1.into()
+    }
+}
+
+section! {
+    /// The document: what Tollgate listens on, where requests go, and what is done to them on the
+    /// way.
+    pub struct Document {
+        /// The version of this syntax. Always 1.
+        version: Version = required;
+        /// More files, relative to this one; `*` and `?` match within a file name. Sections of the same
+        /// name are merged key by key, and `routes` are appended in the order of the file names.
+        include: Many<Located<String>> = default(Many::none());
+        /// Threads that run connections; one per core if left out.
+        workers: Option<Whole<1, 1024>> = optional;
+        /// Where to accept connections: an address, a list of them, or the long form.
+        listen: Many<Located<Listener>> = default(Many::none());
+        /// The admin API with metrics and health. Off if left out.
+        admin: Option<Located<Admin>> = optional;
+        /// Where a record of each exchange goes.
+        access_log: AccessLog = default(AccessLog::Stdout(LogFormat::Json));
+        /// Addresses of proxies in front whose forwarding headers are believed.
+        trusted_proxies: Many<Located<Cidr>> = default(Many::none());
+        /// Which headers tell the upstream who the client is.
+        forwarded: Forwarded = default(Forwarded::XForwarded);
+        /// How a stop goes.
+        shutdown: Shutdown = section;
+        /// What a client may send at most.
+        limits: Limits = section;
+        /// How long Tollgate waits for a client.
+        timeouts: ClientTimeouts = section;
+        /// How paths are normalised before they are matched.
+        paths: Paths = section;
+        /// Named groups of endpoints. A list of endpoints is enough where the defaults fit.
+        upstreams: Table<Name, Located<Upstream>> = default(Table::none());
+        /// Settings for all upstreams and routes that do not set them.
+        defaults: Defaults = section;
+        /// From which requests to which destination. The most specific route wins: exact path,
+        /// longest prefix, method, number of header conditions, number of query conditions; then
+        /// the first in the document.
+        routes: Vec<Located<Route>> = default(Vec::new());
+    }
+}

@@ -1,0 +1,113 @@
+//! Listeners and what concerns all connections.
+
+use serde_json::{Value as Json, json};
+
+use crate::section::{section, words};
+use crate::setting::{Decoder, Many, Setting, Whole};
+use crate::shape::{Shape, Word};
+use crate::source::Located;
+use crate::tree::{Node, Value};
+use crate::units::{Cidr, Duration, ListenAddress, Name};
+
+section! {
+    /// A socket that takes traffic.
+    pub struct Listener short "address" {
+        /// `:8080` for all addresses of the machine, `127.0.0.1:8080`, `[::1]:8080`, also with `http://`.
+        address: Located<ListenAddress> = required;
+        /// What logs and metrics call it; the address if left out.
+        name: Option<Located<Name>> = optional;
+        /// Connections open at once; more wait in the kernel's queue. No limit if left out.
+        max_connections: Option<Whole<1, 10_000_000>> = optional;
+        /// Connections open at once from one client address; more are closed. No limit if left out.
+        max_connections_per_address: Option<Whole<1, 10_000_000>> = optional;
+        /// Wakes Tollgate only when a new connection has sent something (TCP_DEFER_ACCEPT).
+        defer_accept: bool = default(false);
+        /// Proxies in front of this listener, instead of the document's `trusted_proxies`.
+        trusted_proxies: Option<Many<Located<Cidr>>> = optional;
+    }
+}
+
+section! {
+    /// The admin API. Keep it away from strangers: whoever reaches it can see and change everything.
+    pub struct Admin {
+        /// The TCP address of the admin API.
+        listen: Option<Located<ListenAddress>> = optional;
+        /// The path of the admin API's unix socket.
+        socket: Option<Located<String>> = optional;
+    }
+}
+
+words! {
+    /// Which headers tell the upstream who the client is.
+    pub enum Forwarded {
+        /// `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, and `X-Real-IP`.
+        XForwarded = "x_forwarded";
+        /// `Forwarded` (RFC 7239).
+        Rfc7239 = "rfc7239";
+        /// Both families.
+        Both = "both";
+        /// None; those that came in are dropped unless their sender is trusted.
+        None = "none";
+    }
+}
+
+section! {
+    /// How a stop goes: wait `delay` while still accepting, stop accepting, wait `grace` for what is running.
+    pub struct Shutdown {
+        /// How long open exchanges may take to finish.
+        grace: Duration = default(Duration::seconds(30));
+        /// How long to go on accepting after readiness has failed, for load balancers in front to notice.
+        delay: Duration = default(Duration::seconds(0));
+    }
+}
+
+words! {
+    /// The form of a log record.
+    pub enum LogFormat {
+        /// One JSON object a line.
+        Json = "json";
+    }
+}
+
+section! {
+    /// A log file.
+    pub struct LogFile {
+        /// The path. The file is opened again at the signal USR1.
+        file: Located<String> = required;
+        /// The form of the records.
+        format: LogFormat = default(LogFormat::Json);
+    }
+}
+
+/// Where a record of each exchange goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AccessLog {
+    /// Nowhere.
+    None,
+    /// Standard output.
+    Stdout(LogFormat),
+    /// A file.
+    File(LogFile),
+}
+
+impl Setting for AccessLog {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        const WORDS: &[(&str, bool)] = &[("none", false), ("stdout", true)];
+        match &node.value {
+            Value::Mapping(_) => LogFile::decode(node, decoder).map(Self::File),
+            _ => crate::setting::decode_word(node, decoder, WORDS, &["stderr", "syslog"])
+                .map(|on| if on { Self::Stdout(LogFormat::Json) } else { Self::None }),
+        }
+    }
+    fn shape() -> Shape {
+        let stdout = Word { word: "stdout", doc: "Standard output, one JSON object a line.".to_owned() };
+        Shape::AnyOf(vec![Shape::none(), Shape::Words(vec![stdout]), LogFile::shape()])
+    }
+    fn encode(&self) -> Json {
+        match self {
+            Self::None => json!("none"),
+            Self::Stdout(_) => json!("stdout"),
+            Self::File(file) => file.encode(),
+        }
+    }
+}

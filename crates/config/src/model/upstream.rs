@@ -1,0 +1,168 @@
+//! Upstreams: endpoints, balancing, health, and connections to them.
+
+use super::{SharedRetry, Timeouts};
+use crate::section::{choice, section, words};
+use crate::setting::{Many, NonEmpty, Switch, Table, Whole};
+use crate::source::Located;
+use crate::units::StatusRange;
+use crate::units::{
+    Duration, EndpointAddress, HeaderName, HostPattern, MethodName, PathPattern, Percent, Secret,
+};
+
+section! {
+    /// A named group of endpoints that answer the same requests.
+    pub struct Upstream short "endpoints" {
+        /// The endpoints.
+        endpoints: NonEmpty<Located<Endpoint>> = required;
+        /// How an endpoint is chosen.
+        balance: Balance = default(Balance::RoundRobin);
+        /// The protocol that the endpoints speak.
+        protocol: Protocol = default(Protocol::H1);
+        /// Probes that take silent endpoints out. None if left out.
+        health: Option<Located<Health>> = optional;
+        /// Takes out endpoints that fail on real traffic.
+        ejection: Located<Switch<Ejection>> = default(Located::nowhere(Switch::On(Ejection::standard())));
+        /// When fewer than this share of the endpoints is healthy, all are used again: some answers
+        /// are better than an overload of the rest.
+        panic_threshold: Percent = default(Percent::whole(10));
+        /// Connections kept open between requests.
+        pool: Pool = section;
+        /// How long to wait for an endpoint.
+        timeouts: Timeouts = section;
+        /// When to try again, and how many retries the upstream may get in all.
+        retry: Option<Located<Switch<SharedRetry>>> = optional;
+    }
+}
+
+section! {
+    /// One address of an upstream.
+    pub struct Endpoint short "address" {
+        /// `host:port` or `http://host:port`.
+        address: Located<EndpointAddress> = required;
+        /// Its share of the traffic relative to the others; with 0 it gets none.
+        weight: Whole<0, 65_535> = default(Whole::of::<1>());
+    }
+}
+
+words! {
+    /// How an endpoint is chosen.
+    pub enum Balance {
+        /// In turn, by weight.
+        RoundRobin = "round_robin";
+        /// The one with the fewest open requests for its weight.
+        LeastRequests = "least_requests" | "least_request";
+        /// The better of two chosen at random: nearly as even as the fewest, without looking at all.
+        TwoChoices = "two_choices";
+        /// At random, by weight.
+        Random = "random";
+    }
+}
+
+words! {
+    /// The protocol of the upstream side.
+    pub enum Protocol {
+        /// HTTP/1.1.
+        H1 = "h1";
+    }
+    later ["h2", "h2c", "h3", "grpc"]
+}
+
+section! {
+    /// Probes of endpoints.
+    pub struct Health {
+        /// What is probed.
+        probe: Probe = choice;
+        /// From one probe of an endpoint to its next.
+        every: Duration<1> = default(Duration::seconds(5));
+        /// How long a probe may take.
+        timeout: Duration<1> = default(Duration::seconds(2));
+        /// Successes in a row that bring an endpoint back.
+        rise: Whole<1, 1000> = default(Whole::of::<2>());
+        /// Failures in a row that take an endpoint out.
+        fall: Whole<1, 1000> = default(Whole::of::<3>());
+    }
+}
+
+choice! {
+    /// What is probed.
+    pub enum Probe {
+        /// An HTTP request; a path is enough where the defaults fit: `path: /healthz`.
+        Http("http" | "path"): HttpProbe;
+        /// A TCP connection, closed as soon as it is open.
+        Tcp("tcp"): TcpProbe;
+    }
+}
+
+section! {
+    /// A probe by an HTTP request.
+    pub struct HttpProbe short "path" {
+        /// The path to ask for.
+        path: PathPattern = required;
+        /// The `Host` of the request; the endpoint's address if left out.
+        host: Option<HostPattern> = optional;
+        /// More headers of the request.
+        headers: Table<HeaderName, Secret> = default(Table::none());
+        /// The statuses of a healthy endpoint.
+        statuses: Many<StatusRange> = default(Many(vec![StatusRange::from(200, 399)]));
+        /// The method of the request.
+        method: MethodName = default(MethodName::get());
+    }
+}
+
+section! {
+    /// A probe by opening a TCP connection. It has no settings: write `tcp: {}`.
+    pub struct TcpProbe {}
+}
+
+section! {
+    /// Taking out endpoints that fail on real traffic.
+    pub struct Ejection {
+        /// Failures in a row (no connection, no response, 5xx of a gateway) that take an endpoint out.
+        consecutive_failures: Whole<1, 10_000> = default(Whole::of::<5>());
+        /// How long the first time; each further time in a row one `base` longer.
+        base: Duration<1> = default(Duration::seconds(30));
+        /// How long at most.
+        max: Duration<1> = default(Duration::seconds(300));
+        /// The share of the endpoints that may be out for this reason at the same time.
+        max_percent: Percent = default(Percent::whole(50));
+    }
+}
+
+impl Ejection {
+    /// All defaults.
+    pub(crate) fn standard() -> Self {
+        Self {
+            consecutive_failures: Whole::of::<5>(),
+            base: Duration::seconds(30),
+            max: Duration::seconds(300),
+            max_percent: Percent::whole(50),
+        }
+    }
+}
+
+section! {
+    /// Connections to an endpoint that are kept open between requests.
+    pub struct Pool {
+        /// Idle connections to one endpoint, kept by one worker; 0 opens a connection per request.
+        max_idle: Whole<0, 65_535> = default(Whole::of::<128>());
+        /// How long a connection may be idle. Less than the endpoint's own limit, or requests meet
+        /// connections that it has just closed.
+        idle_timeout: Duration<1> = default(Duration::seconds(30));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Ejection;
+    use crate::diagnostic::Diagnostics;
+    use crate::setting::{Decoder, Setting};
+    use crate::source::{MemoryFiles, Sources};
+    use crate::tree::Node;
+
+    #[test]
+    fn standard_ejection_is_what_an_empty_section_gives() {
+        let (diagnostics, sources) = (&mut Diagnostics::default(), &mut Sources::default());
+        let mut decoder = Decoder { diagnostics, sources, files: &MemoryFiles::default() };
+        assert_eq!(Ejection::decode(&Node::EMPTY, &mut decoder), Some(Ejection::standard()));
+    }
+}

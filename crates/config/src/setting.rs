@@ -1,0 +1,507 @@
+//! What every value of the document can do: be decoded, describe itself, be written again.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use serde_json::Value as Json;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::shape::Shape;
+use crate::source::{Files, Located, Origin, Sources};
+use crate::suggest::nearest;
+use crate::tree::{Node, Scalar, Value};
+
+/// Where decoding reports to and reads secrets from.
+pub(crate) struct Decoder<'a> {
+    pub(crate) diagnostics: &'a mut Diagnostics,
+    pub(crate) sources: &'a mut Sources,
+    pub(crate) files: &'a dyn Files,
+}
+
+impl Decoder<'_> {
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Reports that a node is of the wrong kind. Broken nodes were reported before.
+    pub(crate) fn expected(&mut self, node: &Node, what: &str) {
+        if !matches!(node.value, Value::Broken) {
+            let message = format!("expected {what}, but this is {}", node.kind());
+            self.report(Diagnostic::error(node.origin, message));
+        }
+    }
+
+    /// The scalar of a node, or a report that it is none.
+    pub(crate) fn scalar<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n Scalar> {
+        match &node.value {
+            Value::Scalar(scalar) if !node.is_nothing() => Some(scalar),
+            _ => {
+                self.expected(node, what);
+                None
+            }
+        }
+    }
+}
+
+/// A type that values of the document decode into.
+pub(crate) trait Setting: Sized {
+    /// Decodes a node; reports what is wrong with it and gives `None`, or gives the value.
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self>;
+    /// What the schema and the reference say about it.
+    fn shape() -> Shape;
+    /// The value as a document writes it, secrets masked.
+    fn encode(&self) -> Json;
+}
+
+/// Why a text is not a value of some type: the problem, and the mend if one is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueError {
+    /// What is wrong, in one line, the value named.
+    pub message: String,
+    /// What to write instead.
+    pub mend: Option<String>,
+}
+
+impl ValueError {
+    /// An error without a mend.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), mend: None }
+    }
+
+    /// An error with what to write instead.
+    pub(crate) fn mend(message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { message: message.into(), mend: Some(mend.into()) }
+    }
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.mend.as_ref().map_or(Ok(()), |mend| write!(f, ", {mend}"))
+    }
+}
+
+impl std::error::Error for ValueError {}
+
+/// Decodes a scalar by the type's own reading of text. Content that came from a variable is not
+/// repeated in the finding.
+pub(crate) fn decode_text<T>(node: &Node, decoder: &mut Decoder<'_>, what: &str) -> Option<T>
+where
+    T: FromStr<Err = ValueError>,
+{
+    let scalar = decoder.scalar(node, what)?;
+    match scalar.text.parse() {
+        Ok(value) => Some(value),
+        Err(_) if scalar.filled => {
+            let message = format!("what the variable stands for is not {what}");
+            decoder.report(Diagnostic::error(node.origin, message));
+            None
+        }
+        Err(error) => {
+            decoder.report(Diagnostic::error(node.origin, error.message).mend_if(error.mend));
+            None
+        }
+    }
+}
+
+/// Implements [`Setting`] for a type that is read from and shown as one text.
+macro_rules! text_setting {
+    ($type:ty, $what:expr, $shape:expr $(, for const $bound:ident: $kind:ty)?) => {
+        impl $(<const $bound: $kind>)? $crate::setting::Setting for $type {
+            fn decode(
+                node: &$crate::tree::Node,
+                decoder: &mut $crate::setting::Decoder<'_>,
+            ) -> Option<Self> {
+                $crate::setting::decode_text(node, decoder, $what)
+            }
+            fn shape() -> $crate::shape::Shape {
+                $shape
+            }
+            fn encode(&self) -> serde_json::Value {
+                serde_json::Value::String(self.to_string())
+            }
+        }
+    };
+}
+pub(crate) use text_setting;
+
+impl Setting for String {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        decoder.scalar(node, "text").map(|scalar| scalar.text.to_string())
+    }
+    fn shape() -> Shape {
+        Shape::text("text")
+    }
+    fn encode(&self) -> Json {
+        Json::String(self.clone())
+    }
+}
+
+impl Setting for bool {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let scalar = decoder.scalar(node, "`true` or `false`")?;
+        match &*scalar.text {
+            "true" if scalar.plain => Some(true),
+            "false" if scalar.plain => Some(false),
+            other => {
+                let mend = match other.to_ascii_lowercase().as_str() {
+                    "yes" | "on" | "true" | "y" | "1" => Some("write `true`".to_owned()),
+                    "no" | "off" | "false" | "n" | "0" => Some("write `false`".to_owned()),
+                    _ => None,
+                };
+                let message = "this is neither `true` nor `false`";
+                decoder.report(Diagnostic::error(node.origin, message).mend_if(mend));
+                None
+            }
+        }
+    }
+    fn shape() -> Shape {
+        Shape::Boolean
+    }
+    fn encode(&self) -> Json {
+        Json::Bool(*self)
+    }
+}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Whole<const MIN: u32, const MAX: u32>(u32);
+
+impl<const MIN: u32, const MAX: u32> Whole<MIN, MAX> {
+    /// The number, if it is within the bounds.
+    pub fn new(number: u32) -> Option<Self> {
+        (MIN..=MAX).contains(&number).then_some(Self(number))
+    }
+
+    /// A number of the code's own choosing; one beyond the bounds does not compile.
+    pub(crate) const fn of<const NUMBER: u32>() -> Self {
+        const { assert!(MIN <= NUMBER && NUMBER <= MAX) };
+        Self(NUMBER)
+    }
+
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> Setting for Whole<MIN, MAX> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let scalar = decoder.scalar(node, "a whole number")?;
+        let digits =
+            scalar.plain && !scalar.text.is_empty() && scalar.text.bytes().all(|b| b.is_ascii_digit());
+        if digits && let Some(number) = scalar.text.parse().ok().and_then(Self::new) {
+            return Some(number);
+        }
+        let unquoted = !scalar.plain && scalar.text.parse::<u32>().is_ok();
+        let message = match digits {
+            true => format!("this must be from {MIN} to {MAX}"),
+            false => format!("expected a whole number from {MIN} to {MAX}"),
+        };
+        let mend = unquoted.then(|| "write it without quotes".to_owned());
+        decoder.report(Diagnostic::error(node.origin, message).mend_if(mend));
+        None
+    }
+    fn shape() -> Shape {
+        Shape::Integer { minimum: MIN, maximum: MAX }
+    }
+    fn encode(&self) -> Json {
+        self.0.into()
+    }
+}
+
+impl<T: Setting> Setting for Located<T> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        T::decode(node, decoder).map(|value| Self { value, origin: node.origin })
+    }
+    fn shape() -> Shape {
+        T::shape()
+    }
+    fn encode(&self) -> Json {
+        self.value.encode()
+    }
+}
+
+impl<T: Setting> Setting for Box<T> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        T::decode(node, decoder).map(Box::new)
+    }
+    fn shape() -> Shape {
+        T::shape()
+    }
+    fn encode(&self) -> Json {
+        (**self).encode()
+    }
+}
+
+impl<T: Setting> Setting for Option<T> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        T::decode(node, decoder).map(Some)
+    }
+    fn shape() -> Shape {
+        T::shape()
+    }
+    fn encode(&self) -> Json {
+        self.as_ref().map_or(Json::Null, Setting::encode)
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    /// Entries that are wrong are reported and left out.
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let Value::Sequence(items) = &node.value else {
+            decoder.expected(node, "a list");
+            return None;
+        };
+        let mut decoded = Vec::with_capacity(items.len());
+        decoded.extend(items.iter().filter_map(|item| T::decode(item, decoder)));
+        Some(decoded)
+    }
+    fn shape() -> Shape {
+        Shape::List { of: Box::new(T::shape()), minimum: 0 }
+    }
+    fn encode(&self) -> Json {
+        self.iter().map(Setting::encode).collect()
+    }
+}
+
+/// A list that cannot be empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NonEmpty<T>(Vec<T>);
+
+impl<T> Deref for NonEmpty<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Setting> Setting for NonEmpty<T> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        if matches!(&node.value, Value::Sequence(items) if items.is_empty()) {
+            decoder
+                .report(Diagnostic::error(node.origin, "this list is empty, but needs at least one entry"));
+            return None;
+        }
+        // Empty here means that every entry was wrong and reported.
+        Vec::decode(node, decoder).filter(|items| !items.is_empty()).map(Self)
+    }
+    fn shape() -> Shape {
+        Shape::List { of: Box::new(T::shape()), minimum: 1 }
+    }
+    fn encode(&self) -> Json {
+        self.0.encode()
+    }
+}
+
+/// One value or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Many<T>(pub Vec<T>);
+
+impl<T> Many<T> {
+    /// An empty list.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Deref for Many<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Setting> Setting for Many<T> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Sequence(_) => Vec::decode(node, decoder).map(Self),
+            _ => T::decode(node, decoder).map(|one| Self(vec![one])),
+        }
+    }
+    fn shape() -> Shape {
+        Shape::AnyOf(vec![T::shape(), Vec::<T>::shape()])
+    }
+    fn encode(&self) -> Json {
+        match &*self.0 {
+            [one] => one.encode(),
+            more => more.iter().map(Setting::encode).collect(),
+        }
+    }
+}
+
+/// A value, or `none` to switch off what it sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Switch<T> {
+    /// `none` was written.
+    Off,
+    /// The value.
+    On(T),
+}
+
+impl<T> Switch<T> {
+    /// The value, if it is not switched off.
+    pub fn on(&self) -> Option<&T> {
+        match self {
+            Self::Off => None,
+            Self::On(value) => Some(value),
+        }
+    }
+}
+
+impl<T: Setting> Setting for Switch<T> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Scalar(scalar) if &*scalar.text == "none" => Some(Self::Off),
+            Value::Scalar(scalar)
+                if matches!(&*scalar.text, "off" | "false" | "no" | "disabled" | "never") =>
+            {
+                let message = format!("`{}` is not how to switch this off", scalar.text);
+                decoder.report(Diagnostic::error(node.origin, message).mend("write `none`"));
+                None
+            }
+            _ => T::decode(node, decoder).map(Self::On),
+        }
+    }
+    fn shape() -> Shape {
+        Shape::AnyOf(vec![Shape::none(), T::shape()])
+    }
+    fn encode(&self) -> Json {
+        match self {
+            Self::Off => "none".into(),
+            Self::On(value) => value.encode(),
+        }
+    }
+}
+
+/// A mapping whose keys are names that the document chooses, in the order they were written.
+#[derive(Clone, Debug)]
+pub struct Table<K, V> {
+    entries: Vec<(Located<K>, V)>,
+    /// Names whose values were reported: they exist, so that using them is not reported as well.
+    pub(crate) broken: Vec<String>,
+}
+
+impl<K, V> Table<K, V> {
+    /// A table without entries.
+    pub const fn none() -> Self {
+        Self { entries: Vec::new(), broken: Vec::new() }
+    }
+
+    /// The entries in the order they were written.
+    pub fn iter(&self) -> std::slice::Iter<'_, (Located<K>, V)> {
+        self.entries.iter()
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl<K: AsRef<str>, V> Table<K, V> {
+    /// The value of a name. Looks at each entry: for many look-ups, index [`Table::iter`].
+    pub fn get(&self, name: &str) -> Option<&V> {
+        self.entries.iter().find(|(key, _)| key.value.as_ref() == name).map(|(_, value)| value)
+    }
+}
+
+/// The order of the entries does not count: no setting depends on it.
+impl<K: AsRef<str>, V: PartialEq> PartialEq for Table<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        let sorted = |table: &'_ Self| {
+            let mut order: Vec<usize> = (0..table.len()).collect();
+            order.sort_by(|a, b| table.entries[*a].0.as_ref().cmp(table.entries[*b].0.as_ref()));
+            order
+        };
+        let same = |(a, b): (usize, usize)| {
+            let ((key, value), (other_key, other_value)) = (&self.entries[a], &other.entries[b]);
+            key.as_ref() == other_key.as_ref() && value == other_value
+        };
+        self.len() == other.len() && sorted(self).into_iter().zip(sorted(other)).all(same)
+    }
+}
+
+/// A key type of a [`Table`].
+pub(crate) trait Named: FromStr<Err = ValueError> + fmt::Display {
+    /// What the keys are, for the reference: "name", "header".
+    const WORD: &'static str;
+}
+
+impl<K: Named, V: Setting> Setting for Table<K, V> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let Value::Mapping(entries) = &node.value else {
+            decoder.expected(node, "a mapping");
+            return None;
+        };
+        let mut table = Self { entries: Vec::with_capacity(entries.len()), broken: Vec::new() };
+        for (key, node) in entries {
+            let name = match key.text.parse::<K>() {
+                Ok(name) => Some(Located { value: name, origin: key.origin }),
+                Err(error) => {
+                    let finding = Diagnostic::error(key.origin, error.message);
+                    decoder.report(finding.mend_if(error.mend));
+                    None
+                }
+            };
+            let value = if node.is_nothing() {
+                decoder.report(nothing(&key.text, key.origin));
+                None
+            } else {
+                V::decode(node, decoder)
+            };
+            match (name, value) {
+                (Some(name), Some(value)) => table.entries.push((name, value)),
+                _ => table.broken.push(key.text.to_string()),
+            }
+        }
+        Some(table)
+    }
+    fn shape() -> Shape {
+        Shape::Map { names: K::WORD, of: Box::new(V::shape()) }
+    }
+    fn encode(&self) -> Json {
+        Json::Object(self.entries.iter().map(|(key, value)| (key.to_string(), value.encode())).collect())
+    }
+}
+
+/// The finding for a key with nothing after it.
+pub(crate) fn nothing(key: &str, origin: Origin) -> Diagnostic {
+    Diagnostic::error(origin, format!("`{key}` has no value"))
+        .mend("write one, write `{}` or `[]` for an empty one, or remove the key")
+}
+
+/// Decodes one of a fixed set of words. `later` holds words of other products and versions that are
+/// refused with a reason of their own.
+pub(crate) fn decode_word<T: Copy>(
+    node: &Node,
+    decoder: &mut Decoder<'_>,
+    words: &[(&'static str, T)],
+    later: &[&str],
+) -> Option<T> {
+    let known = words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let scalar = decoder.scalar(node, &format!("one of {known}"))?;
+    let text = &*scalar.text;
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Some(*value);
+    }
+    let finding = if scalar.filled {
+        Diagnostic::error(node.origin, format!("what the variable stands for is not one of {known}"))
+    } else if later.contains(&text) {
+        Diagnostic::error(node.origin, format!("`{text}` is not available yet")).mend(format!("use {known}"))
+    } else {
+        // Of numbers, the nearest is no likelier than another.
+        let named = |word: &&str| !word.starts_with(|c: char| c.is_ascii_digit());
+        let near = nearest(text, words.iter().map(|(word, _)| *word).filter(named));
+        let mend = near.map_or_else(|| format!("use {known}"), |word| format!("did you mean `{word}`?"));
+        Diagnostic::error(node.origin, format!("`{text}` is not one of {known}")).mend(mend)
+    };
+    decoder.report(finding);
+    None
+}

@@ -1,0 +1,23 @@
+//! Values of one text each: durations, sizes, percentages, addresses, names, and what HTTP allows.
+
+mod address;
+mod cidr;
+mod duration;
+mod host;
+mod http;
+mod name;
+mod path;
+mod percent;
+mod secret;
+mod size;
+
+pub use address::{EndpointAddress, ListenAddress};
+pub use cidr::Cidr;
+pub use duration::Duration;
+pub use host::HostPattern;
+pub use http::{FieldValue, HeaderName, MethodName, Scheme, StatusRange};
+pub use name::Name;
+pub use path::{PathPattern, QueryName, Regex};
+pub use percent::Percent;
+pub use secret::{Secret, SecretFile};
+pub use size::Size;
