@@ -1,0 +1,175 @@
+//! Compiling: a checked document becomes a snapshot, or findings that point into its text.
+
+mod routes;
+mod upstreams;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tollgate_config::{Diagnostic, Diagnostics, Document, EncodedSlash, Forwarded, Located, Origin};
+use tollgate_http1::HeadLimits;
+use tollgate_proxy::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Listener, Snapshot};
+use tollgate_proxy::trust::TrustedProxies;
+use tollgate_routing::normalise::{Encoded, PathRules};
+use tollgate_routing::{Finding, RouteTable};
+use tollgate_upstream::{HealthEvents, Upstream};
+
+use crate::resolve::Resolve;
+
+/// What became of a document.
+pub struct Compiled {
+    /// The snapshot, if nothing is wrong.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// What was found.
+    pub diagnostics: Diagnostics,
+}
+
+/// Compiles a document. `events` hears of the upstreams' health.
+pub fn compile(document: &Document, resolver: &dyn Resolve, events: &HealthEvents) -> Compiled {
+    let mut compiler = Compiler {
+        document,
+        resolver,
+        events,
+        diagnostics: Diagnostics::default(),
+        upstreams: Vec::new(),
+        by_name: HashMap::new(),
+    };
+    compiler.upstreams();
+    let (specs, routes) = compiler.routes();
+    let table = match RouteTable::compile(&specs) {
+        Ok(table) => Some(table),
+        Err(errors) => {
+            for error in errors {
+                let origin = compiler.route_origin(error.route);
+                compiler.diagnostics.push(Diagnostic::error(origin, error.problem.to_string()));
+            }
+            None
+        }
+    };
+    if let Some(table) = &table {
+        report_findings(document, table, &mut compiler.diagnostics);
+    }
+    let listeners = compiler.listeners();
+    let failed = compiler.diagnostics.has_errors();
+    let snapshot = table.filter(|_| !failed).map(|table| {
+        Arc::new(Snapshot { listeners, table, routes, upstreams: compiler.upstreams, http: http_settings(document) })
+    });
+    compiler.diagnostics.sort();
+    Compiled { snapshot, diagnostics: compiler.diagnostics }
+}
+
+struct Compiler<'a> {
+    document: &'a Document,
+    resolver: &'a dyn Resolve,
+    events: &'a HealthEvents,
+    diagnostics: Diagnostics,
+    upstreams: Vec<Arc<Upstream>>,
+    /// Indexes by name; an inline destination's name is its address.
+    by_name: HashMap<String, u32>,
+}
+
+impl Compiler<'_> {
+    fn route_origin(&self, route: usize) -> Origin {
+        self.document.routes.get(route).map_or(Origin::start_of(0), |r| r.origin)
+    }
+
+    fn listeners(&self) -> Vec<Listener> {
+        let has_ipv6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
+        let common = trusted(&self.document.trusted_proxies);
+        let listeners = self.document.listen.iter().map(|listener| {
+            let address: SocketAddr = listener.address.value.socket(has_ipv6);
+            Listener {
+                name: listener.name.as_ref().map_or_else(|| listener.address.value.to_string(), |n| n.value.to_string()),
+                address,
+                max_connections: listener.max_connections.map(|w| w.get()),
+                max_connections_per_address: listener.max_connections_per_address.map(|w| w.get()),
+                defer_accept: listener.defer_accept,
+                trusted: listener.trusted_proxies.as_ref().map_or_else(|| common.clone(), |t| trusted(t)),
+            }
+        });
+        listeners.collect()
+    }
+}
+
+fn trusted(ranges: &[Located<tollgate_config::Cidr>]) -> TrustedProxies {
+    TrustedProxies::new(ranges.iter().map(|range| (range.value.address(), range.value.prefix())).collect())
+}
+
+fn http_settings(document: &Document) -> HttpSettings {
+    let (limits, timeouts) = (&document.limits, &document.timeouts);
+    let response_head_size = limits.response_head_size.bytes() as usize;
+    HttpSettings {
+        request_head: HeadLimits {
+            head_size: limits.head_size.bytes() as usize,
+            fields: limits.fields.get() as usize,
+            target_size: limits.target_size.bytes() as usize,
+        },
+        response_head: HeadLimits { head_size: response_head_size, fields: 256, target_size: 0 },
+        paths: PathRules {
+            merge_slashes: document.paths.merge_slashes,
+            encoded_separators: match document.paths.encoded_slash {
+                EncodedSlash::Refuse => Encoded::Refuse,
+                EncodedSlash::Keep => Encoded::Keep,
+            },
+            ..PathRules::default()
+        },
+        forwarded: ForwardedFields {
+            x_forwarded: matches!(document.forwarded, Forwarded::XForwarded | Forwarded::Both),
+            rfc7239: matches!(document.forwarded, Forwarded::Rfc7239 | Forwarded::Both),
+        },
+        client: ClientTimeouts {
+            head_ms: timeouts.head.get().as_millis() as u64,
+            body_ms: timeouts.body.get().as_millis() as u64,
+            idle_ms: timeouts.idle.get().as_millis() as u64,
+            write_ms: timeouts.write.get().as_millis() as u64,
+        },
+        requests_per_connection: limits.requests_per_connection.on().map(|w| w.get()),
+    }
+}
+
+/// How many routes are named in a finding that could name very many.
+const NAMED: usize = 3;
+
+fn report_findings(document: &Document, table: &RouteTable, diagnostics: &mut Diagnostics) {
+    let origin = |route: u32| document.routes.get(route as usize).map_or(Origin::start_of(0), |r| r.origin);
+    let covering = |mut diagnostic: Diagnostic, by: &[u32]| {
+        for route in by.iter().take(NAMED) {
+            diagnostic = diagnostic.note(origin(*route), format!("`{}` takes its requests", table.name(*route)));
+        }
+        diagnostic
+    };
+    for finding in table.findings() {
+        let diagnostic = match &finding {
+            Finding::Unreachable { route, by } => {
+                let message = format!("the route `{}` can never match", table.name(*route));
+                covering(Diagnostic::warning(origin(*route), message), by).mend("remove it, or narrow the routes that cover it")
+            }
+            Finding::Shadowed { route, place, by } => {
+                let message = format!("the route `{}` can never match on {}", table.name(*route), place_text(place));
+                covering(Diagnostic::warning(origin(*route), message), by)
+            }
+            Finding::Ambiguous { route, with, place } => {
+                let message = format!(
+                    "only their order decides between the routes `{}` and `{}` on {}",
+                    table.name(*with),
+                    table.name(*route),
+                    place_text(place)
+                );
+                Diagnostic::warning(origin(*route), message)
+                    .note(origin(*with), "this one comes first and wins")
+                    .mend("give one of them a condition that the other does not have")
+            }
+        };
+        diagnostics.push(diagnostic);
+    }
+}
+
+fn place_text(place: &tollgate_routing::Place) -> String {
+    let path = match &place.path {
+        tollgate_routing::PathMatch::Exact(path) => format!("the path {path}"),
+        tollgate_routing::PathMatch::Prefix(path) => format!("the prefix {path}"),
+        tollgate_routing::PathMatch::Regex(pattern) => format!("the expression {pattern}"),
+    };
+    if place.host == "*" { path } else { format!("{path} of {}", place.host) }
+}

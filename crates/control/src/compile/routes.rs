@@ -1,0 +1,244 @@
+//! Routes of a document.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tollgate_config::{self as config, Destination as To, EffectiveTimeouts, Located, RetryPlan, Switch};
+use tollgate_proxy::edits::Edits;
+use tollgate_proxy::snapshot::{Action, Destination, FixedResponse, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts};
+use tollgate_routing::rewrite::{PathChange, Redirect, Scheme};
+use tollgate_routing::{FieldPredicate, HostPattern, PathMatch, QueryPredicate, RouteSpec, ValueTest};
+use tollgate_upstream::BackOff;
+
+use super::Compiler;
+
+/// An upgraded connection that is silent for so long is closed.
+const TUNNEL_IDLE_MS: u64 = 3_600_000;
+/// Bytes of a request besides its body that are kept for another attempt, at the most.
+const REPLAY_HEAD: usize = 64 * 1024;
+
+/// What decides about a route's settings; routes with the same share them.
+#[derive(PartialEq, Eq, Hash)]
+struct SettingsKey {
+    upstream: Option<u32>,
+    retry: Option<RetryPlanKey>,
+    timeouts: [Option<u128>; 5],
+    max_body: Option<u64>,
+}
+
+type RetryPlanKey = (u32, u64, u128, u128);
+
+impl Compiler<'_> {
+    /// What matches, and what is done with it, by route.
+    pub(super) fn routes(&mut self) -> (Vec<RouteSpec>, Vec<Route>) {
+        let document = self.document;
+        let mut shared: HashMap<SettingsKey, Arc<RouteSettings>> = HashMap::new();
+        let (mut specs, mut routes) = (Vec::new(), Vec::new());
+        for (index, route) in document.routes.iter().enumerate() {
+            let name = name(route, index);
+            let (action, upstream) = self.action(route);
+            let plan = document.retry_plan(route, upstream);
+            let timeouts = document.timeouts(route, upstream);
+            let max_body = match route.body.as_ref().and_then(|b| b.max_size) {
+                Some(switch) => switch.on().map(|s| s.bytes()),
+                None => document.limits.body_size.on().map(|s| s.bytes()),
+            };
+            let settings = if route.rewrite.is_none() && route.headers.is_none() {
+                let key = settings_key(&action, plan, timeouts, max_body);
+                shared.entry(key).or_insert_with(|| Arc::new(settings(route, plan, timeouts, max_body))).clone()
+            } else {
+                Arc::new(settings(route, plan, timeouts, max_body))
+            };
+            specs.push(spec(route, name.clone()));
+            routes.push(Route { name, action, settings });
+        }
+        (specs, routes)
+    }
+
+    /// What a route does, and the upstream whose settings it takes over. Those of a split have one for all:
+    /// the first's.
+    fn action(&mut self, route: &config::Route) -> (Action, Option<&'_ config::Upstream>) {
+        let document = self.document;
+        match &route.action {
+            config::Action::To(to) => match &to.value {
+                To::Upstream(name) => {
+                    let index = self.by_name.get(name.as_str()).copied().unwrap_or(u32::MAX);
+                    let upstream = document.upstreams.get(name.as_str()).map(|u| &u.value);
+                    (Action::Forward(Destination::Upstream(index)), upstream)
+                }
+                To::Inline(address) => {
+                    let address = Located { value: address.clone(), origin: to.origin };
+                    (Action::Forward(Destination::Upstream(self.inline(&address))), None)
+                }
+            },
+            config::Action::Split(shares) => {
+                let mut sum = 0u64;
+                let cumulative: Vec<(u64, u32)> = shares
+                    .value
+                    .iter()
+                    .filter_map(|(name, weight)| {
+                        sum += u64::from(weight.get());
+                        Some((sum, *self.by_name.get(name.value.as_str())?))
+                    })
+                    .collect();
+                let first = shares.value.iter().next().and_then(|(name, _)| document.upstreams.get(name.value.as_str()));
+                (Action::Forward(Destination::Split(cumulative.into())), first.map(|u| &u.value))
+            }
+            config::Action::Redirect(redirect) => (self.redirect(redirect), None),
+            config::Action::Respond(respond) => (self.respond(respond), None),
+        }
+    }
+
+    fn redirect(&self, redirect: &config::Redirect) -> Action {
+        Action::Redirect {
+            redirect: Redirect {
+                scheme: redirect.scheme.map(|s| match s {
+                    config::Scheme::Http => Scheme::Http,
+                    config::Scheme::Https => Scheme::Https,
+                }),
+                host: redirect.host.as_ref().map(|h| h.as_str().to_owned()),
+                port: redirect.port.map(|p| p.get() as u16),
+                path: redirect.path.as_ref().map(|p| path_change(&p.value)),
+            },
+            status: redirect.status.code(),
+        }
+    }
+
+    fn respond(&self, respond: &config::Respond) -> Action {
+        let body = respond.body.as_ref().map(|b| b.value.clone().into_bytes()).unwrap_or_default();
+        let content_type = respond.content_type.as_ref().map(ToString::to_string);
+        let standard = (!body.is_empty()).then(|| "text/plain; charset=utf-8".to_owned());
+        Action::Respond(Arc::new(FixedResponse {
+            status: respond.status.value.get() as u16,
+            content_type: content_type.or(standard),
+            fields: respond.headers.iter().map(|(n, v)| (n.value.to_string(), v.reveal())).collect(),
+            body,
+        }))
+    }
+}
+
+/// A route without a name is called by its place.
+fn name(route: &config::Route, index: usize) -> String {
+    route.name.as_ref().map_or_else(|| format!("routes[{index}]"), |n| n.value.to_string())
+}
+
+fn spec(route: &config::Route, name: String) -> RouteSpec {
+    let (headers, query) = match &route.conditions {
+        None => (Vec::new(), Vec::new()),
+        Some(conditions) => (
+            conditions
+                .headers
+                .iter()
+                .map(|(n, t)| FieldPredicate { name: n.value.to_string(), test: value_test(&t.value) })
+                .collect(),
+            conditions
+                .query
+                .iter()
+                .map(|(n, t)| QueryPredicate { name: n.value.to_string(), test: value_test(&t.value) })
+                .collect(),
+        ),
+    };
+    RouteSpec {
+        name,
+        // The document checked the form already; a pattern that routing refuses all the same matches nothing.
+        hosts: route.hosts.iter().filter_map(|h| h.value.as_str().parse::<HostPattern>().ok()).collect(),
+        paths: route.paths.iter().map(|p| path_match(&p.value)).collect(),
+        methods: route.methods.iter().map(|m| m.value.to_string()).collect(),
+        headers,
+        query,
+    }
+}
+
+fn path_match(path: &config::PathMatch) -> PathMatch {
+    match path {
+        config::PathMatch::Exact(path) => PathMatch::Exact(path.as_str().to_owned()),
+        config::PathMatch::Prefix(path) => PathMatch::Prefix(path.as_str().to_owned()),
+        config::PathMatch::Regex(pattern) => PathMatch::Regex(pattern.as_str().to_owned()),
+    }
+}
+
+fn value_test(test: &config::TextMatch) -> ValueTest {
+    match test {
+        config::TextMatch::Exact(value) => ValueTest::Exact(value.clone()),
+        config::TextMatch::Regex(pattern) => ValueTest::Regex(pattern.as_str().to_owned()),
+        config::TextMatch::Present(_) => ValueTest::Present,
+    }
+}
+
+fn path_change(path: &config::PathRewrite) -> PathChange {
+    match path {
+        config::PathRewrite::Full(path) => PathChange::Full(path.as_str().to_owned()),
+        config::PathRewrite::Prefix(path) => PathChange::Prefix(path.as_str().to_owned()),
+    }
+}
+
+fn settings_key(action: &Action, plan: Option<RetryPlan>, t: EffectiveTimeouts, max_body: Option<u64>) -> SettingsKey {
+    let upstream = match action {
+        Action::Forward(Destination::Upstream(index)) => Some(*index),
+        _ => None,
+    };
+    let millis = |time: Option<std::time::Duration>| time.map(|t| t.as_millis());
+    SettingsKey {
+        upstream,
+        retry: plan.map(|p| (p.attempts, p.body, p.backoff.as_millis(), p.max_backoff.as_millis())),
+        timeouts: [t.connect, t.first_byte, t.idle, t.attempt, t.total].map(millis),
+        max_body,
+    }
+}
+
+fn settings(route: &config::Route, plan: Option<RetryPlan>, timeouts: EffectiveTimeouts, max_body: Option<u64>) -> RouteSettings {
+    let (request, response) = match &route.headers {
+        None => (Edits::default(), Edits::default()),
+        Some(headers) => (edits(&headers.request), edits(&headers.response)),
+    };
+    RouteSettings {
+        request_edits: request,
+        response_edits: response,
+        rewrite: route.rewrite.as_ref().map_or_else(Rewrite::default, |rewrite| Rewrite {
+            host: rewrite.host.as_ref().map(|h| h.as_str().to_owned()),
+            path: rewrite.path.as_ref().map(|p| path_change(&p.value)),
+        }),
+        retry: retry(plan),
+        timeouts: upstream_timeouts(timeouts),
+        max_body,
+        upgrade: true,
+    }
+}
+
+fn retry(plan: Option<RetryPlan>) -> Retry {
+    let Some(plan) = plan else {
+        return Retry { attempts: 0, replay_bytes: REPLAY_HEAD, back_off: BackOff::default() };
+    };
+    let body = usize::try_from(plan.body).unwrap_or(usize::MAX);
+    Retry {
+        attempts: plan.attempts.saturating_sub(1),
+        replay_bytes: body.saturating_add(REPLAY_HEAD),
+        back_off: BackOff { base_ms: plan.backoff.as_millis() as u64, cap_ms: plan.max_backoff.as_millis() as u64 },
+    }
+}
+
+fn upstream_timeouts(timeouts: EffectiveTimeouts) -> UpstreamTimeouts {
+    let millis = |time: Option<std::time::Duration>| time.map_or(u64::MAX, |t| t.as_millis() as u64);
+    UpstreamTimeouts {
+        connect_ms: millis(timeouts.connect),
+        first_byte_ms: millis(timeouts.first_byte),
+        idle_ms: millis(timeouts.idle),
+        try_ms: millis(timeouts.attempt),
+        total_ms: millis(timeouts.total),
+        tunnel_idle_ms: TUNNEL_IDLE_MS,
+    }
+}
+
+fn edits(edits: &config::MessageEdits) -> Edits {
+    let mut compiled = Edits::default();
+    for name in edits.remove.iter() {
+        compiled.remove(name.value.as_ref());
+    }
+    for (name, value) in edits.set.iter() {
+        compiled.set(name.value.as_ref(), &value.reveal());
+    }
+    for (name, value) in edits.add.iter() {
+        compiled.add(name.value.as_ref(), &value.reveal());
+    }
+    compiled
+}

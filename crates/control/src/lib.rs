@@ -1,0 +1,11 @@
+//! From a document to a running process: compile it to a snapshot, start workers and probes, drain.
+//! The one place that knows both the document and the data plane.
+
+pub mod compile;
+pub mod explain;
+pub mod process;
+mod probes;
+pub mod resolve;
+
+pub use compile::{Compiled, compile};
+pub use process::{Process, StartError};
