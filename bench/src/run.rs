@@ -29,7 +29,8 @@ const SPARE_DESCRIPTORS: u64 = 4_096;
 /// What can be chosen on the command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Measure only this scenario (and what it is compared with); may be repeated
+    /// Measure only this scenario and what it is compared with; may be repeated. There are small, gateway,
+    /// few-routes, many-routes, medium, large, churn and idle
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) only: Vec<String>,
     /// Rounds; each measures every cell once, in rotated order

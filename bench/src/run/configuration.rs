@@ -12,6 +12,10 @@ const TOLLGATE: &str = include_str!("../../configs/tollgate.yaml.in");
 const TOLLGATE_GATEWAY: &str = include_str!("../../configs/tollgate-gateway.yaml.in");
 const TOLLGATE_ROUTES: &str = include_str!("../../configs/tollgate-routes.yaml.in");
 
+/// The header edits of the gateway row, as a user might have them.
+const EDITS: &str = ", headers: { request: { set: { X-Gateway: tollgate, X-Shop: main }, remove: Cookie }, \
+                     response: { set: { X-Frame-Options: DENY, X-Content-Type-Options: nosniff }, remove: ETag } }";
+
 /// Where a program listens, where it forwards to, and its own folder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
@@ -42,8 +46,7 @@ pub(crate) fn document_with_routes(count: u32, place: &Place<'_>) -> Result<Stri
         &[
             ("listen", format!("\"127.0.0.1:{}\"", place.listen_port)),
             ("origin_port", place.origin_port.to_string()),
-            ("directory", place.directory.display().to_string()),
-            ("routes", routes(count)),
+            ("routes", routes(count, "")),
         ],
     )
 }
@@ -91,26 +94,27 @@ fn tollgate(shape: Shape, place: &Place<'_>) -> Result<String> {
     } else {
         address
     };
-    let mut values = vec![
-        ("listen", listen),
-        ("origin_port", place.origin_port.to_string()),
-        ("directory", place.directory.display().to_string()),
-    ];
+    let mut values = vec![("listen", listen), ("origin_port", place.origin_port.to_string())];
+    if let Some(count) = shape.routes() {
+        let edits = if shape == Shape::Gateway { EDITS } else { "" };
+        values.push(("routes", routes(count, edits)));
+    }
     let template = match shape {
-        Shape::Gateway => TOLLGATE_GATEWAY,
+        Shape::Gateway => {
+            values.push(("directory", place.directory.display().to_string()));
+            TOLLGATE_GATEWAY
+        }
         Shape::FewRoutes | Shape::ManyRoutes => TOLLGATE_ROUTES,
         _ => TOLLGATE,
     };
-    if let Some(count) = shape.routes() {
-        values.push(("routes", routes(count)));
-    }
     render(template, &values)
 }
 
-fn routes(count: u32) -> String {
-    let mut lines = String::with_capacity(count as usize * 56);
+/// One route a line; `edits` is what each has besides its name, path and destination.
+fn routes(count: u32, edits: &str) -> String {
+    let mut lines = String::with_capacity(count as usize * (56 + edits.len()));
     for route in 0..count {
-        let _ = writeln!(lines, "  - {{ name: r{route:06}, path: /r{route:06}, to: origin }}");
+        let _ = writeln!(lines, "  - {{ name: r{route:06}, path: /r{route:06}, to: origin{edits} }}");
     }
     lines.truncate(lines.trim_end().len());
     lines
@@ -162,5 +166,7 @@ mod tests {
         let document = document_with_routes(1_234, &place()).expect("renders");
         assert_eq!(document.matches("- { name: r").count(), 1_234);
         assert!(document.contains("{ name: r001233, path: /r001233, to: origin }"));
+        let gateway = text(Shape::Gateway, Subject::Tollgate);
+        assert_eq!(gateway.matches("remove: Cookie").count(), 1_000);
     }
 }

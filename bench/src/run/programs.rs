@@ -82,10 +82,15 @@ fn version(subject: Subject, path: &Path) -> Result<String, String> {
     let flag = if subject == Subject::Tollgate { "version" } else { "-v" };
     let output = Command::new(path).arg(flag).output();
     let output = output.map_err(|error| format!("{} does not start ({error})", path.display()))?;
+    if !output.status.success() {
+        return Err(format!("{} {flag} failed ({})", path.display(), output.status));
+    }
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     let line = text.lines().next().unwrap_or("no version").trim();
-    Ok(line.split(" - https://").next().unwrap_or(line).trim_start_matches("nginx version: ").to_owned())
+    let line = line.split(" - https://").next().unwrap_or(line);
+    let names = ["HAProxy version ", "nginx version: nginx/", "tollgate "];
+    Ok(names.iter().find_map(|name| line.strip_prefix(name)).unwrap_or(line).to_owned())
 }
 
 #[cfg(test)]
@@ -98,8 +103,10 @@ mod tests {
         let mut programs = Programs::default();
         programs.locate(Subject::Haproxy, Some(Path::new("/nowhere/haproxy")), "haproxy");
         programs.locate(Subject::Tollgate, None, "target/nowhere/tollgate");
+        programs.locate(Subject::Nginx, Some(Path::new("/bin/false")), "nginx");
         assert!(programs.get(Subject::Haproxy).is_none());
         assert!(programs.missing[0].contains("apt-get install haproxy"), "{:?}", programs.missing);
         assert!(programs.missing[1].contains("cargo build --release"), "{:?}", programs.missing);
+        assert!(programs.missing[2].contains("failed"), "{:?}", programs.missing);
     }
 }

@@ -20,13 +20,15 @@ pub(crate) struct CpuSample {
 impl CpuSample {
     /// Adds up the process `root` and all its descendants.
     pub(crate) fn of_tree(root: i32) -> io::Result<Self> {
-        let processes = tree(root)?;
-        let mut sample = Self { total: Duration::ZERO, user_ticks: 0, system_ticks: 0, processes };
-        for &process in &sample.processes {
-            sample.total += cpu_time(process)?;
-            let stat = Stat::of(process)?;
+        let mut sample =
+            Self { total: Duration::ZERO, user_ticks: 0, system_ticks: 0, processes: Vec::new() };
+        for process in tree(root)? {
+            let books = cpu_time(process).and_then(|time| Ok((time, Stat::of(process)?)));
+            let Some((time, stat)) = unless_ended(process, root, books)? else { continue };
+            sample.total += time;
             sample.user_ticks += stat.user_ticks;
             sample.system_ticks += stat.system_ticks;
+            sample.processes.push(process);
         }
         Ok(sample)
     }
@@ -53,8 +55,12 @@ impl Memory {
     pub(crate) fn of_tree(root: i32) -> io::Result<Self> {
         let mut memory = Self { resident_kib: 0, peak_kib: 0 };
         for process in tree(root)? {
-            memory.resident_kib += kib_line(&format!("/proc/{process}/smaps_rollup"), "Pss:")?;
-            memory.peak_kib += kib_line(&format!("/proc/{process}/status"), "VmHWM:")?;
+            let peak = kib_line(&format!("/proc/{process}/status"), "VmHWM:");
+            let books =
+                peak.and_then(|peak| Ok((kib_line(&format!("/proc/{process}/smaps_rollup"), "Pss:")?, peak)));
+            let Some((resident, peak)) = unless_ended(process, root, books)? else { continue };
+            memory.resident_kib += resident;
+            memory.peak_kib += peak;
         }
         Ok(memory)
     }
@@ -81,8 +87,24 @@ fn tree(root: i32) -> io::Result<Vec<i32>> {
     Ok(found)
 }
 
+/// Nothing for a descendant that ended after it was listed; that is no error, but for the root it is.
+fn unless_ended<T>(process: i32, root: i32, books: io::Result<T>) -> io::Result<Option<T>> {
+    match books {
+        Ok(books) => Ok(Some(books)),
+        Err(error) if process != root && has_ended(process, &error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn has_ended(process: i32, error: &io::Error) -> bool {
+    let gone = [libc::ESRCH, libc::ENOENT, libc::EINVAL].map(Some).contains(&error.raw_os_error());
+    // A zombie has a folder in /proc but no memory to report.
+    gone || Stat::of(process).is_ok_and(|stat| stat.zombie)
+}
+
 /// The fields of /proc/PID/stat that matter here (proc_pid_stat(5)).
 struct Stat {
+    zombie: bool,
     parent: i32,
     user_ticks: u64,
     system_ticks: u64,
@@ -100,6 +122,7 @@ impl Stat {
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         Some(Self {
+            zombie: *fields.first()? == "Z",
             parent: fields.get(1)?.parse().ok()?,
             user_ticks: number(11)?,
             system_ticks: number(12)?,
