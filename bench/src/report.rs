@@ -224,6 +224,7 @@ mod tests {
             date: "2026-11-22".to_owned(),
             cpu: "a CPU".to_owned(),
             kernel: "Linux".to_owned(),
+            load_average: "0.10".to_owned(),
             congestion_control: "cubic".to_owned(),
             programs: vec![("HAProxy".to_owned(), "3.2".to_owned())],
             extent: "1 round".to_owned(),

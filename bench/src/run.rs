@@ -110,10 +110,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for line in &programs.missing {
         progress.line(line);
     }
+    let conditions = Conditions::here(&programs, options);
     let results = measure(&rows, &programs, options, &mut progress)?;
     progress.clear();
 
-    let conditions = Conditions::here(&programs, options);
     let report = report::Report {
         rows: &rows,
         results: &results,

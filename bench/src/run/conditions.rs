@@ -15,6 +15,8 @@ pub(crate) struct Conditions {
     pub(crate) cpu: String,
     /// Operating system's release.
     pub(crate) kernel: String,
+    /// Load average before the first round: what others do on this machine.
+    pub(crate) load_average: String,
     /// TCP congestion control.
     pub(crate) congestion_control: String,
     /// Each program with its version.
@@ -26,7 +28,7 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// Looks around.
+    /// Looks around. To be called before the first round.
     pub(crate) fn here(programs: &Programs, options: &Options) -> Self {
         let cpus = online_cpus();
         let model =
@@ -35,6 +37,7 @@ impl Conditions {
             date: today(),
             cpu: format!("{model}, {cpus} CPUs"),
             kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease")),
+            load_average: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
             congestion_control: read("/proc/sys/net/ipv4/tcp_congestion_control"),
             programs: programs
                 .iter()
@@ -60,7 +63,10 @@ impl Conditions {
         let mut lines = vec![
             format!("{}, {}", self.date, self.extent),
             format!("{}; {}", self.cpu, self.cores),
-            format!("{}, TCP congestion control {}", self.kernel, self.congestion_control),
+            format!(
+                "{}, TCP congestion control {}, load average {} before the first round",
+                self.kernel, self.congestion_control, self.load_average
+            ),
         ];
         let programs: Vec<String> =
             self.programs.iter().map(|(name, version)| format!("{name}: {version}")).collect();
