@@ -163,6 +163,16 @@ impl StatusRange {
         (self.first..=self.last).contains(&status)
     }
 
+    /// The lowest status of the range.
+    pub fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The highest status of the range.
+    pub fn last(self) -> u16 {
+        self.last
+    }
+
     /// All statuses from the one to the other.
     pub(crate) const fn from(first: u16, last: u16) -> Self {
         Self { first, last }

@@ -111,7 +111,7 @@ impl Compiler<'_> {
         Action::Respond(Arc::new(FixedResponse {
             status: respond.status.value.get() as u16,
             content_type: content_type.or(standard),
-            fields: respond.headers.iter().map(|(n, v)| (n.value.to_string(), v.reveal())).collect(),
+            fields: respond.headers.iter().map(|(n, v)| (n.value.to_string(), v.as_ref().to_owned())).collect(),
             body,
         }))
     }
@@ -235,10 +235,10 @@ fn edits(edits: &config::MessageEdits) -> Edits {
         compiled.remove(name.value.as_ref());
     }
     for (name, value) in edits.set.iter() {
-        compiled.set(name.value.as_ref(), &value.reveal());
+        compiled.set(name.value.as_ref(), value.as_ref());
     }
     for (name, value) in edits.add.iter() {
-        compiled.add(name.value.as_ref(), &value.reveal());
+        compiled.add(name.value.as_ref(), value.as_ref());
     }
     compiled
 }

@@ -1,0 +1,110 @@
+//! The request: a browser's nine fields, made once; only the digits of the route change.
+
+use super::Settings;
+
+const PLACEHOLDER: &str = "{route}";
+const DIGITS: usize = 6;
+
+/// The bytes to send next.
+pub(crate) struct Requests {
+    bytes: Vec<u8>,
+    /// Where the route's digits stand, if the path has any.
+    digits: Option<usize>,
+    routes: u32,
+    random: u64,
+}
+
+impl Requests {
+    /// Prepares the request. The order of routes is the same in each run.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let path = settings.path.replacen(PLACEHOLDER, &"0".repeat(DIGITS), 1);
+        let connection = if settings.connection_per_request { "close" } else { "keep-alive" };
+        let text = format!(
+            "GET {path} HTTP/1.1\r\n\
+             Host: {}\r\n\
+             Connection: {connection}\r\n\
+             User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\r\n\
+             Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
+             Accept-Language: en-GB,en;q=0.7,de;q=0.3\r\n\
+             Accept-Encoding: gzip, deflate, br, zstd\r\n\
+             Referer: https://shop.example.com/catalogue/page-7.html\r\n\
+             Cookie: session=4f1c9b2ad07e4a55b1f3; theme=dark; consent=yes\r\n\
+             Upgrade-Insecure-Requests: 1\r\n\r\n",
+            settings.target
+        );
+        let digits = settings.path.find(PLACEHOLDER).map(|at| "GET ".len() + at);
+        Self {
+            bytes: text.into_bytes(),
+            digits,
+            routes: settings.routes.max(1),
+            random: 0x9e37_79b9_7f4a_7c15,
+        }
+    }
+
+    /// The next request.
+    pub(crate) fn next(&mut self) -> &[u8] {
+        if let Some(start) = self.digits {
+            let mut route = self.draw();
+            for digit in self.bytes[start..start + DIGITS].iter_mut().rev() {
+                *digit = b'0' + (route % 10) as u8;
+                route /= 10;
+            }
+        }
+        &self.bytes
+    }
+
+    /// A route number by xorshift64*: even enough here, and costs nothing.
+    fn draw(&mut self) -> u32 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        let word = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        ((word * u64::from(self.routes)) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Requests;
+    use crate::load::Settings;
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    fn settings(path: &str, routes: u32) -> Settings {
+        Settings {
+            target: ([127, 0, 0, 1], 80).into(),
+            path: path.to_owned(),
+            routes,
+            body: 0,
+            connections: 1,
+            connection_per_request: false,
+            warm_up: Duration::ZERO,
+            window: Duration::ZERO,
+            enough: None,
+            patience: Duration::ZERO,
+            account: None,
+        }
+    }
+
+    fn path_of(request: &[u8]) -> String {
+        let text = String::from_utf8(request.to_vec()).expect("ASCII");
+        text.split(' ').nth(1).expect("a path").to_owned()
+    }
+
+    #[test]
+    fn a_request_has_nine_fields_and_parses() {
+        let mut requests = Requests::new(&settings("/128", 1));
+        let mut fields = [httparse::EMPTY_HEADER; 16];
+        let mut parsed = httparse::Request::new(&mut fields);
+        assert!(parsed.parse(requests.next()).expect("valid").is_complete());
+        assert_eq!((parsed.path, parsed.headers.len()), (Some("/128"), 9));
+    }
+
+    #[test]
+    fn all_routes_come_and_none_beyond() {
+        let mut requests = Requests::new(&settings("/r{route}/128", 10));
+        let seen: BTreeSet<String> = (0..1000).map(|_| path_of(requests.next())).collect();
+        let wanted: BTreeSet<String> = (0..10).map(|route| format!("/r{route:06}/128")).collect();
+        assert_eq!(seen, wanted);
+    }
+}

@@ -1,0 +1,181 @@
+//! The side-by-side benchmark: Tollgate, HAProxy, nginx and a floor without any HTTP, each on one core, with
+//! its own load generator and origin server on another.
+
+mod compile;
+mod floor;
+mod histogram;
+mod load;
+mod origin;
+mod report;
+mod run;
+mod sys;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Descriptors that any of the verbs needs besides those for its connections.
+const SPARE_DESCRIPTORS: u64 = 64;
+const ANY_PORT: &str = "127.0.0.1:0";
+
+/// Measures what a request costs in Tollgate, HAProxy and nginx
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the comparison and print tables, ratios and verdicts
+    Run(run::Options),
+    /// Time `tollgate check` on a document with very many routes
+    Compile(compile::Options),
+    /// Load a server and check every response
+    Load(LoadOptions),
+    /// Serve bodies of the size that the path's last segment names
+    Origin {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = ANY_PORT)]
+        listen: SocketAddr,
+    },
+    /// Forward without parsing: the least that a proxy on sockets can cost
+    Floor {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = ANY_PORT)]
+        listen: SocketAddr,
+        /// The origin
+        #[arg(long, value_name = "ADDRESS")]
+        to: SocketAddr,
+    },
+}
+
+#[derive(clap::Args)]
+struct LoadOptions {
+    /// The server's address
+    target: SocketAddr,
+    /// The request's path; `{route}` in it becomes six digits, chosen anew for each request
+    #[arg(long, default_value = "/128")]
+    path: String,
+    /// How many values `{route}` takes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    routes: u32,
+    /// Body length that each response must have, in bytes
+    #[arg(long, default_value_t = 128)]
+    body: u64,
+    /// Connections open at once
+    #[arg(long, default_value_t = 64, value_parser = connections)]
+    connections: usize,
+    /// One request a connection: ask to close, wait for the server's FIN, then reset the own side, so that
+    /// no end is left in TIME_WAIT
+    #[arg(long, conflicts_with = "hold")]
+    connection_per_request: bool,
+    /// Instead of steady load: open this many connections, have one exchange on each, and see what memory
+    /// they take
+    #[arg(long, value_name = "COUNT", value_parser = connections, requires = "account")]
+    hold: Option<usize>,
+    /// Seconds of load before the measured window
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    warm_up: f64,
+    /// Seconds of the measured window
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    seconds: f64,
+    /// End the window early after this many requests
+    #[arg(long, value_name = "COUNT")]
+    requests: Option<u64>,
+    /// Seconds that a response may take
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    patience: f64,
+    /// Account for the CPU time and memory of this process and its descendants
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    account: Option<i32>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode> {
+    match cli.verb {
+        Verb::Run(options) => return run::run(&options),
+        Verb::Compile(options) => return compile::run(&options),
+        Verb::Load(options) => return load(&options),
+        Verb::Origin { listen } => {
+            sys::pinning::allow_descriptors(SPARE_DESCRIPTORS)?;
+            origin::serve(listen)?;
+        }
+        Verb::Floor { listen, to } => {
+            sys::pinning::allow_descriptors(SPARE_DESCRIPTORS)?;
+            floor::serve(listen, to)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Loads, prints what came of it, and fails when a response was wrong.
+fn load(options: &LoadOptions) -> Result<ExitCode> {
+    let at_once = options.hold.unwrap_or(0) + options.connections;
+    sys::pinning::allow_descriptors(at_once as u64 + SPARE_DESCRIPTORS)?;
+    let settings = load::Settings {
+        target: options.target,
+        path: options.path.clone(),
+        routes: options.routes,
+        body: options.body,
+        connections: options.connections,
+        connection_per_request: options.connection_per_request,
+        warm_up: Duration::from_secs_f64(options.warm_up),
+        window: Duration::from_secs_f64(options.seconds),
+        enough: options.requests,
+        patience: Duration::from_secs_f64(options.patience),
+        account: options.account,
+    };
+    let outcome = match options.hold {
+        Some(count) => load::hold(&settings, count)?,
+        None => load::run(&settings)?,
+    };
+    let mut out = io::stdout().lock();
+    if options.json {
+        writeln!(out, "{}", serde_json::to_string(&outcome)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(out, "{outcome}")?;
+    Ok(if outcome.errors.total() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A number of seconds on the command line.
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;
+    if (0.0..=3_600.0).contains(&value) { Ok(value) } else { Err("from 0 to 3600 seconds".to_owned()) }
+}
+
+/// A number of connections on the command line: as many as one source address has ports for.
+fn connections(text: &str) -> Result<usize, String> {
+    let value: usize = text.parse().map_err(|_| "a number of connections is needed".to_owned())?;
+    if (1..=25_000).contains(&value) { Ok(value) } else { Err("from 1 to 25000 connections".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, connections, seconds};
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        assert!(seconds("-1").is_err() && seconds("nan").is_err() && seconds("0.5").is_ok());
+        assert!(connections("0").is_err() && connections("25001").is_err() && connections("64").is_ok());
+    }
+}

@@ -1,0 +1,214 @@
+//! The side-by-side benchmark: rounds over all cells, then tables, ratios and verdicts.
+
+pub(crate) mod cell;
+pub(crate) mod child;
+pub(crate) mod conditions;
+pub(crate) mod configuration;
+pub(crate) mod plan;
+pub(crate) mod programs;
+pub(crate) mod results;
+mod template;
+
+use crate::report;
+use crate::sys::pinning;
+use anyhow::{Context, Result, ensure};
+use child::Child;
+use conditions::Conditions;
+use plan::{Row, Shape, Subject};
+use programs::Programs;
+use results::{Results, Verdict};
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+/// Descriptors of a proxy besides those of its clients.
+const SPARE_DESCRIPTORS: u64 = 4_096;
+
+/// What can be chosen on the command line.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Measure only this scenario and what it is compared with; may be repeated. There are small, gateway,
+    /// few-routes, many-routes, medium, large, churn and idle
+    #[arg(long, value_name = "SCENARIO")]
+    pub(crate) only: Vec<String>,
+    /// Rounds; each measures every cell once, in rotated order
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+    /// Seconds measured of each cell in each round
+    #[arg(long, default_value_t = 3.0, value_parser = crate::seconds)]
+    pub(crate) seconds: f64,
+    /// Seconds of load before that
+    #[arg(long, default_value_t = 1.0, value_parser = crate::seconds)]
+    pub(crate) warm_up: f64,
+    /// Busy connections
+    #[arg(long, default_value_t = 64, value_parser = crate::connections)]
+    pub(crate) connections: usize,
+    /// Connections of the idle scenario
+    #[arg(long, default_value_t = 10_000, value_parser = crate::connections)]
+    pub(crate) idle_connections: usize,
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// The core of the program under load
+    #[arg(long, default_value_t = 1)]
+    pub(crate) proxy_core: usize,
+    /// The core of load and origin
+    #[arg(long, default_value_t = 0)]
+    pub(crate) load_core: usize,
+    /// Print everything as JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the Markdown tables to this file [with no FILE: bench/RESULTS.md]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "bench/RESULTS.md")]
+    pub(crate) save: Option<PathBuf>,
+    /// Fail when a target is missed, not only when a figure is invalid
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Programs named instead of looked for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Files {
+    /// The HAProxy to compare with [default: the one on the PATH]
+    #[arg(long, value_name = "FILE")]
+    haproxy: Option<PathBuf>,
+    /// The nginx to compare with [default: the one on the PATH]
+    #[arg(long, value_name = "FILE")]
+    nginx: Option<PathBuf>,
+    /// The Tollgate to measure [default: target/release/tollgate]
+    #[arg(long, value_name = "FILE")]
+    tollgate: Option<PathBuf>,
+}
+
+impl Options {
+    /// The time before the measured window.
+    pub(crate) fn warm_up(&self) -> Duration {
+        Duration::from_secs_f64(self.warm_up)
+    }
+
+    /// The measured window.
+    pub(crate) fn window(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+}
+
+/// Measures, prints, saves. Fails when a figure is invalid, or, if so asked, when a target is missed.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    ensure!(options.proxy_core != options.load_core, "the proxy needs a core of its own");
+    let rows = plan::select(&options.only)?;
+    if let Some(file) = &options.save {
+        cell::ensure_writable(file)?;
+    }
+    let idle = if rows.iter().any(|row| row.shape == Shape::Idle) { options.idle_connections } else { 0 };
+    pinning::allow_descriptors(idle.max(options.connections) as u64 + SPARE_DESCRIPTORS)?;
+    pinning::pin(options.proxy_core).context("two cores are needed")?;
+    pinning::pin(options.load_core)?;
+
+    let programs = locate(&options.files)?;
+    let mut progress = Progress::new();
+    for line in &programs.missing {
+        progress.line(line);
+    }
+    let conditions = Conditions::here(&programs, options);
+    let results = measure(&rows, &programs, options, &mut progress)?;
+    progress.clear();
+
+    let report = report::Report {
+        rows: &rows,
+        results: &results,
+        conditions: &conditions,
+        missing: &programs.missing,
+    };
+    let text = if options.json { report.json()? } else { report.text() };
+    writeln!(io::stdout().lock(), "{text}")?;
+    if let Some(file) = &options.save {
+        std::fs::write(file, report.markdown())
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(exit_code(&rows, &results, options.strict))
+}
+
+fn locate(files: &Files) -> Result<Programs> {
+    let mut programs = Programs::default();
+    programs.add_floor(std::env::current_exe()?);
+    programs.locate(Subject::Haproxy, files.haproxy.as_deref(), "haproxy");
+    programs.locate(Subject::Nginx, files.nginx.as_deref(), "nginx");
+    programs.locate(Subject::Tollgate, files.tollgate.as_deref(), "target/release/tollgate");
+    Ok(programs)
+}
+
+fn measure(
+    rows: &[&Row],
+    programs: &Programs,
+    options: &Options,
+    progress: &mut Progress,
+) -> Result<Results> {
+    let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("origin").stdout(Stdio::piped());
+    let mut origin = Child::start(command, &directory.path().join("origin.log"))?;
+    let address: SocketAddr = origin.announced()?;
+
+    let mut results = Results::default();
+    for round in 0..options.rounds {
+        results.begin_round();
+        let cells = plan::order(rows, round as usize);
+        let cells: Vec<_> = cells.into_iter().filter(|cell| programs.get(cell.subject).is_some()).collect();
+        for (index, &cell) in cells.iter().enumerate() {
+            progress.show(&format!(
+                "round {} of {}, {} of {}: {} {:?}",
+                round + 1,
+                options.rounds,
+                index + 1,
+                cells.len(),
+                cell.subject,
+                cell.shape
+            ));
+            let outcome = cell::measure(cell, programs, address, options);
+            if let Err(error) = &outcome {
+                progress.line(&format!("{} {:?} is invalid: {error:#}", cell.subject, cell.shape));
+            }
+            results.note(cell, outcome.map_err(|error| format!("{error:#}")));
+        }
+        origin.ensure_running()?;
+    }
+    Ok(results)
+}
+
+fn exit_code(rows: &[&Row], results: &Results, strict: bool) -> ExitCode {
+    let missed = rows.iter().any(|row| {
+        let of = plan::Cell { shape: row.shape, subject: Subject::Tollgate };
+        row.targets.iter().any(|target| results.verdict(of, row, target).0 == Verdict::Miss)
+    });
+    let failed = !results.problems().is_empty() || (strict && missed);
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// One line on stderr that is written over again and again; nothing when stderr is no terminal.
+struct Progress {
+    terminal: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { terminal: io::stderr().is_terminal() }
+    }
+
+    /// Shows what is being done. A stderr that cannot be written to is no reason to fail.
+    fn show(&mut self, text: &str) {
+        if self.terminal {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{text}");
+        }
+    }
+
+    fn clear(&mut self) {
+        self.show("");
+    }
+
+    /// A line that stays.
+    fn line(&mut self, text: &str) {
+        self.clear();
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}

@@ -1,0 +1,244 @@
+//! One measurement: start the program, load it, read its books, end it.
+
+use super::Options;
+use super::child::Child;
+use super::configuration::{self, Place};
+use super::plan::{Cell, Shape, Subject};
+use super::programs::{Program, Programs};
+use crate::load::Outcome;
+use crate::sys::{pinning, sockets};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a program may take to answer its first request. Very many routes take a moment.
+const START: Duration = Duration::from_secs(30);
+const PROBE: Duration = Duration::from_secs(2);
+const BETWEEN_PROBES: Duration = Duration::from_millis(20);
+/// What a run of load may take beyond its warm-up and window.
+const SLACK: Duration = Duration::from_secs(90);
+
+/// The figures of one cell in one round.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Measure {
+    /// User and system time of all the program's processes, per request, in microseconds.
+    pub(crate) cpu_us: f64,
+    /// The user part of it.
+    pub(crate) user_us: f64,
+    /// Requests per second.
+    pub(crate) rate: f64,
+    /// Median latency.
+    pub(crate) p50_ms: f64,
+    /// 99th percentile.
+    pub(crate) p99_ms: f64,
+    /// 99.9th percentile.
+    pub(crate) p999_ms: f64,
+    /// Highest resident memory of its processes, added up.
+    pub(crate) peak_mib: f64,
+    /// User memory per idle connection; only where these are the load.
+    pub(crate) idle_kib: Option<f64>,
+}
+
+/// Runs one cell. An error means that its figures do not count.
+pub(crate) fn measure(
+    cell: Cell,
+    programs: &Programs,
+    origin: SocketAddr,
+    options: &Options,
+) -> Result<Measure> {
+    let program = programs.get(cell.subject).context("the program is missing")?;
+    let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
+    let connections = if cell.shape == Shape::Idle { options.idle_connections } else { options.connections };
+    let place = Place {
+        listen_port: sockets::free_port()?,
+        origin_port: origin.port(),
+        directory: directory.path(),
+        connections,
+    };
+    let (child, address) = start(cell, program, &place, origin, options)?;
+    let load = load_command(cell, address, child.id(), options)?;
+    let load = Child::start(load, &directory.path().join("load.log"))?;
+    let patience = options.warm_up() + options.window() + SLACK;
+    let outcome: Outcome = serde_json::from_str(&load.output(patience)?)?;
+    judge(&outcome)
+}
+
+/// Starts the program on its own core and waits until it has answered one request.
+fn start(
+    cell: Cell,
+    program: &Program,
+    place: &Place<'_>,
+    origin: SocketAddr,
+    options: &Options,
+) -> Result<(Child, SocketAddr)> {
+    let file = place.directory.join("configuration");
+    std::fs::write(&file, configuration::of(cell, place)?)?;
+    let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, place.listen_port));
+    let mut command = Command::new(&program.path);
+    command.current_dir(place.directory).stdout(Stdio::null());
+    match cell.subject {
+        Subject::Floor => {
+            command.args(["floor", "--to", &origin.to_string()]).stdout(Stdio::piped());
+        }
+        Subject::Haproxy => {
+            command.arg("-db").arg("-f").arg(&file);
+        }
+        Subject::Nginx => {
+            command.arg("-p").arg(place.directory).arg("-c").arg(&file).args(["-e", "stderr"]);
+        }
+        Subject::Tollgate => {
+            command.arg("run").arg("-c").arg(&file);
+        }
+    }
+    // A child inherits the core of the thread that starts it.
+    pinning::pin(options.proxy_core)?;
+    let child = Child::start(command, &place.directory.join("stderr.log"));
+    pinning::pin(options.load_core)?;
+    let mut child = child?;
+    if cell.subject == Subject::Floor {
+        address = child.announced()?;
+    }
+    wait_for_answer(&mut child, address, &path(cell.shape).replace("{route}", "000000"))?;
+    Ok((child, address))
+}
+
+fn wait_for_answer(child: &mut Child, address: SocketAddr, path: &str) -> Result<()> {
+    let deadline = Instant::now() + START;
+    loop {
+        child.ensure_running()?;
+        let problem = match probe(address, path) {
+            Ok(status) if status.starts_with("HTTP/1.1 200") => return Ok(()),
+            Ok(status) => format!("it answered `{status}` to GET {path}"),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() > deadline {
+            bail!("no good answer within {START:?}: {problem}; {}", child.complaints());
+        }
+        thread::sleep(BETWEEN_PROBES);
+    }
+}
+
+/// The status line of the answer to one request.
+fn probe(address: SocketAddr, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PROBE)?;
+    stream.set_read_timeout(Some(PROBE))?;
+    stream.set_write_timeout(Some(PROBE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(line).into_owned())
+}
+
+/// The path of the requests.
+fn path(shape: Shape) -> String {
+    let prefix = shape.routes().map_or("", |_| "/r{route}");
+    format!("{prefix}/{}", shape.body())
+}
+
+fn load_command(cell: Cell, target: SocketAddr, account: i32, options: &Options) -> Result<Command> {
+    let shape = cell.shape;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("load").arg(target.to_string()).arg("--json").stdout(Stdio::piped());
+    command.args(["--path", &path(shape), "--body", &shape.body().to_string()]);
+    command.args(["--connections", &options.connections.to_string()]);
+    command.args(["--warm-up", &options.warm_up.to_string(), "--seconds", &options.seconds.to_string()]);
+    command.args(["--account", &account.to_string()]);
+    if let Some(count) = shape.routes() {
+        command.args(["--routes", &count.to_string()]);
+    }
+    match shape {
+        Shape::Idle => {
+            command.args(["--hold", &options.idle_connections.to_string()]);
+        }
+        Shape::Churn => {
+            command.arg("--connection-per-request");
+        }
+        _ => {}
+    }
+    Ok(command)
+}
+
+/// The figures, if the outcome is worth them.
+fn judge(outcome: &Outcome) -> Result<Measure> {
+    anyhow::ensure!(outcome.errors.total() == 0, "errors: {}", outcome.errors);
+    anyhow::ensure!(outcome.requests > 0, "not one request was completed");
+    let usage = outcome.usage.as_ref().context("the load did not account for the program")?;
+    anyhow::ensure!(!usage.processes_changed, "a process of the program started or ended while measured");
+    let requests = outcome.requests as f64;
+    let cpu_us = usage.cpu_seconds * 1e6 / requests;
+    Ok(Measure {
+        cpu_us,
+        user_us: cpu_us * usage.user_share,
+        rate: requests / outcome.seconds,
+        p50_ms: outcome.latency.p50_ms,
+        p99_ms: outcome.latency.p99_ms,
+        p999_ms: outcome.latency.p999_ms,
+        peak_mib: usage.peak_kib as f64 / 1024.0,
+        idle_kib: outcome.held.as_ref().map(|held| held.grown_kib / held.connections as f64),
+    })
+}
+
+/// The folder that a file is in must exist before anything runs, or the result would be lost at the end.
+pub(crate) fn ensure_writable(file: &Path) -> Result<()> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{judge, path};
+    use crate::load::{Errors, Fault, Held, Outcome, Usage};
+    use crate::run::plan::Shape;
+
+    fn outcome() -> Outcome {
+        Outcome {
+            requests: 1_000,
+            seconds: 2.0,
+            usage: Some(Usage {
+                cpu_seconds: 0.02,
+                user_share: 0.25,
+                peak_kib: 2_048,
+                processes_changed: false,
+            }),
+            held: Some(Held { connections: 100, grown_kib: 150.0 }),
+            ..Outcome::default()
+        }
+    }
+
+    #[test]
+    fn figures_are_per_request() {
+        let measure = judge(&outcome()).expect("valid");
+        assert!((measure.cpu_us - 20.0).abs() < 1e-9 && (measure.user_us - 5.0).abs() < 1e-9);
+        assert!((measure.rate - 500.0).abs() < 1e-9 && (measure.peak_mib - 2.0).abs() < 1e-9);
+        assert_eq!(measure.idle_kib, Some(1.5));
+    }
+
+    #[test]
+    fn one_error_or_a_changed_process_makes_it_invalid() {
+        let mut errors = Errors::default();
+        errors.count(&Fault::Status(503));
+        let with_error = judge(&Outcome { errors, ..outcome() }).expect_err("one error");
+        assert!(with_error.to_string().contains("status 503"), "{with_error}");
+        let mut changed = outcome();
+        changed.usage.iter_mut().for_each(|usage| usage.processes_changed = true);
+        assert!(judge(&changed).is_err());
+        assert!(judge(&Outcome { requests: 0, ..outcome() }).is_err());
+        assert!(judge(&Outcome { usage: None, ..outcome() }).is_err());
+    }
+
+    #[test]
+    fn paths_name_body_and_route() {
+        assert_eq!(path(Shape::Medium), "/16384");
+        assert_eq!(path(Shape::ManyRoutes), "/r{route}/128");
+    }
+}

@@ -1,0 +1,284 @@
+//! What is measured and what is claimed: the rows, the loads behind them, and the targets.
+
+use serde::Serialize;
+use std::fmt;
+
+/// A program under load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Subject {
+    /// Four system calls a request, nothing parsed.
+    Floor,
+    /// HAProxy.
+    Haproxy,
+    /// Nginx.
+    Nginx,
+    /// Tollgate.
+    Tollgate,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Floor => "floor",
+            Self::Haproxy => "HAProxy",
+            Self::Nginx => "nginx",
+            Self::Tollgate => "Tollgate",
+        })
+    }
+}
+
+/// A load together with the configuration it runs against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Shape {
+    /// 128-byte responses, keep-alive.
+    Small,
+    /// The same through 1,000 routes with header edits and metrics.
+    Gateway,
+    /// The same through 10 routes.
+    FewRoutes,
+    /// The same through 100,000 routes.
+    ManyRoutes,
+    /// 16 KiB responses, keep-alive.
+    Medium,
+    /// 1 MiB responses, keep-alive.
+    Large,
+    /// 128-byte responses, a new connection each.
+    Churn,
+    /// Connections that stay open after one exchange.
+    Idle,
+}
+
+impl Shape {
+    /// The length of each response body in bytes.
+    pub(crate) fn body(self) -> u64 {
+        match self {
+            Self::Medium => 16 << 10,
+            Self::Large => 1 << 20,
+            _ => 128,
+        }
+    }
+
+    /// How many routes the requests are spread over; none where the path is always the same.
+    pub(crate) fn routes(self) -> Option<u32> {
+        match self {
+            Self::Gateway => Some(1_000),
+            Self::FewRoutes => Some(10),
+            Self::ManyRoutes => Some(100_000),
+            _ => None,
+        }
+    }
+
+    /// Shapes of one family run next to each other in time, so that their ratios mean most.
+    fn family(self) -> u8 {
+        match self {
+            Self::Small | Self::Gateway | Self::FewRoutes | Self::ManyRoutes => 0,
+            Self::Medium => 1,
+            Self::Large => 2,
+            Self::Churn => 3,
+            Self::Idle => 4,
+        }
+    }
+}
+
+/// One measurement of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Cell {
+    /// The load and configuration.
+    pub(crate) shape: Shape,
+    /// The program.
+    pub(crate) subject: Subject,
+}
+
+/// The figure that a row is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Figure {
+    /// Microseconds of CPU per request.
+    Cpu,
+    /// KiB of user memory per idle connection.
+    IdleMemory,
+}
+
+/// A claim: the row's Tollgate cell is at most `limit` times the cell `against`, in one run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    /// What it is compared with.
+    pub(crate) against: Cell,
+    /// The largest ratio that still passes.
+    pub(crate) limit: f64,
+}
+
+/// A row of the result: a shape, who runs it, and what is claimed for Tollgate.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// What `--only` calls it.
+    pub(crate) name: &'static str,
+    /// What the table calls it.
+    pub(crate) title: &'static str,
+    /// The load.
+    pub(crate) shape: Shape,
+    /// Who runs it.
+    pub(crate) subjects: &'static [Subject],
+    /// What it is judged by.
+    pub(crate) figure: Figure,
+    /// The claims.
+    pub(crate) targets: &'static [Target],
+}
+
+impl Row {
+    /// The row's own measurements.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = Cell> + '_ {
+        self.subjects.iter().map(|&subject| Cell { shape: self.shape, subject })
+    }
+}
+
+const fn target(shape: Shape, subject: Subject, limit: f64) -> Target {
+    Target { against: Cell { shape, subject }, limit }
+}
+
+use Subject::{Floor, Haproxy, Nginx, Tollgate};
+
+/// All rows in the order of the table.
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "small",
+        title: "128 B, keep-alive",
+        shape: Shape::Small,
+        subjects: &[Floor, Haproxy, Nginx, Tollgate],
+        figure: Figure::Cpu,
+        targets: &[
+            target(Shape::Small, Haproxy, 0.72),
+            target(Shape::Small, Nginx, 0.70),
+            target(Shape::Small, Floor, 1.20),
+        ],
+    },
+    Row {
+        name: "gateway",
+        title: "128 B, 1,000 routes, header edits, metrics",
+        shape: Shape::Gateway,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[
+            target(Shape::Small, Haproxy, 0.76),
+            target(Shape::Small, Nginx, 0.74),
+            target(Shape::Small, Tollgate, 1.06),
+        ],
+    },
+    Row {
+        name: "few-routes",
+        title: "128 B, 10 routes",
+        shape: Shape::FewRoutes,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[],
+    },
+    Row {
+        name: "many-routes",
+        title: "128 B, 100,000 routes",
+        shape: Shape::ManyRoutes,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[target(Shape::FewRoutes, Tollgate, 1.05)],
+    },
+    Row {
+        name: "medium",
+        title: "16 KiB, keep-alive",
+        shape: Shape::Medium,
+        subjects: &[Floor, Haproxy, Nginx, Tollgate],
+        figure: Figure::Cpu,
+        targets: &[target(Shape::Medium, Haproxy, 0.62), target(Shape::Medium, Nginx, 0.70)],
+    },
+    Row {
+        name: "large",
+        title: "1 MiB, keep-alive",
+        shape: Shape::Large,
+        subjects: &[Haproxy, Nginx, Tollgate],
+        figure: Figure::Cpu,
+        targets: &[target(Shape::Large, Haproxy, 0.60), target(Shape::Large, Nginx, 0.60)],
+    },
+    Row {
+        name: "churn",
+        title: "128 B, a new connection each",
+        shape: Shape::Churn,
+        subjects: &[Haproxy, Nginx, Tollgate],
+        figure: Figure::Cpu,
+        targets: &[target(Shape::Churn, Haproxy, 0.90), target(Shape::Churn, Nginx, 0.90)],
+    },
+    Row {
+        name: "idle",
+        title: "idle connections",
+        shape: Shape::Idle,
+        subjects: &[Haproxy, Nginx, Tollgate],
+        figure: Figure::IdleMemory,
+        targets: &[target(Shape::Idle, Haproxy, 1.00)],
+    },
+];
+
+/// The rows of these names, or all when none is named.
+pub(crate) fn select(names: &[String]) -> anyhow::Result<Vec<&'static Row>> {
+    for name in names {
+        let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        anyhow::ensure!(
+            known.contains(&name.as_str()),
+            "no scenario `{name}`; there are {}",
+            known.join(", ")
+        );
+    }
+    let wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.name);
+    Ok(ROWS.iter().filter(wanted).collect())
+}
+
+/// The measurements of round number `round` (from 0): those of the rows and those they are compared with,
+/// each once, families together, the order inside a family rotated by one each round.
+pub(crate) fn order(rows: &[&Row], round: usize) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = rows
+        .iter()
+        .flat_map(|row| row.cells().chain(row.targets.iter().map(|target| target.against)))
+        .collect();
+    cells.sort_unstable();
+    cells.dedup();
+    let mut ordered = Vec::new();
+    for family in 0..=Shape::Idle.family() {
+        let mut members: Vec<Cell> =
+            cells.iter().copied().filter(|cell| cell.shape.family() == family).collect();
+        if !members.is_empty() {
+            let by = round % members.len();
+            members.rotate_left(by);
+        }
+        ordered.extend(members);
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cell, ROWS, Shape, Subject, order, select};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_row_brings_what_it_is_compared_with() {
+        let rows = select(&["gateway".to_owned()]).expect("known");
+        let cells: BTreeSet<Cell> = order(&rows, 0).into_iter().collect();
+        let cell = |shape, subject| Cell { shape, subject };
+        let wanted = [
+            cell(Shape::Small, Subject::Haproxy),
+            cell(Shape::Small, Subject::Nginx),
+            cell(Shape::Small, Subject::Tollgate),
+            cell(Shape::Gateway, Subject::Tollgate),
+        ];
+        assert_eq!(cells, wanted.into_iter().collect());
+        assert!(select(&["nothing".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn each_round_has_each_cell_once_and_begins_elsewhere() {
+        let rows: Vec<_> = ROWS.iter().collect();
+        let (first, second) = (order(&rows, 0), order(&rows, 1));
+        assert_ne!(first[0], second[0]);
+        let set = |cells: &[Cell]| cells.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(set(&first).len(), first.len());
+        assert_eq!(set(&first), set(&second));
+    }
+}
