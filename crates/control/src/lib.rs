@@ -3,8 +3,8 @@
 
 pub mod compile;
 pub mod explain;
+pub mod metrics;
 pub mod process;
-mod probes;
 pub mod resolve;
 
 pub use compile::{Compiled, compile};

@@ -15,7 +15,7 @@ impl Compiler<'_> {
         for (name, upstream) in self.document.upstreams.iter() {
             let settings = self.settings(upstream);
             let mut endpoints = Vec::new();
-            for endpoint in &upstream.endpoints {
+            for endpoint in upstream.endpoints.iter() {
                 self.resolve(&endpoint.address, endpoint.weight.get(), &mut endpoints);
             }
             self.add(name.value.to_string(), endpoints, upstream.balance, settings);
@@ -69,7 +69,7 @@ impl Compiler<'_> {
     }
 
     fn settings(&mut self, upstream: &config::Upstream) -> UpstreamSettings {
-        let outliers = match upstream.ejection {
+        let outliers = match &upstream.ejection.value {
             Switch::Off => OutlierSettings { consecutive_failures: 0, ..OutlierSettings::default() },
             Switch::On(ejection) => OutlierSettings {
                 consecutive_failures: ejection.consecutive_failures.get(),
