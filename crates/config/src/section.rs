@@ -137,6 +137,10 @@ impl<'n> Fields<'n> {
             if known().any(|name| name == &*key.text) {
                 continue;
             }
+            if decoder.diagnostics.is_full() {
+                decoder.report(Diagnostic::error(key.origin, String::new()));
+                continue;
+            }
             let mend = match nearest(&key.text, known()) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => {

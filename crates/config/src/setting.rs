@@ -141,7 +141,7 @@ impl Setting for String {
 impl Setting for bool {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         let scalar = decoder.scalar(node, "`true` or `false`")?;
-        match &*scalar.text {
+        match scalar.text.as_str() {
             "true" if scalar.plain => Some(true),
             "false" if scalar.plain => Some(false),
             other => {
@@ -353,9 +353,9 @@ impl<T> Switch<T> {
 impl<T: Setting> Setting for Switch<T> {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         match &node.value {
-            Value::Scalar(scalar) if &*scalar.text == "none" => Some(Self::Off),
+            Value::Scalar(scalar) if scalar.text.as_str() == "none" => Some(Self::Off),
             Value::Scalar(scalar)
-                if matches!(&*scalar.text, "off" | "false" | "no" | "disabled" | "never") =>
+                if matches!(scalar.text.as_str(), "off" | "false" | "no" | "disabled" | "never") =>
             {
                 let message = format!("`{}` is not how to switch this off", scalar.text);
                 decoder.report(Diagnostic::error(node.origin, message).mend("write `none`"));
@@ -487,7 +487,7 @@ pub(crate) fn decode_word<T: Copy>(
 ) -> Option<T> {
     let known = words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     let scalar = decoder.scalar(node, &format!("one of {known}"))?;
-    let text = &*scalar.text;
+    let text = scalar.text.as_str();
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Some(*value);
     }

@@ -24,7 +24,7 @@ pub enum Version {
 impl Setting for Version {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         let scalar = decoder.scalar(node, "`1`, the version of the syntax")?;
-        if &*scalar.text == "1" {
+        if scalar.text.as_str() == "1" {
             return Some(Self::One);
         }
         let finding = Diagnostic::error(node.origin, "this version of the syntax is not known");
