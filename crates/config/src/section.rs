@@ -4,10 +4,11 @@
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
-use crate::setting::{Decoder, Setting, nothing};
+use crate::setting::{Decoder, Setting};
 use crate::shape::{Need, Row};
 use crate::source::Origin;
 use crate::suggest::nearest;
+use crate::table::nothing;
 use crate::tree::{Key, Node, Value};
 
 /// The entries of a mapping that is being decoded.

@@ -8,9 +8,10 @@ use super::{
 use super::{Shutdown, Upstream};
 use crate::diagnostic::Diagnostic;
 use crate::section::section;
-use crate::setting::{Decoder, Many, Setting, Table, Whole};
+use crate::setting::{Decoder, Many, Setting, Whole};
 use crate::shape::Shape;
 use crate::source::Located;
+use crate::table::Table;
 use crate::tree::Node;
 use crate::units::{Cidr, Name};
 
