@@ -102,6 +102,11 @@ impl Diagnostics {
         self.items.iter()
     }
 
+    /// Whether further findings are only counted, so that working out their mends would be for nothing.
+    pub fn is_full(&self) -> bool {
+        self.items.len() >= KEPT
+    }
+
     /// How many errors were found, kept or not.
     pub fn errors(&self) -> usize {
         self.errors

@@ -1,13 +1,14 @@
 //! Reading a document with all that it includes, and taking it through all steps.
 
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::check::{Partial, check};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::Document;
 use crate::setting::{Decoder, Many, Setting};
-use crate::source::{Files, Located, Origin, Sources};
+use crate::source::{Files, Located, Origin, Sources, normalised};
 use crate::tree::{self, Key, Node, Value};
 
 /// Bytes of one file, and of all files together.
@@ -231,21 +232,6 @@ fn with_version(mut tree: Node) -> Node {
     tree
 }
 
-/// The path without `.` and with `..` taken back, so that a file has one name.
-fn normalised(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if out.file_name().is_some_and(|name| name != "..") => {
-                out.pop();
-            }
-            part => out.push(part),
-        }
-    }
-    out
-}
-
 /// Whether a file name matches a pattern of `*` (any run of characters) and `?` (any one).
 fn matches_glob(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
@@ -295,7 +281,7 @@ fn merge(trees: Vec<Node>, diagnostics: &mut Diagnostics) -> Node {
 
 struct Merger<'a> {
     /// For each section, the keys it has and where they were written.
-    known: HashMap<Box<str>, HashMap<Box<str>, Origin>>,
+    known: HashMap<Rc<str>, HashMap<Rc<str>, Origin>>,
     diagnostics: &'a mut Diagnostics,
 }
 
@@ -338,8 +324,7 @@ impl Merger<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{matches_glob, normalised};
-    use std::path::{Path, PathBuf};
+    use super::matches_glob;
 
     #[test]
     fn globs_match_names() {
@@ -359,11 +344,5 @@ mod tests {
         }
         // A naive matcher would not come back from this.
         assert!(!matches_glob(&"*a".repeat(60), &"a".repeat(59)));
-    }
-
-    #[test]
-    fn a_file_has_one_name() {
-        assert_eq!(normalised(Path::new("./a/../b/./c.yaml")), PathBuf::from("b/c.yaml"));
-        assert_eq!(normalised(Path::new("../../a")), PathBuf::from("../../a"));
     }
 }

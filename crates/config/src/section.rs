@@ -4,10 +4,11 @@
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
-use crate::setting::{Decoder, Setting, nothing};
+use crate::setting::{Decoder, Setting};
 use crate::shape::{Need, Row};
 use crate::source::Origin;
 use crate::suggest::nearest;
+use crate::table::nothing;
 use crate::tree::{Key, Node, Value};
 
 /// The entries of a mapping that is being decoded.
@@ -135,6 +136,10 @@ impl<'n> Fields<'n> {
         let known = || known.iter().flat_map(|names| names.iter().copied());
         for (key, _) in entries {
             if known().any(|name| name == &*key.text) {
+                continue;
+            }
+            if decoder.diagnostics.is_full() {
+                decoder.report(Diagnostic::error(key.origin, String::new()));
                 continue;
             }
             let mend = match nearest(&key.text, known()) {

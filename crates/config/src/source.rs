@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A place in a source: file, line and column (both from 1, the column in characters) and how many
 /// characters it covers on that line.
@@ -192,27 +192,44 @@ pub struct MemoryFiles {
 impl MemoryFiles {
     /// Adds or replaces a file.
     pub fn insert(&mut self, path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) {
-        self.files.insert(path.into(), content.into());
+        self.files.insert(normalised(&path.into()), content.into());
     }
 }
 
 impl Files for MemoryFiles {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let bytes = self.files.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let bytes = self.files.get(&normalised(path)).ok_or(io::ErrorKind::NotFound)?;
         if bytes.len() as u64 > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.clone()) }
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let inside = self.files.keys().filter(|path| path.parent() == Some(folder));
+        let folder = normalised(folder);
+        let inside = self.files.keys().filter(|path| path.parent() == Some(&folder));
         let names: Vec<String> =
             inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect();
         if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
     }
 }
 
+/// The path without `.` and with `..` taken back, so that a file has one name.
+pub(crate) fn normalised(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if out.file_name().is_some_and(|name| name != "..") => {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Origin, Sources};
+    use super::{Origin, Sources, normalised};
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn lines_come_without_their_ends_and_with_secrets_masked() {
@@ -225,5 +242,11 @@ mod tests {
         assert_eq!(sources.line(file, 4), None);
         assert_eq!(sources.line(7, 1), None);
         assert!(!format!("{sources:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_file_has_one_name() {
+        assert_eq!(normalised(Path::new("./a/../b/./c.yaml")), PathBuf::from("b/c.yaml"));
+        assert_eq!(normalised(Path::new("../../a")), PathBuf::from("../../a"));
     }
 }

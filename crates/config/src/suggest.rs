@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of the names that would have been right.
 
 /// Names compared at most, so that one typo in a document with 100,000 names stays cheap.
-const COMPARED: usize = 20_000;
+const COMPARED: usize = 5_000;
 
 /// The candidate nearest to `wrong`, if it is near enough to be a typo: at most a third of the
 /// letters off.

@@ -4,7 +4,9 @@
 //! nor size can hurt; variables are replaced here, because only here it is known whether a scalar
 //! was quoted.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
@@ -38,7 +40,8 @@ pub(crate) enum Value {
 /// A single value before it has a type.
 #[derive(Clone, Debug)]
 pub(crate) struct Scalar {
-    pub(crate) text: Box<str>,
+    /// As the parser made it: one allocation fewer than a tight copy, and short-lived.
+    pub(crate) text: String,
     /// Written without quotes, hence able to be a number, a boolean or nothing.
     pub(crate) plain: bool,
     /// Holds the content of a variable, which diagnostics must not show.
@@ -48,7 +51,8 @@ pub(crate) struct Scalar {
 /// A key of a mapping and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    pub(crate) text: Box<str>,
+    /// Shared among all keys of the same text, of which a large document has few.
+    pub(crate) text: Rc<str>,
     pub(crate) origin: Origin,
 }
 
@@ -60,7 +64,7 @@ impl Node {
     pub(crate) fn is_nothing(&self) -> bool {
         match &self.value {
             Value::Scalar(scalar) => {
-                scalar.plain && !scalar.filled && matches!(&*scalar.text, "" | "~" | "null")
+                scalar.plain && !scalar.filled && matches!(scalar.text.as_str(), "" | "~" | "null")
             }
             _ => false,
         }
@@ -110,6 +114,7 @@ pub(crate) fn parse(
         environment,
         diagnostics,
         stack: Vec::new(),
+        keys: HashSet::new(),
         anchors: HashMap::new(),
         aliased: 0,
         root: None,
@@ -154,6 +159,7 @@ struct Builder<'a> {
     environment: &'a dyn Fn(&str) -> Option<String>,
     diagnostics: &'a mut Diagnostics,
     stack: Vec<Frame>,
+    keys: HashSet<Rc<str>>,
     anchors: HashMap<usize, (Node, usize)>,
     aliased: usize,
     root: Option<Node>,
@@ -179,10 +185,10 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), origin);
                 if self.expects_key() {
-                    self.key(text.into(), origin);
+                    self.key(&text, origin);
                     return Ok(());
                 }
-                let value = self.scalar(&text, style, origin);
+                let value = self.scalar(text, style, origin);
                 self.complete(Node { origin, value }, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -214,7 +220,15 @@ impl Builder<'_> {
         matches!(self.stack.last(), Some(Frame { open: Open::Mapping { key: None, .. }, .. }))
     }
 
-    fn key(&mut self, text: Box<str>, origin: Origin) {
+    fn key(&mut self, text: &str, origin: Origin) {
+        let text = match self.keys.get(text) {
+            Some(text) => text.clone(),
+            None => {
+                let text: Rc<str> = text.into();
+                self.keys.insert(text.clone());
+                text
+            }
+        };
         if let Some(Frame { open: Open::Mapping { key, .. }, .. }) = self.stack.last_mut() {
             *key = Some(Key { text, origin });
         }
@@ -227,18 +241,18 @@ impl Builder<'_> {
         }
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, origin: Origin) -> Value {
+    fn scalar(&mut self, text: Cow<'_, str>, style: ScalarStyle, origin: Origin) -> Value {
         let plain = style == ScalarStyle::Plain;
-        let scalar = |text: &str, plain, filled| Value::Scalar(Scalar { text: text.into(), plain, filled });
+        let scalar = |text: String, plain, filled| Value::Scalar(Scalar { text, plain, filled });
         if !text.contains("${") {
-            return scalar(text, plain, false);
+            return scalar(text.into_owned(), plain, false);
         }
         let replaced =
-            if plain { interpolate::plain(text, self.environment) } else { interpolate::quoted(text) };
+            if plain { interpolate::plain(&text, self.environment) } else { interpolate::quoted(&text) };
         match replaced {
-            Ok(Replaced::Filled(text)) => scalar(&text, plain, true),
-            Ok(Replaced::Unescaped(text)) => scalar(&text, false, false),
-            Ok(Replaced::Same) => scalar(text, plain, false),
+            Ok(Replaced::Filled(text)) => scalar(text, plain, true),
+            Ok(Replaced::Unescaped(text)) => scalar(text, false, false),
+            Ok(Replaced::Same) => scalar(text.into_owned(), plain, false),
             Err(failure) => {
                 let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
                 // The quote itself takes a column. Escapes and folded lines may shift the rest; the
@@ -321,7 +335,7 @@ impl Builder<'_> {
     /// Reports keys that were written twice and keeps the first of each.
     fn without_duplicates(&mut self, entries: Vec<(Key, Node)>) -> Vec<(Key, Node)> {
         let mut kept: Vec<(Key, Node)> = Vec::with_capacity(entries.len());
-        let mut seen: HashMap<Box<str>, Origin> = HashMap::new();
+        let mut seen: HashMap<Rc<str>, Origin> = HashMap::new();
         // A map pays only for the few mappings that are large.
         let large = entries.len() > 16;
         for (key, node) in entries {

@@ -68,6 +68,8 @@ impl<'d> References<'d> {
     fn upstream(&mut self, name: &'d str, origin: Origin, found: &mut Diagnostics) {
         if self.known.contains(name) {
             self.used.insert(name);
+        } else if self.judge && found.is_full() {
+            found.push(Diagnostic::error(origin, String::new()));
         } else if self.judge {
             let mend = match nearest(name, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),

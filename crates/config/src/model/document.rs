@@ -8,9 +8,10 @@ use super::{
 use super::{Shutdown, Upstream};
 use crate::diagnostic::Diagnostic;
 use crate::section::section;
-use crate::setting::{Decoder, Many, Setting, Table, Whole};
+use crate::setting::{Decoder, Many, Setting, Whole};
 use crate::shape::Shape;
 use crate::source::Located;
+use crate::table::Table;
 use crate::tree::Node;
 use crate::units::{Cidr, Name};
 
@@ -24,7 +25,7 @@ pub enum Version {
 impl Setting for Version {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         let scalar = decoder.scalar(node, "`1`, the version of the syntax")?;
-        if &*scalar.text == "1" {
+        if scalar.text.as_str() == "1" {
             return Some(Self::One);
         }
         let finding = Diagnostic::error(node.origin, "this version of the syntax is not known");

@@ -1,8 +1,9 @@
 //! Changes of header fields.
 
 use crate::section::section;
-use crate::setting::{Many, Table};
+use crate::setting::Many;
 use crate::source::Located;
+use crate::table::Table;
 use crate::units::{FieldValue, HeaderName};
 
 section! {

@@ -2,8 +2,9 @@
 
 use super::{SharedRetry, Timeouts};
 use crate::section::{choice, section, words};
-use crate::setting::{Many, NonEmpty, Switch, Table, Whole};
+use crate::setting::{Many, NonEmpty, Switch, Whole};
 use crate::source::Located;
+use crate::table::Table;
 use crate::units::StatusRange;
 use crate::units::{
     Duration, EndpointAddress, HeaderName, HostPattern, MethodName, PathPattern, Percent, Secret,

@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::section::words;
-use crate::setting::{Named, ValueError, text_setting};
+use crate::setting::{ValueError, text_setting};
 use crate::shape::Shape;
+use crate::table::Named;
 
 words! {
     /// The scheme of a URL.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::setting::{Named, ValueError, text_setting};
+use crate::setting::{ValueError, text_setting};
 use crate::shape::Shape;
+use crate::table::Named;
 
 /// A name of an upstream, a route or a listener: 1 to 128 letters, digits, `-`, `_` and `.`, not
 /// starting with `-` or `.`. It appears in logs, metrics and paths of the admin API, hence no more signs.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::setting::{Named, ValueError, text_setting};
+use crate::setting::{ValueError, text_setting};
 use crate::shape::Shape;
+use crate::table::Named;
 
 /// Characters of a path or an expression, at most.
 const LONGEST: usize = 4096;
