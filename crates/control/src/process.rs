@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
@@ -70,13 +70,14 @@ pub struct Process {
     shards: Vec<Arc<Shard>>,
     addresses: Vec<SocketAddr>,
     workers: Vec<WorkerThread>,
+    /// One for each worker that has not drained; taken when draining begins.
+    drained: Mutex<Vec<oneshot::Receiver<()>>>,
     log: Option<(LogSender, LogWriter)>,
     draining: AtomicBool,
 }
 
 struct WorkerThread {
     commands: mpsc::UnboundedSender<Command>,
-    done: Option<oneshot::Receiver<()>>,
     thread: JoinHandle<()>,
 }
 
@@ -88,15 +89,17 @@ impl Process {
             None => None,
             Some(to) => Some(LogWriter::start(to).map_err(|e| StartError::AccessLog(to.clone(), e))?),
         };
-        let (mut workers, mut shards) = (Vec::new(), Vec::new());
+        let (mut workers, mut shards, mut drained) = (Vec::new(), Vec::new(), Vec::new());
         for (index, sockets) in sockets.into_iter().enumerate() {
             let shard = Arc::new(Shard::new(snapshot.routes.len(), snapshot.upstreams.len(), snapshot.listeners.len()));
             shards.push(shard.clone());
             let sender = log.as_ref().map(|(sender, _)| sender.clone());
-            let worker = spawn(index, snapshot.clone(), shard, sender, sockets).map_err(StartError::Thread)?;
+            let (worker, done) = spawn(index, snapshot.clone(), shard, sender, sockets).map_err(StartError::Thread)?;
             workers.push(worker);
+            drained.push(done);
         }
-        Ok(Self { snapshot, shards, addresses, workers, log, draining: AtomicBool::new(false) })
+        let (drained, draining) = (Mutex::new(drained), AtomicBool::new(false));
+        Ok(Self { snapshot, shards, addresses, workers, drained, log, draining })
     }
 
     /// Probes the upstreams until the returned future is dropped. To be run on the control thread.
@@ -146,16 +149,17 @@ impl Process {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Closes the listeners, ends idle connections, and waits until the others have ended.
-    pub async fn drain(&mut self) {
+    /// Closes the listeners and ends idle connections. The future is done when the others have ended.
+    pub fn drain(&self) -> impl Future<Output = ()> + 'static {
         self.announce_drain();
         for worker in &self.workers {
             // A worker that is gone has drained.
             let _ = worker.commands.send(Command::Drain);
         }
-        for worker in &mut self.workers {
-            if let Some(done) = worker.done.take() {
-                let _ = done.await;
+        let drained = std::mem::take(&mut *self.drained.lock().unwrap_or_else(PoisonError::into_inner));
+        async move {
+            for worker in drained {
+                let _ = worker.await;
             }
         }
     }
@@ -201,7 +205,7 @@ fn spawn(
     shard: Arc<Shard>,
     log: Option<LogSender>,
     sockets: Vec<ListenSocket>,
-) -> io::Result<WorkerThread> {
+) -> io::Result<(WorkerThread, oneshot::Receiver<()>)> {
     let (commands, receiver) = mpsc::unbounded_channel();
     let (done, finished) = oneshot::channel();
     let runtime_failed = move |error: io::Error| eprintln!("tollgate: worker {index} cannot run: {error}");
@@ -214,5 +218,5 @@ fn spawn(
         // Nobody may be waiting any more.
         let _ = done.send(());
     })?;
-    Ok(WorkerThread { commands, done: Some(finished), thread })
+    Ok((WorkerThread { commands, thread }, finished))
 }

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod date;
+pub mod process;
 pub mod random;
 pub mod sockets;
 pub mod splice;

@@ -1,0 +1,61 @@
+//! The verbs, a file each.
+
+mod check;
+mod demo;
+mod explain;
+mod proxy;
+mod reference;
+mod run;
+mod schema;
+mod version;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a document, in the foreground
+    Run(run::Arguments),
+    /// Forward an address to others, without a document
+    Proxy(proxy::Arguments),
+    /// Start a small shop of three services with Tollgate before them, to try things on
+    Demo(demo::Arguments),
+    /// Check a document and tell all that is wrong with it, without serving it
+    #[command(alias = "validate")]
+    Check(check::Arguments),
+    /// Tell how a made-up request would be decided
+    Explain(explain::Arguments),
+    /// Print the JSON Schema of the document
+    Schema,
+    /// Print the reference of the document, in Markdown
+    Reference,
+    /// Print the version
+    Version(version::Arguments),
+}
+
+/// Does it.
+pub fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Proxy(arguments) => proxy::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema => schema::run(),
+        Command::Reference => reference::run(),
+        Command::Version(arguments) => version::run(&arguments),
+    }
+}
+
+/// Writes a verb's result. A reader that has gone away (`| head`) is not an error.
+fn print(text: &str) -> Result<ExitCode> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,73 @@
+//! `tollgate explain`: how a made-up request would be decided.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use tollgate_control::explain::{MadeUpRequest, explain};
+use tollgate_control::resolve::NoResolver;
+use tollgate_runtime::Clock;
+use tollgate_upstream::HealthEvents;
+
+use crate::documents::{self, Compiled};
+use crate::exit;
+
+/// The request.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The document; else ./tollgate.yaml, else /etc/tollgate/tollgate.yaml
+    #[arg(short, long, value_name = "FILE", env = "TOLLGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The method, such as GET
+    method: String,
+    /// The URL, such as http://shop.example.com/products?id=7, or a path
+    url: String,
+    /// A header field; may be given more than once
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The number that random choices are made from
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Explains.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let request = made_up(arguments)?;
+    let path = documents::find(arguments.config.as_deref())?;
+    let compiled = Compiled::load(&path, &NoResolver, &HealthEvents::unheard());
+    if compiled.diagnostics.has_errors() {
+        compiled.report();
+    }
+    let Some((_, snapshot)) = compiled.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
+    let explanation = explain(&snapshot, &request, Clock::new().now_ms());
+    if arguments.json {
+        return super::print(&format!("{:#}\n", explanation.to_json()));
+    }
+    super::print(&format!("{} {}\n{explanation}", request.method, arguments.url))
+}
+
+/// The request that a client would send for this URL.
+fn made_up(arguments: &Arguments) -> Result<MadeUpRequest> {
+    let mut fields = Vec::new();
+    for header in &arguments.headers {
+        let Some((name, value)) = header.split_once(':') else { bail!("`{header}` is not a header: write NAME: VALUE") };
+        fields.push((name.to_owned(), value.trim().to_owned()));
+    }
+    let has_host = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let without_scheme = ["http://", "https://"].iter().find_map(|scheme| arguments.url.strip_prefix(scheme));
+    let (host, target) = match without_scheme {
+        Some(rest) => match rest.find(['/', '?']) {
+            Some(at) if rest[at..].starts_with('?') => (&rest[..at], format!("/{}", &rest[at..])),
+            Some(at) => (&rest[..at], rest[at..].to_owned()),
+            None => (rest, "/".to_owned()),
+        },
+        None => ("localhost", arguments.url.clone()),
+    };
+    if !has_host {
+        fields.insert(0, ("Host".to_owned(), host.to_owned()));
+    }
+    Ok(MadeUpRequest { method: arguments.method.clone(), target, fields, seed: arguments.seed })
+}
