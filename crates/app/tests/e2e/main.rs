@@ -1,6 +1,9 @@
 //! The real program on real sockets, a file a subject.
 
+mod ambiguity;
+mod bodies;
 mod connections;
+mod interim;
 
 use std::fmt::Display;
 
