@@ -268,6 +268,8 @@ fn interim_head(
     }
     if switches {
         exchange.response.phase = Phase::Tunnel;
+        // Whatever comes on this connection from now on is no request.
+        exchange.response.close = true;
         exchange.response.status = 101;
         exchange.response.body = BodyReader::UntilClose;
         exchange.body = if client.half_closed { BodyReader::Done } else { BodyReader::UntilClose };
@@ -304,7 +306,9 @@ fn final_head(
     };
     // A body without length or chunks ends with the connection.
     let unframed = !response.body.is_done() && !matches!(response.body, BodyReader::Known(_)) && response.writer == BodyWriter::Plain;
-    response.close = !exchange.facts.persists || unframed || client.half_closed || worker.draining.get();
+    // Whoever answers before the body has come may never read it, and what is left of it is no request.
+    let early = !exchange.body.is_done();
+    response.close = !exchange.facts.persists || unframed || early || client.half_closed || worker.draining.get();
     report(worker, exchange, line.status);
     let Some(published) = &exchange.published else { return Ok(()) };
     let Some(route) = exchange.route() else { return Ok(()) };
