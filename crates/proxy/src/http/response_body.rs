@@ -150,6 +150,8 @@ fn receive(
         return Ok(Poll::Ready(()));
     }
     note_first_byte(worker, exchange);
+    // The buffer is the worker's: what another exchange has left in it, when it failed, is none of ours.
+    buffers.head.clear();
     let mut start = HEADROOM;
     let end = HEADROOM + exchange.response.partial.len() + received;
     while exchange.response.phase == Phase::Head {
@@ -236,6 +238,7 @@ fn head(
     }
     interim_head(client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
     send(cx, client, exchange, &buffers.head)?;
+    buffers.head.clear();
     Ok(Some(start + line.end))
 }
 
