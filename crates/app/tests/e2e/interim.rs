@@ -169,3 +169,49 @@ fn refused_requests_with_a_body_end_the_connection() {
         client.assert_ended();
     }
 }
+
+/// Everything on a worker shares its buffers. A head that was left in one once stood in the middle of
+/// another client's body.
+#[test]
+fn a_head_of_one_client_does_not_stand_in_the_body_of_another() {
+    let go_on = Gate::new();
+    let gate = go_on.clone();
+    let origin = Origin::start(move |connection| {
+        let request = connection.request().unwrap();
+        match request.target() {
+            "/body" => {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+                gate.wait();
+                connection.send("world");
+            }
+            "/interim" => {
+                connection.send("HTTP/1.1 103 Early Hints\r\nLink: </secret>\r\n\r\nHTTP/1.1 200");
+                gate.wait();
+            }
+            "/upgrade" => {
+                connection
+                    .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n");
+                gate.wait();
+            }
+            _ => connection
+                .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Secret: 1\r\n\r\nnonsense"),
+        }
+    });
+    let tollgate = forwarding(&origin);
+    let mut reader = tollgate.connect();
+    reader.send(get("/body"));
+    assert_eq!(reader.head().status, 200);
+    assert_eq!(reader.read_exact(5), b"hello");
+    let mut others: Vec<_> = ["/interim", "/upgrade", "/broken"]
+        .map(|path| {
+            let mut other = tollgate.connect();
+            other
+                .send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"));
+            other.any_response();
+            other
+        })
+        .into();
+    go_on.open();
+    assert_eq!(reader.read_exact(5), b"world");
+    others.clear();
+}

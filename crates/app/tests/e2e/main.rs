@@ -3,7 +3,11 @@
 mod ambiguity;
 mod bodies;
 mod connections;
+mod fields;
+mod http10;
 mod interim;
+mod targets;
+mod upgrade;
 
 use std::fmt::Display;
 
