@@ -40,6 +40,8 @@ impl Programs {
     pub(crate) fn locate(&mut self, subject: Subject, named: Option<&Path>, default: &str) {
         let path = named.map(Path::to_path_buf).or_else(|| search(default));
         let found = path.ok_or_else(|| format!("{subject} was not found")).and_then(|path| {
+            // The programs run in a folder of their own.
+            let path = path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?;
             let version = version(subject, &path)?;
             Ok(Program { path, version })
         });

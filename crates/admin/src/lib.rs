@@ -10,12 +10,12 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use axum::serve::Listener;
 use tollgate_control::{Process, metrics};
 
 /// Serves the admin endpoints until `shutdown`.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Listener<Addr: std::fmt::Debug>,
     process: Arc<Process>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {

@@ -36,7 +36,7 @@ upstreams:
   products:
     endpoints: [{products}]
     balance: least_requests
-    health: {{ path: /healthz, every: 1s }}
+    health: {{ path: /healthz, every: 2s, timeout: 1s }}
   orders:
     endpoints: [{orders}]
   payments:

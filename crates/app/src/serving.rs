@@ -1,13 +1,18 @@
 //! A process from its start to its end: workers, probes, admin endpoints, signals, drain.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tollgate_config::{AccessLog, Document};
 use tollgate_control::Process;
 use tollgate_control::process::Options;
@@ -33,7 +38,10 @@ pub fn serve(
 ) -> Result<ExitCode> {
     raise_descriptor_limit();
     let options = Options { workers: workers(document), access_log: access_log(document) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the control thread")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the control thread")?;
     runtime.block_on(async {
         let mut ending = Ending::new()?;
         let process = Process::start(snapshot, &options)?;
@@ -58,7 +66,7 @@ async fn drain(
     document: &Document,
     process: Arc<Process>,
     ending: &mut Ending,
-    admin: Option<tokio::task::JoinHandle<()>>,
+    mut admin: JoinSet<()>,
 ) -> bool {
     let (delay, grace) = (document.shutdown.delay.get(), document.shutdown.grace.get());
     note(&format!("draining, at most {}s", (delay + grace).as_secs()));
@@ -80,32 +88,55 @@ async fn drain(
             false
         }
     };
-    if let Some(admin) = admin {
-        admin.abort();
-        // It holds the process; an aborted task has let go once it is joined.
-        let _ = admin.await;
-    }
-    if drained && let Some(process) = Arc::into_inner(process) {
+    // The admin endpoints hold the process until they have ended.
+    admin.shutdown().await;
+    if drained {
         process.finish();
     }
     note("ended");
     drained
 }
 
-async fn start_admin(
-    document: &Document,
-    process: &Arc<Process>,
-) -> Result<Option<tokio::task::JoinHandle<()>>> {
-    let Some(listen) = document.admin.as_ref().and_then(|admin| admin.listen.as_ref()) else { return Ok(None) };
-    let address: SocketAddr = listen.value.socket(true);
-    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} for the admin API"))?;
-    note(&format!("metrics and health on http://{}/", listener.local_addr()?));
-    let serving = tollgate_admin::serve(listener, process.clone(), std::future::pending());
-    Ok(Some(tokio::spawn(async move {
-        if let Err(error) = serving.await {
-            note(&format!("the admin API ended: {error}"));
+async fn start_admin(document: &Document, process: &Arc<Process>) -> Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+    let Some(admin) = &document.admin else { return Ok(tasks) };
+    if let Some(listen) = &admin.listen {
+        let address: SocketAddr = listen.value.socket(true);
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address} for the admin API"))?;
+        note(&format!("metrics and health on http://{}/", listener.local_addr()?));
+        tasks.spawn(told(tollgate_admin::serve(listener, process.clone(), std::future::pending())));
+    }
+    if let Some(socket) = &admin.socket {
+        let path = Path::new(socket.value.as_str());
+        let listener = listen_privately(path)
+            .with_context(|| format!("cannot listen on {} for the admin API", path.display()))?;
+        note(&format!("metrics and health on {}", path.display()));
+        tasks.spawn(told(tollgate_admin::serve(listener, process.clone(), std::future::pending())));
+    }
+    Ok(tasks)
+}
+
+async fn told(serving: impl Future<Output = io::Result<()>>) {
+    if let Err(error) = serving.await {
+        note(&format!("the admin API ended: {error}"));
+    }
+}
+
+/// A unix socket that only this user can open. One that a process left behind is replaced; one that
+/// somebody listens on is not.
+fn listen_privately(path: &Path) -> io::Result<UnixListener> {
+    if path.exists() {
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on it")),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            Err(error) => return Err(error),
         }
-    })))
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
 }
 
 fn workers(document: &Document) -> usize {

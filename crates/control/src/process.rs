@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
@@ -14,11 +14,15 @@ use tollgate_proxy::{Command, Snapshot, Worker};
 use tollgate_runtime::sockets::{self, ListenOptions};
 use tollgate_runtime::{Clock, Random};
 use tollgate_telemetry::Shard;
-use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter};
+use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter, Losses};
 use tollgate_upstream::run_probes;
 
 /// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
 const BACKLOG: i32 = 65_535;
+
+/// After how many tasks a busy worker looks for new events. More than tokio's 61, since a task here is
+/// a few microseconds and each look is a system call.
+const EVENT_INTERVAL: u32 = 255;
 
 /// What a process is started with besides its snapshot.
 #[derive(Clone, Debug)]
@@ -69,37 +73,54 @@ pub struct Process {
     snapshot: Arc<Snapshot>,
     shards: Vec<Arc<Shard>>,
     addresses: Vec<SocketAddr>,
-    workers: Vec<WorkerThread>,
-    /// One for each worker that has not drained; taken when draining begins.
-    drained: Mutex<Vec<oneshot::Receiver<()>>>,
-    log: Option<(LogSender, LogWriter)>,
+    workers: Vec<mpsc::UnboundedSender<Command>>,
+    losses: Option<Losses>,
+    ends: Mutex<Ends>,
     draining: AtomicBool,
 }
 
-struct WorkerThread {
-    commands: mpsc::UnboundedSender<Command>,
-    thread: JoinHandle<()>,
+/// What is waited for at the end; each is taken once.
+#[derive(Default)]
+struct Ends {
+    /// One for each worker that has not drained.
+    drained: Vec<oneshot::Receiver<()>>,
+    threads: Vec<JoinHandle<()>>,
+    log: Option<LogWriter>,
 }
 
 impl Process {
     /// Binds the listeners and starts the workers.
     pub fn start(snapshot: Arc<Snapshot>, options: &Options) -> Result<Self, StartError> {
         let (sockets, addresses) = bind(&snapshot, options.workers)?;
-        let log = match &options.access_log {
-            None => None,
-            Some(to) => Some(LogWriter::start(to).map_err(|e| StartError::AccessLog(to.clone(), e))?),
+        let (sender, writer) = match &options.access_log {
+            None => (None, None),
+            Some(to) => {
+                let (sender, writer) =
+                    LogWriter::start(to).map_err(|e| StartError::AccessLog(to.clone(), e))?;
+                (Some(sender), Some(writer))
+            }
         };
-        let (mut workers, mut shards, mut drained) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut workers, mut shards) = (Vec::new(), Vec::new());
+        let mut ends = Ends { log: writer, ..Ends::default() };
         for (index, sockets) in sockets.into_iter().enumerate() {
-            let shard = Arc::new(Shard::new(snapshot.routes.len(), snapshot.upstreams.len(), snapshot.listeners.len()));
+            let shard = Arc::new(Shard::new(
+                snapshot.routes.len(),
+                snapshot.upstreams.len(),
+                snapshot.listeners.len(),
+            ));
             shards.push(shard.clone());
-            let sender = log.as_ref().map(|(sender, _)| sender.clone());
-            let (worker, done) = spawn(index, snapshot.clone(), shard, sender, sockets).map_err(StartError::Thread)?;
-            workers.push(worker);
-            drained.push(done);
+            let worker = spawn(index, snapshot.clone(), shard, sender.clone(), sockets, &mut ends);
+            workers.push(worker.map_err(StartError::Thread)?);
         }
-        let (drained, draining) = (Mutex::new(drained), AtomicBool::new(false));
-        Ok(Self { snapshot, shards, addresses, workers, drained, log, draining })
+        Ok(Self {
+            snapshot,
+            shards,
+            addresses,
+            workers,
+            losses: sender.as_ref().map(LogSender::losses),
+            ends: Mutex::new(ends),
+            draining: AtomicBool::new(false),
+        })
     }
 
     /// Probes the upstreams until the returned future is dropped. To be run on the control thread.
@@ -136,7 +157,7 @@ impl Process {
 
     /// Lines of the access log that were lost because its destination did not keep up.
     pub fn log_lines_lost(&self) -> u64 {
-        self.log.as_ref().map_or(0, |(sender, _)| sender.lost())
+        self.losses.as_ref().map_or(0, Losses::count)
     }
 
     /// Whether the process no longer wants traffic.
@@ -154,9 +175,9 @@ impl Process {
         self.announce_drain();
         for worker in &self.workers {
             // A worker that is gone has drained.
-            let _ = worker.commands.send(Command::Drain);
+            let _ = worker.send(Command::Drain);
         }
-        let drained = std::mem::take(&mut *self.drained.lock().unwrap_or_else(PoisonError::into_inner));
+        let drained = std::mem::take(&mut self.ends().drained);
         async move {
             for worker in drained {
                 let _ = worker.await;
@@ -164,22 +185,27 @@ impl Process {
         }
     }
 
-    /// Ends: waits for workers that have drained and for the log to be written. Workers that have not
-    /// drained end with the process.
-    pub fn finish(self) {
-        for worker in self.workers {
-            drop(worker.commands);
-            let _ = worker.thread.join();
+    /// Waits for the threads of drained workers, and for the log to be written.
+    pub fn finish(&self) {
+        let Ends { threads, log, .. } = std::mem::take(&mut *self.ends());
+        for thread in threads {
+            let _ = thread.join();
         }
-        if let Some((sender, writer)) = self.log {
-            drop(sender);
-            writer.finish();
+        if let Some(log) = log {
+            log.finish();
         }
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One socket for each worker and listener, all of a listener on one address.
-fn bind(snapshot: &Snapshot, workers: usize) -> Result<(Vec<Vec<ListenSocket>>, Vec<SocketAddr>), StartError> {
+fn bind(
+    snapshot: &Snapshot,
+    workers: usize,
+) -> Result<(Vec<Vec<ListenSocket>>, Vec<SocketAddr>), StartError> {
     let mut sockets: Vec<Vec<ListenSocket>> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     for (index, listener) in snapshot.listeners.iter().enumerate() {
@@ -205,18 +231,26 @@ fn spawn(
     shard: Arc<Shard>,
     log: Option<LogSender>,
     sockets: Vec<ListenSocket>,
-) -> io::Result<(WorkerThread, oneshot::Receiver<()>)> {
+    ends: &mut Ends,
+) -> io::Result<mpsc::UnboundedSender<Command>> {
     let (commands, receiver) = mpsc::unbounded_channel();
     let (done, finished) = oneshot::channel();
     let runtime_failed = move |error: io::Error| eprintln!("tollgate: worker {index} cannot run: {error}");
     let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .event_interval(EVENT_INTERVAL)
+            .build_local(Default::default());
         match runtime {
-            Ok(runtime) => runtime.block_on(Rc::new(Worker::new(snapshot, shard, log)).run(sockets, receiver)),
+            Ok(runtime) => {
+                runtime.block_on(Rc::new(Worker::new(snapshot, shard, log)).run(sockets, receiver))
+            }
             Err(error) => runtime_failed(error),
         }
         // Nobody may be waiting any more.
         let _ = done.send(());
     })?;
-    Ok((WorkerThread { commands, thread }, finished))
+    ends.threads.push(thread);
+    ends.drained.push(finished);
+    Ok(commands)
 }

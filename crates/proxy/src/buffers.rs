@@ -56,6 +56,13 @@ impl Buffers {
     pub fn room(&mut self, start: usize) -> &mut [u8] {
         &mut self.scratch[start..HEADROOM + RECEIVE]
     }
+
+    /// The part that a response's head is received into: smaller, since of a large body as little as
+    /// possible should come this way instead of being spliced.
+    pub fn head_room(&mut self, start: usize) -> &mut [u8] {
+        let end = (start + RECEIVE / 2).min(HEADROOM + RECEIVE);
+        &mut self.scratch[start..end]
+    }
 }
 
 impl Default for Buffers {

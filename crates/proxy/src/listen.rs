@@ -51,7 +51,9 @@ impl ConnectionLimits {
     /// Counts a connection, or says which limit it would pass.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Reason> {
         if let Some(max) = self.max {
-            let admitted = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
+            let admitted = self
+                .open
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
             admitted.map_err(|_| Reason::ListenerFull)?;
         }
         // From here on the guard gives back what was counted, also when the next limit refuses.
@@ -114,7 +116,13 @@ pub async fn accept(worker: Rc<Worker>, socket: ListenSocket) {
     }
 }
 
-fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, index: u32, limits: &Arc<ConnectionLimits>) {
+fn admit(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    index: u32,
+    limits: &Arc<ConnectionLimits>,
+) {
     let published = worker.published();
     let series = &published.shard.listeners[index as usize];
     series.accepted.add(1);
@@ -135,7 +143,10 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, index: u32, l
 /// Errors of one connection that ended before it was accepted are nothing; those of the process (no
 /// descriptors, no memory) will be there again at once, so the loop must not spin on them.
 async fn pause_after(error: &io::Error) {
-    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) {
+    if !matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    ) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tollgate_http1::HeadLimits;
+use tollgate_routing::RouteTable;
 use tollgate_routing::normalise::PathRules;
 use tollgate_routing::rewrite::{PathChange, Redirect};
-use tollgate_routing::RouteTable;
 use tollgate_upstream::{BackOff, Upstream};
 
 use crate::edits::Edits;

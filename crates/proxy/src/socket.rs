@@ -44,7 +44,12 @@ impl Socket {
     }
 
     /// Moves at most `limit` received bytes into `pipe`; 0 means that the peer has closed its side.
-    pub fn poll_splice_in(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe, limit: u64) -> Poll<io::Result<usize>> {
+    pub fn poll_splice_in(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        limit: u64,
+    ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             match self.stream.try_io(Interest::READABLE, || pipe.fill(self.stream.as_fd(), limit)) {
@@ -55,7 +60,12 @@ impl Socket {
     }
 
     /// Sends what `pipe` holds; may take less.
-    pub fn poll_splice_out(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe, more: bool) -> Poll<io::Result<usize>> {
+    pub fn poll_splice_out(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
             match self.stream.try_io(Interest::WRITABLE, || pipe.drain(self.stream.as_fd(), more)) {
@@ -75,7 +85,8 @@ impl Socket {
     /// Asks the kernel whether the connection is alive. One system call more than
     /// [`Socket::looks_alive`], for requests that could not be sent a second time.
     pub fn is_alive(&self) -> bool {
-        let peeked = rustix::net::recv(self.stream.as_fd(), &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        let peeked =
+            rustix::net::recv(self.stream.as_fd(), &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         matches!(peeked, Err(error) if error == rustix::io::Errno::AGAIN)
     }
 

@@ -78,7 +78,9 @@ mod tests {
         assert_eq!(client("1.2.3.4, 5.6.7.8, 10.0.0.1").as_deref(), Some("5.6.7.8"));
         assert_eq!(client("10.0.0.2, 10.0.0.1").as_deref(), Some("10.0.0.2"));
         assert_eq!(client("evil, 10.0.0.1"), None);
-        assert!(TrustedProxies::new(vec![("0.0.0.0".parse().unwrap(), 0)]).contains("9.9.9.9".parse().unwrap()));
+        assert!(
+            TrustedProxies::new(vec![("0.0.0.0".parse().unwrap(), 0)]).contains("9.9.9.9".parse().unwrap())
+        );
         assert!(TrustedProxies::new(vec![("::".parse().unwrap(), 0)]).contains("2::9".parse().unwrap()));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 use tollgate_runtime::splice::Pipe;
 use tollgate_runtime::wheel::TICK_MS;
-use tollgate_runtime::{Clock, Random, Wheel, date};
+use tollgate_runtime::{CachedClock, Clock, Random, Wheel, date};
 use tollgate_telemetry::Shard;
 use tollgate_telemetry::log_writer::LogSender;
 use tollgate_upstream::{Pool, View};
@@ -46,8 +46,8 @@ pub struct Published {
 
 /// A worker's state, shared by the tasks on its thread.
 pub struct Worker {
-    /// The clock.
-    pub clock: Clock,
+    /// The clock, read where a task begins to run.
+    pub clock: CachedClock,
     /// Randomness for this worker's choices.
     pub random: RefCell<Random>,
     /// The snapshot in force. An exchange keeps the one it began with.
@@ -88,16 +88,16 @@ struct DateCache {
 impl Worker {
     /// A worker that serves `snapshot`.
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, log: Option<LogSender>) -> Self {
-        let clock = Clock::new();
+        let clock = CachedClock::new(Clock::new());
         let mut random = Random::from_machine();
         let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
         Self {
-            clock,
             turn: Cell::new(random.next_u64()),
             random: RefCell::new(random),
             published: RefCell::new(Rc::new(Published { snapshot, shard, views: RefCell::new(views) })),
             pool: RefCell::default(),
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
+            clock,
             buffers: RefCell::default(),
             draining: Cell::new(false),
             changed: Notify::new(),
@@ -171,7 +171,11 @@ impl Worker {
     }
 
     /// Runs the worker on its listening sockets until it has drained.
-    pub async fn run(self: Rc<Self>, sockets: Vec<ListenSocket>, mut commands: mpsc::UnboundedReceiver<Command>) {
+    pub async fn run(
+        self: Rc<Self>,
+        sockets: Vec<ListenSocket>,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+    ) {
         for socket in sockets {
             tokio::task::spawn_local(crate::listen::accept(self.clone(), socket));
         }
@@ -218,6 +222,8 @@ async fn tick(worker: Rc<Worker>) {
     let mut ticks: u64 = 0;
     loop {
         interval.tick().await;
+        worker.clock.refresh();
+        worker.clock.adjust();
         let now = worker.clock.now_ms();
         worker.wheel.borrow_mut().advance(now);
         worker.flush_log();

@@ -9,6 +9,6 @@ pub mod sockets;
 pub mod splice;
 pub mod wheel;
 
-pub use clock::Clock;
+pub use clock::{CachedClock, Clock};
 pub use random::Random;
 pub use wheel::{TimerKey, Wheel};

@@ -39,9 +39,20 @@ impl LogSender {
         }
     }
 
+    /// Counts the lines lost, without keeping the writer from ending.
+    pub fn losses(&self) -> Losses {
+        Losses(self.lost.clone())
+    }
+}
+
+/// How many lines were lost.
+#[derive(Clone, Debug)]
+pub struct Losses(Arc<AtomicU64>);
+
+impl Losses {
     /// Lines lost so far.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -115,6 +126,6 @@ mod tests {
         for _ in 0..BLOCKS_MAX + 10 {
             sender.send(b"a\nb\n".to_vec(), 2);
         }
-        assert_eq!(sender.lost(), 20);
+        assert_eq!(sender.losses().count(), 20);
     }
 }

@@ -13,7 +13,10 @@ pub fn account(worker: &Worker, exchange: &Exchange, peer: std::net::IpAddr) {
     let now_us = worker.clock.now_us();
     let reason = exchange.record.reason.unwrap_or(Reason::Forwarded);
     let timings = exchange.timings(now_us);
-    let status = if exchange.response.begun || !exchange.response.pending.bytes.is_empty() || exchange.response.status > 0 {
+    let status = if exchange.response.begun
+        || !exchange.response.pending.bytes.is_empty()
+        || exchange.response.status > 0
+    {
         exchange.response.status
     } else {
         0

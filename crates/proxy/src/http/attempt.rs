@@ -54,7 +54,9 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
     let lives = |socket: &mut Socket| socket.looks_alive() && (repeatable || socket.is_alive());
     attempt.socket = worker.pool.borrow_mut().take(attempt.id, now, lives);
     attempt.reused = attempt.socket.is_some();
-    if let (true, Some(published), Some(upstream)) = (attempt.reused, &exchange.published, exchange.record.upstream) {
+    if let (true, Some(published), Some(upstream)) =
+        (attempt.reused, &exchange.published, exchange.record.upstream)
+    {
         published.shard.upstreams[upstream as usize].connections_reused.add(1);
     }
     attempt.reused
@@ -62,7 +64,9 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
 
 /// Opens a connection to the attempt's endpoint.
 pub async fn connect(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
-    let (Some(published), Some(index), Some(route)) = (exchange.published.clone(), exchange.record.upstream, exchange.route()) else {
+    let (Some(published), Some(index), Some(route)) =
+        (exchange.published.clone(), exchange.record.upstream, exchange.route())
+    else {
         return Err(Reason::NoDestination);
     };
     let series = &published.shard.upstreams[index as usize];
@@ -74,6 +78,7 @@ pub async fn connect(worker: &Worker, exchange: &mut Exchange) -> Result<(), Rea
     let total = exchange.times.total_deadline_ms.min(exchange.times.try_deadline_ms).saturating_sub(now_ms);
     let limit = route.settings.timeouts.connect_ms.min(total);
     let result = open(address, limit).await;
+    worker.clock.refresh();
     exchange.times.connect_us = worker.clock.now_us().saturating_sub(began);
     match result {
         Ok(socket) => {

@@ -86,7 +86,12 @@ mod tests {
     use super::*;
     use tollgate_http1::chunked::Decoder;
 
-    fn through(mut reader: BodyReader, writer: BodyWriter, input: &[u8], piece: usize) -> (String, String, bool) {
+    fn through(
+        mut reader: BodyReader,
+        writer: BodyWriter,
+        input: &[u8],
+        piece: usize,
+    ) -> (String, String, bool) {
         let (mut out, mut surplus) = (Vec::new(), Vec::new());
         for piece in input.chunks(piece) {
             let mut scratch = vec![b'#'; 32];

@@ -36,7 +36,13 @@ impl From<Reason> for Failure {
 }
 
 /// Moves bytes in both directions until the exchange is over, or fails.
-pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchange) -> Poll<Result<(), Failure>> {
+pub fn poll(
+    cx: &mut Context<'_>,
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+) -> Poll<Result<(), Failure>> {
+    worker.clock.refresh();
     let mut buffers = worker.buffers.borrow_mut();
     let mut moved = false;
     loop {
@@ -73,7 +79,12 @@ fn is_over(exchange: &Exchange) -> bool {
 /// Looks at the client while only the endpoint has something to do. Requests sent ahead are kept, one
 /// buffer full at most; a client that has closed its side may still read the response; one that has
 /// reset the connection will not.
-fn watch_client(cx: &mut Context<'_>, client: &mut Client, exchange: &Exchange, buffers: &mut Buffers) -> Result<(), Failure> {
+fn watch_client(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    exchange: &Exchange,
+    buffers: &mut Buffers,
+) -> Result<(), Failure> {
     if !exchange.body.is_done() || client.half_closed || !client.leftover.is_empty() {
         return Ok(());
     }
@@ -126,7 +137,10 @@ fn next_deadline(exchange: &Exchange, now: u64) -> (u64, WaitingFor) {
     };
     let mut nearest = (now.saturating_add(span), waiting_for);
     if exchange.response.phase != Phase::Tunnel {
-        for limit in [(exchange.times.try_deadline_ms, WaitingFor::Try), (exchange.times.total_deadline_ms, WaitingFor::Total)] {
+        for limit in [
+            (exchange.times.try_deadline_ms, WaitingFor::Try),
+            (exchange.times.total_deadline_ms, WaitingFor::Total),
+        ] {
             if limit.0 < nearest.0 {
                 nearest = limit;
             }

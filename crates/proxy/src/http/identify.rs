@@ -64,7 +64,14 @@ pub fn identify<'a>(
             }
         },
     };
-    Ok(Identity { host, authority, path, query: path_and_query.query, target_is_normal: as_is && !absolute, absolute })
+    Ok(Identity {
+        host,
+        authority,
+        path,
+        query: path_and_query.query,
+        target_is_normal: as_is && !absolute,
+        absolute,
+    })
 }
 
 fn check_host(field: &[u8]) -> Result<(), Refusal> {
@@ -75,5 +82,8 @@ fn check_host(field: &[u8]) -> Result<(), Refusal> {
 }
 
 fn connect_refused() -> Refusal {
-    Refusal { reason: Reason::MethodNotServed, detail: Some("CONNECT is not served: this is not a forward proxy") }
+    Refusal {
+        reason: Reason::MethodNotServed,
+        detail: Some("CONNECT is not served: this is not a forward proxy"),
+    }
 }

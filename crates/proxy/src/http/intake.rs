@@ -37,6 +37,7 @@ pub enum Intake {
 
 /// Receives until a head is complete, and begins its exchange.
 pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client, listener: u32) -> Poll<Intake> {
+    worker.clock.refresh();
     let mut buffers = worker.buffers.borrow_mut();
     let buffers = &mut *buffers;
     let published = worker.published();
@@ -57,7 +58,8 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client, list
             // work stays in proportion to what is sent.
             let new = &buffers.scratch[end..end + received];
             end += received;
-            parse = !client.partial || end - HEADROOM >= limits.head_size || memchr::memchr(b'\n', new).is_some();
+            parse =
+                !client.partial || end - HEADROOM >= limits.head_size || memchr::memchr(b'\n', new).is_some();
         }
         let received = end - HEADROOM;
         let result = if parse {
@@ -72,8 +74,12 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client, list
                 client.served += 1;
                 return Poll::Ready(begin(worker, client, buffers, &published, &line, end, listener));
             }
-            Ok(Progress::Partial) => keep_partial(worker, client, &published, &buffers.scratch[HEADROOM..HEADROOM + received]),
-            Err(malformed) => return Poll::Ready(refuse_head(worker, client, &published, malformed, listener)),
+            Ok(Progress::Partial) => {
+                keep_partial(worker, client, &published, &buffers.scratch[HEADROOM..HEADROOM + received])
+            }
+            Err(malformed) => {
+                return Poll::Ready(refuse_head(worker, client, &published, malformed, listener));
+            }
         }
     }
 }
@@ -109,13 +115,25 @@ fn keep_partial(worker: &Worker, client: &mut Client, published: &Published, rec
     client.leftover.extend_from_slice(received);
 }
 
-fn refuse_head(worker: &Rc<Worker>, client: &mut Client, published: &Rc<Published>, malformed: Malformed, listener: u32) -> Intake {
+fn refuse_head(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    published: &Rc<Published>,
+    malformed: Malformed,
+    listener: u32,
+) -> Intake {
     refuse_unread(worker, client, published, malformed.as_request_reason().into(), listener)
 }
 
 /// Answers a request whose head could not be read: nothing is known of it, and the connection ends,
 /// since nobody knows where the next request would begin.
-fn refuse_unread(worker: &Rc<Worker>, client: &mut Client, published: &Rc<Published>, refusal: Refusal, listener: u32) -> Intake {
+fn refuse_unread(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    published: &Rc<Published>,
+    refusal: Refusal,
+    listener: u32,
+) -> Intake {
     client.leftover = Vec::new();
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
@@ -201,9 +219,18 @@ fn begin(
     let decided = decide::route(snapshot, &view, routing).map_err(Refusal::from);
     let found = match decided.and_then(|found| check_route(snapshot, found, body)) {
         Ok(found) => found,
-        Err(refusal) => return answer_unforwarded(worker, client, exchange, body, &scratch[body_start..end], |worker, exchange| {
-            answer_refusal(worker, exchange, refusal, &[]);
-        }),
+        Err(refusal) => {
+            return answer_unforwarded(
+                worker,
+                client,
+                exchange,
+                body,
+                &scratch[body_start..end],
+                |worker, exchange| {
+                    answer_refusal(worker, exchange, refusal, &[]);
+                },
+            );
+        }
     };
     exchange.record.route = Some(found.route);
     let route = &snapshot.routes[found.route as usize];
@@ -211,13 +238,46 @@ fn begin(
         Action::Forward(destination) => {
             let upgrade = wants_upgrade(&head, options) && route.settings.upgrade;
             exchange.facts.upgrade = upgrade;
-            let source = Source { head, bytes: head_bytes, list: fields, options, body, identity, matched: found.matched as usize, origins, upgrade };
+            let source = Source {
+                head,
+                bytes: head_bytes,
+                list: fields,
+                options,
+                body,
+                identity,
+                matched: found.matched as usize,
+                origins,
+                upgrade,
+            };
             request_head::write(&mut exchange.request.bytes, &source, snapshot, &route.settings, rewritten);
-            forward(worker, client, exchange, destination, body, &mut Received { scratch, start: body_start, end })
+            forward(
+                worker,
+                client,
+                exchange,
+                destination,
+                body,
+                &mut Received { scratch, start: body_start, end },
+            )
         }
-        action => answer_unforwarded(worker, client, exchange, body, &scratch[body_start..end], |worker, exchange| {
-            answer_action(worker, exchange, action, route, &view, found, snapshot.listeners[listener as usize].address.port(), rewritten);
-        }),
+        action => answer_unforwarded(
+            worker,
+            client,
+            exchange,
+            body,
+            &scratch[body_start..end],
+            |worker, exchange| {
+                answer_action(
+                    worker,
+                    exchange,
+                    action,
+                    route,
+                    &view,
+                    found,
+                    snapshot.listeners[listener as usize].address.port(),
+                    rewritten,
+                );
+            },
+        ),
     }
 }
 
@@ -333,7 +393,10 @@ fn answer_unforwarded(
     Intake::Answered(exchange)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of a redirect come from everywhere; a struct would be used once")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a redirect come from everywhere; a struct would be used once"
+)]
 fn answer_action(
     worker: &Worker,
     exchange: &mut Exchange,
@@ -377,6 +440,9 @@ fn answer_action(
     });
     exchange.response.status = status;
     exchange.response.close = close;
-    exchange.record.reason =
-        Some(if matches!(action, Action::Redirect { .. }) { Reason::Redirect } else { Reason::FixedResponse });
+    exchange.record.reason = Some(if matches!(action, Action::Redirect { .. }) {
+        Reason::Redirect
+    } else {
+        Reason::FixedResponse
+    });
 }

@@ -4,9 +4,9 @@ use std::task::{Context, Poll};
 
 use tollgate_decision::Reason;
 
+use super::Refusal;
 use super::body::{self, Block};
 use super::client::Client;
-use super::Refusal;
 use super::forward::{Failure, Moved};
 use super::intake::Received;
 use crate::buffers::{Buffers, HEADROOM};
@@ -14,8 +14,13 @@ use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
 
 /// Takes over the part of the body that was received together with the head.
 /// What belongs to later requests stays with the client.
-pub fn take_received(client: &mut Client, exchange: &mut Exchange, received: &mut Received<'_>) -> Result<(), Refusal> {
-    let block = take(client, exchange, received.scratch, received.start, received.end).map_err(Refusal::from)?;
+pub fn take_received(
+    client: &mut Client,
+    exchange: &mut Exchange,
+    received: &mut Received<'_>,
+) -> Result<(), Refusal> {
+    let block =
+        take(client, exchange, received.scratch, received.start, received.end).map_err(Refusal::from)?;
     exchange.request.bytes.extend_from_slice(&received.scratch[block.range]);
     exchange.request.bytes.extend_from_slice(&block.tail);
     if exchange.request.bytes.len() > replay_max(exchange) {
@@ -50,7 +55,12 @@ fn replay_max(exchange: &Exchange) -> usize {
 }
 
 /// Moves request bytes as far as they go now.
-pub fn poll(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange, buffers: &mut Buffers) -> Result<Moved, Failure> {
+pub fn poll(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    buffers: &mut Buffers,
+) -> Result<Moved, Failure> {
     let mut moved = Moved::No;
     loop {
         if exchange.request.broken {
@@ -97,7 +107,12 @@ fn send_pending(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<()> {
 
 /// Receives body bytes from the client and sends them on; what the endpoint does not take at once
 /// waits in the exchange, and nothing more is received until it has left.
-fn receive(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange, buffers: &mut Buffers) -> Result<Poll<()>, Failure> {
+fn receive(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    buffers: &mut Buffers,
+) -> Result<Poll<()>, Failure> {
     let end = if client.leftover.is_empty() {
         match client.socket.poll_recv(cx, buffers.room(HEADROOM)) {
             Poll::Ready(Ok(0)) => return client_closed(cx, client, exchange),
@@ -113,9 +128,11 @@ fn receive(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange, b
     let block = take(client, exchange, &mut buffers.scratch, HEADROOM, end).map_err(Failure::from)?;
     let bytes = &buffers.scratch[block.range];
     let request = &mut exchange.request;
-    let replay_max = exchange.published.as_ref().zip(exchange.record.route).map_or(0, |(p, route)| {
-        p.snapshot.routes[route as usize].settings.retry.replay_bytes
-    });
+    let replay_max = exchange
+        .published
+        .as_ref()
+        .zip(exchange.record.route)
+        .map_or(0, |(p, route)| p.snapshot.routes[route as usize].settings.retry.replay_bytes);
     if request.replayable && request.bytes.len() + bytes.len() + block.tail.len() > replay_max {
         request.replayable = false;
         request.forget_sent();
@@ -142,7 +159,11 @@ fn receive(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange, b
 }
 
 /// The client sends nothing more. In a tunnel that is passed on; in a body it is a cut.
-fn client_closed(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange) -> Result<Poll<()>, Failure> {
+fn client_closed(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+) -> Result<Poll<()>, Failure> {
     if exchange.response.phase != Phase::Tunnel {
         return Err(Failure::from(Reason::ClientClosed));
     }

@@ -44,7 +44,11 @@ pub fn write(
     let host = host_in_place(source, settings);
     encode::fields(out, source.bytes, source.list, &removed, host);
     if !source.list.has(Known::Host) {
-        encode::line(out, b"Host", settings.rewrite.host.as_deref().map_or(source.identity.authority, str::as_bytes));
+        encode::line(
+            out,
+            b"Host",
+            settings.rewrite.host.as_deref().map_or(source.identity.authority, str::as_bytes),
+        );
     }
     source.origins.write(out, snapshot, source.identity.authority, &source.head.fields);
     if source.body == BodyLength::Chunked {

@@ -69,7 +69,11 @@ pub fn connection_line(version: Version, close: bool) -> &'static [u8] {
 pub fn bare(reason: Reason) -> Vec<u8> {
     let mut out = Vec::with_capacity(192);
     encode::status_line(&mut out, reason.status(), encode::reason_phrase(reason.status()).as_bytes());
-    encode::line(&mut out, b"Proxy-Status", format!("tollgate; error={}; details=\"{}\"", reason.proxy_status_error(), reason.code()).as_bytes());
+    encode::line(
+        &mut out,
+        b"Proxy-Status",
+        format!("tollgate; error={}; details=\"{}\"", reason.proxy_status_error(), reason.code()).as_bytes(),
+    );
     out.extend_from_slice(b"Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     out
 }

@@ -67,7 +67,11 @@ pub fn poll(
 
 /// Sends what the client has not taken yet. Nothing is received from the endpoint before that is done.
 /// Ready tells whether there was anything.
-fn send_waiting(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange) -> Result<Poll<bool>, Failure> {
+fn send_waiting(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+) -> Result<Poll<bool>, Failure> {
     let response = &mut exchange.response;
     let mut sent_any = false;
     while !response.pending.pending().is_empty() {
@@ -101,7 +105,9 @@ fn may_splice(exchange: &Exchange) -> bool {
 
 fn splice_in(cx: &mut Context<'_>, worker: &Worker, exchange: &mut Exchange) -> Result<Poll<()>, Failure> {
     let BodyReader::Known(remaining) = &mut exchange.response.body else { return Ok(Poll::Pending) };
-    let Some(socket) = exchange.attempt.as_mut().and_then(|a| a.socket.as_mut()) else { return Ok(Poll::Pending) };
+    let Some(socket) = exchange.attempt.as_mut().and_then(|a| a.socket.as_mut()) else {
+        return Ok(Poll::Pending);
+    };
     let pipe = match &mut exchange.response.pipe {
         Some(pipe) => pipe,
         none => {
@@ -139,8 +145,10 @@ fn receive(
     buffers: &mut Buffers,
 ) -> Result<Poll<()>, Failure> {
     let start = buffers.load(&exchange.response.partial);
+    let phase = exchange.response.phase;
     let Some(socket) = attempt_socket(exchange) else { return Ok(Poll::Pending) };
-    let received = match socket.poll_recv(cx, buffers.room(start)) {
+    let room = if phase == Phase::Head { buffers.head_room(start) } else { buffers.room(start) };
+    let received = match socket.poll_recv(cx, room) {
         Poll::Ready(Ok(received)) => received,
         Poll::Ready(Err(_)) => return Err(cut(exchange).into()),
         Poll::Pending => return Ok(Poll::Pending),
@@ -181,7 +189,11 @@ fn cut(exchange: &Exchange) -> Reason {
 
 /// The endpoint sends nothing more: the end of a body without a length or of a tunnel's way down, or
 /// a cut.
-fn end_of_upstream(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange) -> Result<(), Failure> {
+fn end_of_upstream(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+) -> Result<(), Failure> {
     let reason = cut(exchange);
     let response = &mut exchange.response;
     if !matches!(response.body, BodyReader::UntilClose) {
@@ -291,9 +303,11 @@ fn final_head(
     out: &mut Vec<u8>,
 ) -> Result<(), Failure> {
     let view = line.view(bytes, fields);
-    let length = framing::response_body(exchange.facts.method, &view).map_err(|m| Failure::from(m.as_response_reason()))?;
+    let length = framing::response_body(exchange.facts.method, &view)
+        .map_err(|m| Failure::from(m.as_response_reason()))?;
     let options = ConnectionOptions::of(&view.fields);
-    let response_head_max = exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
+    let response_head_max =
+        exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
     let response = &mut exchange.response;
     response.status = line.status;
     response.phase = Phase::Body;
@@ -305,13 +319,18 @@ fn final_head(
             BodyReader::Chunked(Box::new(Decoder::new(response_head_max))),
             response_head::writer_for_unknown_length(exchange.facts.version),
         ),
-        BodyLength::UntilClose => (BodyReader::UntilClose, response_head::writer_for_unknown_length(exchange.facts.version)),
+        BodyLength::UntilClose => {
+            (BodyReader::UntilClose, response_head::writer_for_unknown_length(exchange.facts.version))
+        }
     };
     // A body without length or chunks ends with the connection.
-    let unframed = !response.body.is_done() && !matches!(response.body, BodyReader::Known(_)) && response.writer == BodyWriter::Plain;
+    let unframed = !response.body.is_done()
+        && !matches!(response.body, BodyReader::Known(_))
+        && response.writer == BodyWriter::Plain;
     // Whoever answers before the body has come may never read it, and what is left of it is no request.
     let early = !exchange.body.is_done();
-    response.close = !exchange.facts.persists || unframed || early || client.half_closed || worker.draining.get();
+    response.close =
+        !exchange.facts.persists || unframed || early || client.half_closed || worker.draining.get();
     report(worker, exchange, line.status);
     let Some(published) = &exchange.published else { return Ok(()) };
     let Some(route) = exchange.route() else { return Ok(()) };
@@ -358,8 +377,9 @@ fn send_body(
 ) -> Result<(), Failure> {
     let mut surplus = Vec::new();
     let response = &mut exchange.response;
-    let block = body::take(&mut response.body, response.writer, &mut buffers.scratch, start, end, &mut surplus)
-        .map_err(|m| Failure::from(m.as_response_reason()))?;
+    let block =
+        body::take(&mut response.body, response.writer, &mut buffers.scratch, start, end, &mut surplus)
+            .map_err(|m| Failure::from(m.as_response_reason()))?;
     if !surplus.is_empty() {
         // Bytes behind the response belong to nothing that was asked for.
         response.upstream_persists = false;
@@ -388,7 +408,12 @@ fn put_in_front(head: &[u8], body: &Range<usize>, scratch: &mut [u8]) -> Option<
 }
 
 /// Sends to the client; what it does not take at once waits in the exchange.
-fn send(cx: &mut Context<'_>, client: &mut Client, exchange: &mut Exchange, bytes: &[u8]) -> Result<(), Failure> {
+fn send(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    bytes: &[u8],
+) -> Result<(), Failure> {
     let pending = &mut exchange.response.pending;
     let mut sent = 0;
     if pending.pending().is_empty() && !bytes.is_empty() {

@@ -16,7 +16,8 @@ const BUDGET_ASKS: u32 = 40;
 /// Otherwise returns the reason that the exchange ends with.
 pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
     exchange.record.attempt_ended(reason);
-    let stale = exchange.attempt.as_ref().is_some_and(|a| a.reused && !a.answered) && reason == Reason::UpstreamClosed;
+    let stale = exchange.attempt.as_ref().is_some_and(|a| a.reused && !a.answered)
+        && reason == Reason::UpstreamClosed;
     if !stale {
         report(worker, exchange, reason);
     }
@@ -60,7 +61,10 @@ fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
     );
     let unsent = !attempt.sent_any;
     let repeatable = exchange.facts.method.is_idempotent() && !exchange.facts.upgrade;
-    kind && !attempt.answered && !exchange.response.begun && exchange.request.replayable && (unsent || repeatable)
+    kind && !attempt.answered
+        && !exchange.response.begun
+        && exchange.request.replayable
+        && (unsent || repeatable)
 }
 
 fn attempts_left(exchange: &Exchange) -> bool {
@@ -69,7 +73,9 @@ fn attempts_left(exchange: &Exchange) -> bool {
 
 /// Waits the back-off, then for the budget.
 async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
-    let (Some(published), Some(index), Some(route)) = (exchange.published.clone(), exchange.record.upstream, exchange.route()) else {
+    let (Some(published), Some(index), Some(route)) =
+        (exchange.published.clone(), exchange.record.upstream, exchange.route())
+    else {
         return Err(reason);
     };
     let back_off = route.settings.retry.back_off;
@@ -82,6 +88,7 @@ async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason)
             return Err(reason);
         }
         tokio::time::sleep(Duration::from_millis(delay)).await;
+        worker.clock.refresh();
         if let Some(active) = published.snapshot.upstreams[index as usize].try_retry() {
             exchange.retrying = Some(active);
             series.retries.add(1);

@@ -24,6 +24,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// Serves the requests of a connection, one after the other.
 pub async fn connection(mut client: Client, listener: u32) {
     let worker = client.worker().clone();
+    worker.clock.refresh();
     let published = worker.published();
     let first = worker.clock.now_ms() + published.snapshot.http.client.head_ms;
     worker.wheel.borrow_mut().set(client.timer, first);
@@ -41,10 +42,12 @@ pub async fn connection(mut client: Client, listener: u32) {
         };
         let sent = poll_fn(|cx| poll_send_answer(cx, &worker, &mut client, &mut exchange)).await;
         if sent.is_err() {
-            exchange.record.reason = Some(exchange.record.reason.filter(|r| r.is_failure()).unwrap_or(Reason::ClientClosed));
+            exchange.record.reason =
+                Some(exchange.record.reason.filter(|r| r.is_failure()).unwrap_or(Reason::ClientClosed));
         }
         account(&worker, &exchange, client.peer.ip());
-        let unread = !exchange.body.is_done() || !exchange.facts.persists && exchange.record.reason.is_some_and(Reason::is_failure);
+        let unread = !exchange.body.is_done()
+            || !exchange.facts.persists && exchange.record.reason.is_some_and(Reason::is_failure);
         // What is left of a body must not be taken for the next request.
         let close = sent.is_err() || unread || exchange.response.close || client.half_closed;
         worker.recycle(exchange);
@@ -78,8 +81,11 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
             Err(reason) => Err(reason),
         };
         let Err(reason) = result else {
-            exchange.record.reason =
-                Some(if exchange.response.phase == Phase::Tunnel { Reason::Upgraded } else { Reason::Forwarded });
+            exchange.record.reason = Some(if exchange.response.phase == Phase::Tunnel {
+                Reason::Upgraded
+            } else {
+                Reason::Forwarded
+            });
             attempt::release(worker, exchange);
             return Ok(());
         };
@@ -116,6 +122,7 @@ fn poll_send_answer(
     client: &mut Client,
     exchange: &mut Exchange,
 ) -> Poll<Result<(), Reason>> {
+    worker.clock.refresh();
     if exchange.response.cut {
         client.socket.reset_on_close();
         return Poll::Ready(Err(Reason::ClientClosed));
@@ -159,6 +166,7 @@ async fn linger(worker: &Rc<Worker>, client: &mut Client) {
     worker.wheel.borrow_mut().set(client.timer, deadline);
     let mut read = 0;
     poll_fn(|cx| {
+        worker.clock.refresh();
         // A connection that cannot be shut down is gone.
         if client.socket.poll_shutdown(cx).is_pending() {
             return Poll::Pending;
