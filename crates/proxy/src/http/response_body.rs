@@ -158,6 +158,8 @@ fn receive(
         return Ok(Poll::Ready(()));
     }
     note_first_byte(worker, exchange);
+    // The buffer is the worker's: what another exchange has left in it, when it failed, is none of ours.
+    buffers.head.clear();
     let mut start = HEADROOM;
     let end = HEADROOM + exchange.response.partial.len() + received;
     while exchange.response.phase == Phase::Head {
@@ -248,6 +250,7 @@ fn head(
     }
     interim_head(client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
     send(cx, client, exchange, &buffers.head)?;
+    buffers.head.clear();
     Ok(Some(start + line.end))
 }
 
@@ -280,6 +283,8 @@ fn interim_head(
     }
     if switches {
         exchange.response.phase = Phase::Tunnel;
+        // Whatever comes on this connection from now on is no request.
+        exchange.response.close = true;
         exchange.response.status = 101;
         exchange.response.body = BodyReader::UntilClose;
         exchange.body = if client.half_closed { BodyReader::Done } else { BodyReader::UntilClose };
@@ -322,7 +327,10 @@ fn final_head(
     let unframed = !response.body.is_done()
         && !matches!(response.body, BodyReader::Known(_))
         && response.writer == BodyWriter::Plain;
-    response.close = !exchange.facts.persists || unframed || client.half_closed || worker.draining.get();
+    // Whoever answers before the body has come may never read it, and what is left of it is no request.
+    let early = !exchange.body.is_done();
+    response.close =
+        !exchange.facts.persists || unframed || early || client.half_closed || worker.draining.get();
     report(worker, exchange, line.status);
     let Some(published) = &exchange.published else { return Ok(()) };
     let Some(route) = exchange.route() else { return Ok(()) };

@@ -70,7 +70,8 @@ async fn serve_next(client: &mut Client) -> bool {
     account(&worker, &exchange, client.peer);
     let failed = exchange.record.reason.is_some_and(Reason::is_failure);
     let unread = !exchange.body.is_done() || !exchange.facts.persists && failed;
-    let close = sent.is_err() || exchange.response.close || client.half_closed;
+    // What is left of a body must not be taken for the next request.
+    let close = sent.is_err() || unread || exchange.response.close || client.half_closed;
     worker.recycle(exchange);
     if close {
         if sent.is_ok() && unread {
@@ -117,7 +118,9 @@ fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     exchange.retrying = None;
     exchange.record.reason = Some(reason);
     exchange.response.pipe = None;
-    if exchange.response.begun || reason.status() == 0 {
+    // After interim responses there can still be a final one.
+    let begun = exchange.response.begun && exchange.response.phase != Phase::Head;
+    if begun || reason.status() == 0 {
         // The client has the start of a response. It must not take that for the whole: what is waiting
         // is thrown away, and the connection reset.
         exchange.response.close = true;

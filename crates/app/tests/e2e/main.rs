@@ -1,0 +1,37 @@
+//! The real program on real sockets, a file a subject.
+
+mod ambiguity;
+mod bodies;
+mod connections;
+mod fields;
+mod http10;
+mod interim;
+mod targets;
+mod upgrade;
+
+use std::fmt::Display;
+
+use tollgate_testkit::{Launch, Origin, Tollgate};
+
+/// The binary under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tollgate");
+
+/// What most documents begin with. One worker, so that all connections share one pool.
+const PRELUDE: &str = "version: 1\nlisten: \"127.0.0.1:0\"\nworkers: 1\naccess_log: none\n";
+
+/// A program on a document, behind [`PRELUDE`]; `values` take the places of `{name}`.
+fn launch(document: &str, values: &[(&str, &dyn Display)]) -> Tollgate {
+    let launch = Launch::new(PROGRAM, &format!("{PRELUDE}{document}"));
+    values.iter().fold(launch, |launch, (name, value)| launch.with(name, value)).start()
+}
+
+/// A program that forwards everything to an origin, and tries once.
+fn forwarding(origin: &Origin) -> Tollgate {
+    let document = "routes: [{ name: all, path: /, to: \"http://{origin}\", retry: none }]\n";
+    launch(document, &[("origin", &origin.address())])
+}
+
+/// A simple GET.
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n")
+}

@@ -1,0 +1,24 @@
+//! What end-to-end tests are made of: the real program on a document ([`Tollgate`]), clients that say
+//! exactly what a test wants on the wire ([`Client`]), and origins that follow a script ([`Origin`]).
+//!
+//! Nothing here sleeps to let something happen: everything waits for what it needs, at most
+//! [`PATIENCE`], and fails with what the program said on standard error.
+
+#![expect(clippy::missing_panics_doc, reason = "failing the test is how everything here reports")]
+
+mod client;
+mod gate;
+mod message;
+mod origin;
+mod program;
+mod sockets;
+
+pub use client::{Broken, Client, Ending};
+pub use gate::Gate;
+pub use message::{Framing, Request, Response};
+pub use origin::{Connection, Origin};
+pub use program::{Launch, Output, Tollgate, run};
+pub use sockets::{Silent, refusing};
+
+/// How long anything may take that has to happen. Long, so that a slow machine fails no test.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

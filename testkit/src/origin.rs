@@ -1,0 +1,329 @@
+//! An origin that follows a script, a thread a connection.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::PATIENCE;
+use crate::client::find;
+use crate::message::{Framing, Head, Request};
+
+/// So much of what a connection received is kept for looking at.
+const RECORD_MAX: usize = 1024 * 1024;
+
+#[derive(Debug, Default)]
+struct Records {
+    /// What each connection received.
+    received: Vec<Vec<u8>>,
+    /// Complete requests, in the order in which they were complete.
+    requests: Vec<Request>,
+    /// How many connections have ended.
+    ended: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    records: Mutex<Records>,
+    changed: Condvar,
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    fn change<T>(&self, change: impl FnOnce(&mut Records) -> T) -> T {
+        let result = change(&mut self.records.lock().unwrap());
+        self.changed.notify_all();
+        result
+    }
+
+    fn wait(&self, what: &str, until: impl Fn(&Records) -> bool) {
+        let records = self.records.lock().unwrap();
+        let (records, _) = self.changed.wait_timeout_while(records, PATIENCE, |r| !until(r)).unwrap();
+        assert!(until(&records), "the origin did not see {what} in {PATIENCE:?}: {records:?}");
+    }
+}
+
+/// A server on a port of its own, for as long as this lives.
+#[derive(Debug)]
+pub struct Origin {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Origin {
+    /// Runs `script` on each connection. The connection is closed when it returns.
+    pub fn start(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+        Self::listen(None, script)
+    }
+
+    /// The same with small buffers, so that little is on its way when the script does not read.
+    pub fn start_narrow(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+        Self::listen(Some(16 * 1024), script)
+    }
+
+    /// Answers each request with the bytes that `answer` returns, on connections that are kept open.
+    pub fn answering(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::start(move |connection| {
+            while let Some(request) = connection.request() {
+                connection.send(answer(&request));
+            }
+        })
+    }
+
+    /// Answers each request with 200 and this body.
+    pub fn saying(body: &str) -> Self {
+        let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        Self::answering(move |_| response.clone().into_bytes())
+    }
+
+    /// Answers each request with 200 and the request's body.
+    pub fn echo() -> Self {
+        Self::answering(|request| {
+            let mut response =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()).into_bytes();
+            response.extend_from_slice(&request.body);
+            response
+        })
+    }
+
+    fn listen(buffer: Option<usize>, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        if let Some(size) = buffer {
+            socket.set_recv_buffer_size(size).unwrap();
+            socket.set_send_buffer_size(size).unwrap();
+        }
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(1024).unwrap();
+        let listener = TcpListener::from(socket);
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let (script, for_thread) = (Arc::new(script), shared.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if for_thread.stopping.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                let mut connection = Connection::new(stream, for_thread.clone());
+                let script = script.clone();
+                std::thread::spawn(move || script(&mut connection));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> usize {
+        self.shared.records.lock().unwrap().received.len()
+    }
+
+    /// Everything that each connection received, its first mebibyte.
+    pub fn received(&self) -> Vec<Vec<u8>> {
+        self.shared.records.lock().unwrap().received.clone()
+    }
+
+    /// The requests that were read to their end by scripts that use [`Connection::request`].
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.records.lock().unwrap().requests.clone()
+    }
+
+    /// The only request.
+    pub fn only_request(&self) -> Request {
+        let mut requests = self.requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        requests.remove(0)
+    }
+
+    /// Waits until so many connections were accepted.
+    pub fn wait_for_connections(&self, count: usize) {
+        self.shared.wait("enough connections", |r| r.received.len() >= count);
+    }
+
+    /// Waits until so many connections have ended.
+    pub fn wait_for_ended(&self, count: usize) {
+        self.shared.wait("enough connections end", |r| r.ended >= count);
+    }
+
+    /// Waits until so many requests were complete.
+    pub fn wait_for_requests(&self, count: usize) {
+        self.shared.wait("enough requests", |r| r.requests.len() >= count);
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts; if that fails it has ended already.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// One connection of an origin.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    index: usize,
+    buffer: Vec<u8>,
+    shared: Arc<Shared>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
+        // An idle connection of the pool must not end because the test takes long.
+        stream.set_read_timeout(Some(4 * PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let index = shared.change(|r| {
+            r.received.push(Vec::new());
+            r.received.len() - 1
+        });
+        Self { stream, index, buffer: Vec::new(), shared }
+    }
+
+    /// Which connection this is, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Reads a request with its body. `None` when the connection has ended before the end of one.
+    pub fn request(&mut self) -> Option<Request> {
+        let mut request = self.head()?;
+        match request.framing {
+            Framing::Length(length) => request.body = self.bytes(usize::try_from(length).unwrap())?,
+            Framing::Chunked => self.chunks(&mut request)?,
+            Framing::None | Framing::UntilClose => {}
+        }
+        self.shared.change(|r| r.requests.push(request.clone()));
+        Some(request)
+    }
+
+    /// Reads a request head.
+    pub fn head(&mut self) -> Option<Request> {
+        loop {
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                let head = Head::parse(&self.buffer[..end]);
+                self.buffer.drain(..end + 4);
+                let framing = head.framing().unwrap_or(Framing::None);
+                return Some(Request { head, body: Vec::new(), framing, trailers: Vec::new() });
+            }
+            self.receive()?;
+        }
+    }
+
+    /// Reads so many bytes.
+    pub fn bytes(&mut self, length: usize) -> Option<Vec<u8>> {
+        while self.buffer.len() < length {
+            self.receive()?;
+        }
+        Some(self.buffer.drain(..length).collect())
+    }
+
+    /// Reads and throws away so many bytes, keeping little in memory.
+    pub fn skip(&mut self, length: u64) -> Option<()> {
+        let mut missing = length.checked_sub(self.buffer.len() as u64)?;
+        self.buffer = Vec::new();
+        let mut buffer = vec![0; 256 * 1024];
+        while missing > 0 {
+            let room = buffer.len().min(missing as usize);
+            match self.stream.read(&mut buffer[..room]) {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => missing -= read as u64,
+            }
+        }
+        Some(())
+    }
+
+    fn chunks(&mut self, request: &mut Request) -> Option<()> {
+        loop {
+            let line = self.line()?;
+            let size = usize::from_str_radix(&line, 16).unwrap_or_else(|_| panic!("chunk size {line:?}"));
+            if size == 0 {
+                break;
+            }
+            request.body.extend(self.bytes(size)?);
+            assert_eq!(self.line()?, "", "a chunk does not end where it should");
+        }
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Some(());
+            }
+            let (name, value) = line.split_once(':').unwrap();
+            request.trailers.push((name.to_owned(), value.trim().to_owned()));
+        }
+    }
+
+    fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = find(&self.buffer, b"\r\n") {
+                let line = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+                self.buffer.drain(..end + 2);
+                return Some(line);
+            }
+            self.receive()?;
+        }
+    }
+
+    /// Reads until the other side closes or resets, and returns what was not read before.
+    pub fn rest(&mut self) -> Vec<u8> {
+        while self.receive().is_some() {}
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Sends bytes. That the other side has gone is no failure of the origin's.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref());
+    }
+
+    /// Sends bytes one by one.
+    pub fn send_bytewise(&mut self, bytes: impl AsRef<[u8]>) {
+        for byte in bytes.as_ref() {
+            self.send([*byte]);
+        }
+    }
+
+    /// Sends bytes, and tells whether all were taken.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish_sending(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Makes the end of the script reset the connection instead of closing it.
+    pub fn reset(&mut self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Receives some bytes; `None` at the end of the connection.
+    fn receive(&mut self) -> Option<()> {
+        let mut buffer = [0; 16 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) | Err(_) => None,
+            Ok(read) => {
+                self.buffer.extend_from_slice(&buffer[..read]);
+                self.shared.change(|r| {
+                    let record = &mut r.received[self.index];
+                    let room = RECORD_MAX.saturating_sub(record.len()).min(read);
+                    record.extend_from_slice(&buffer[..room]);
+                });
+                Some(())
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.change(|r| r.ended += 1);
+    }
+}

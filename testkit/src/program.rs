@@ -1,0 +1,294 @@
+//! The program under test, as a process.
+
+use std::fmt::Display;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+use crate::client::Client;
+
+/// How to start the program.
+#[derive(Debug)]
+pub struct Launch {
+    program: String,
+    document: String,
+    listeners: usize,
+    directory: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// `program` is the binary's path; in the document `{directory}` is a new, empty directory.
+    pub fn new(program: &str, document: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let document = document.replace("{directory}", directory.path().to_str().unwrap());
+        Self { program: program.to_owned(), document, listeners: 1, directory, environment: Vec::new() }
+    }
+
+    /// Puts a value in the place of `{name}` in the document.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Display) -> Self {
+        let placeholder = format!("{{{name}}}");
+        assert!(
+            self.document.contains(&placeholder),
+            "{placeholder} is not in the document:\n{}",
+            self.document
+        );
+        self.document = self.document.replace(&placeholder, &value.to_string());
+        self
+    }
+
+    /// How many listeners the document has; one unless told.
+    #[must_use]
+    pub fn listeners(mut self, count: usize) -> Self {
+        self.listeners = count;
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the program and waits until it listens.
+    pub fn start(self) -> Tollgate {
+        let path = self.directory.path().join("tollgate.yaml");
+        std::fs::write(&path, &self.document).unwrap();
+        let mut command = Command::new(&self.program);
+        command.arg("run").arg("-c").arg(&path).envs(self.environment);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", self.program));
+        let stdout = Lines::collect(child.stdout.take().unwrap());
+        let stderr = Lines::collect(child.stderr.take().unwrap());
+        let wants_admin = self.document.lines().any(|l| l.starts_with("admin:"));
+        let mut tollgate =
+            Tollgate { child, stdout, stderr, addresses: Vec::new(), admin: None, directory: self.directory };
+        for number in 0..self.listeners {
+            let line = tollgate.stderr.wait_for(number, |l| l.contains(" listening on "));
+            tollgate.addresses.push(address_after(&line, " listening on "));
+        }
+        if wants_admin {
+            let line = tollgate.stderr.wait_for(0, |l| l.contains(" metrics and health on http://"));
+            tollgate.admin = Some(address_after(&line, " metrics and health on http://"));
+        }
+        tollgate
+    }
+}
+
+fn address_after(line: &str, before: &str) -> SocketAddr {
+    let rest = line.split(before).nth(1).unwrap_or_default();
+    let address = rest.split([' ', '/']).next().unwrap_or_default();
+    address.parse().unwrap_or_else(|e| panic!("no address in {line:?}: {e}"))
+}
+
+/// The running program. Killed when dropped.
+#[derive(Debug)]
+pub struct Tollgate {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+    addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    directory: TempDir,
+}
+
+impl Tollgate {
+    /// Where its first listener listens.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// Where its listeners listen.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// A new connection to the first listener.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// Sends a request on a new connection and reads the response.
+    pub fn request(&self, bytes: impl AsRef<[u8]>) -> crate::Response {
+        self.connect().request(bytes)
+    }
+
+    /// The body of an admin endpoint, and its status.
+    pub fn admin(&self, path: &str) -> (u16, String) {
+        let mut client = Client::connect(self.admin.expect("the document has no admin listener"));
+        let response =
+            client.request(format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"));
+        (response.status, response.text())
+    }
+
+    /// A new connection to the admin listener.
+    pub fn connect_admin(&self) -> Client {
+        Client::connect(self.admin.expect("the document has no admin listener"))
+    }
+
+    /// The value of a metric's series, spelled as in the text; 0 if it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let (_, text) = self.admin("/metrics");
+        let value = text.lines().find_map(|l| l.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or(0.0)
+    }
+
+    /// The directory of the document.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Waits for the line of standard output with this number among those that contain `text`.
+    pub fn stdout_line(&self, number: usize, text: &str) -> String {
+        self.stdout.wait_for(number, |line| line.contains(text))
+    }
+
+    /// Waits for a line of standard error that contains `text`.
+    pub fn stderr_line(&self, text: &str) -> String {
+        self.stderr.wait_for(0, |line| line.contains(text))
+    }
+
+    /// Everything on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.so_far()
+    }
+
+    /// Asks it to end politely.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        // Standard error ends with the process, and can be waited for with a limit.
+        self.stderr.wait_for_end();
+        self.child.wait().unwrap()
+    }
+
+    /// Everything it wrote to standard output until it ended.
+    pub fn stdout_to_the_end(&mut self) -> String {
+        self.stdout.wait_for_end();
+        self.stdout.so_far()
+    }
+
+    /// Memory in use now and at the most, in KiB: VmRSS and VmHWM.
+    pub fn memory_kib(&self) -> (u64, u64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let value = |name: &str| {
+            let line = status
+                .lines()
+                .find_map(|l| l.strip_prefix(name))
+                .unwrap_or_else(|| panic!("{name}: {status}"));
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        (value("VmRSS:"), value("VmHWM:"))
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Tollgate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- standard error of the program ---\n{}---", self.stderr.so_far());
+        }
+    }
+}
+
+/// What a run to the end gave.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The exit code.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Runs a program to its end, which must come by itself.
+pub fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+    let stdout = Lines::collect(child.stdout.take().unwrap());
+    let stderr = Lines::collect(child.stderr.take().unwrap());
+    if !(stdout.ends() && stderr.ends()) {
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("{command:?} did not end in {PATIENCE:?}");
+    }
+    Output { code: child.wait().unwrap().code(), stdout: stdout.so_far(), stderr: stderr.so_far() }
+}
+
+/// The lines of a pipe, read by a thread.
+#[derive(Clone, Debug, Default)]
+struct Lines(Arc<(Mutex<Collected>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Collected {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Lines {
+    fn collect(pipe: impl Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let collected = lines.clone();
+        std::thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                let text = String::from_utf8_lossy(&line).into_owned();
+                collected.0.0.lock().unwrap().lines.push(text);
+                collected.0.1.notify_all();
+                line.clear();
+            }
+            collected.0.0.lock().unwrap().ended = true;
+            collected.0.1.notify_all();
+        });
+        lines
+    }
+
+    fn wait_for(&self, number: usize, wanted: impl Fn(&str) -> bool) -> String {
+        let find = |c: &Collected| c.lines.iter().filter(|l| wanted(l)).nth(number).cloned();
+        let collected = self.0.0.lock().unwrap();
+        let waiting = |c: &mut Collected| find(c).is_none() && !c.ended;
+        let (collected, _) = self.0.1.wait_timeout_while(collected, PATIENCE, waiting).unwrap();
+        let found = find(&collected);
+        found.unwrap_or_else(|| panic!("the line did not come; these did:\n{}", collected.lines.concat()))
+    }
+
+    fn ends(&self) -> bool {
+        let collected = self.0.0.lock().unwrap();
+        self.0.1.wait_timeout_while(collected, PATIENCE, |c| !c.ended).unwrap().0.ended
+    }
+
+    fn wait_for_end(&self) {
+        assert!(self.ends(), "the program did not end in {PATIENCE:?}; it said:\n{}", self.so_far());
+    }
+
+    fn so_far(&self) -> String {
+        self.0.0.lock().unwrap().lines.concat()
+    }
+}
