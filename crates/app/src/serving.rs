@@ -33,7 +33,10 @@ pub fn serve(
 ) -> Result<ExitCode> {
     raise_descriptor_limit();
     let options = Options { workers: workers(document), access_log: access_log(document) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the control thread")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the control thread")?;
     runtime.block_on(async {
         let mut ending = Ending::new()?;
         let process = Process::start(snapshot, &options)?;
@@ -96,9 +99,13 @@ async fn start_admin(
     document: &Document,
     process: &Arc<Process>,
 ) -> Result<Option<tokio::task::JoinHandle<()>>> {
-    let Some(listen) = document.admin.as_ref().and_then(|admin| admin.listen.as_ref()) else { return Ok(None) };
+    let Some(listen) = document.admin.as_ref().and_then(|admin| admin.listen.as_ref()) else {
+        return Ok(None);
+    };
     let address: SocketAddr = listen.value.socket(true);
-    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} for the admin API"))?;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for the admin API"))?;
     note(&format!("metrics and health on http://{}/", listener.local_addr()?));
     let serving = tollgate_admin::serve(listener, process.clone(), std::future::pending());
     Ok(Some(tokio::spawn(async move {

@@ -53,7 +53,13 @@ pub fn compile(document: &Document, resolver: &dyn Resolve, events: &HealthEvent
     let listeners = compiler.listeners();
     let failed = compiler.diagnostics.has_errors();
     let snapshot = table.filter(|_| !failed).map(|table| {
-        Arc::new(Snapshot { listeners, table, routes, upstreams: compiler.upstreams, http: http_settings(document) })
+        Arc::new(Snapshot {
+            listeners,
+            table,
+            routes,
+            upstreams: compiler.upstreams,
+            http: http_settings(document),
+        })
     });
     compiler.diagnostics.sort();
     Compiled { snapshot, diagnostics: compiler.diagnostics }
@@ -80,7 +86,10 @@ impl Compiler<'_> {
         let listeners = self.document.listen.iter().map(|listener| {
             let address: SocketAddr = listener.address.value.socket(has_ipv6);
             Listener {
-                name: listener.name.as_ref().map_or_else(|| listener.address.value.to_string(), |n| n.value.to_string()),
+                name: listener
+                    .name
+                    .as_ref()
+                    .map_or_else(|| listener.address.value.to_string(), |n| n.value.to_string()),
                 address,
                 max_connections: listener.max_connections.map(|w| w.get()),
                 max_connections_per_address: listener.max_connections_per_address.map(|w| w.get()),
@@ -135,7 +144,8 @@ fn report_findings(document: &Document, table: &RouteTable, diagnostics: &mut Di
     let origin = |route: u32| document.routes.get(route as usize).map_or(Origin::start_of(0), |r| r.origin);
     let covering = |mut diagnostic: Diagnostic, by: &[u32]| {
         for route in by.iter().take(NAMED) {
-            diagnostic = diagnostic.note(origin(*route), format!("`{}` takes its requests", table.name(*route)));
+            diagnostic =
+                diagnostic.note(origin(*route), format!("`{}` takes its requests", table.name(*route)));
         }
         diagnostic
     };
@@ -143,10 +153,12 @@ fn report_findings(document: &Document, table: &RouteTable, diagnostics: &mut Di
         let diagnostic = match &finding {
             Finding::Unreachable { route, by } => {
                 let message = format!("the route `{}` can never match", table.name(*route));
-                covering(Diagnostic::warning(origin(*route), message), by).mend("remove it, or narrow the routes that cover it")
+                covering(Diagnostic::warning(origin(*route), message), by)
+                    .mend("remove it, or narrow the routes that cover it")
             }
             Finding::Shadowed { route, place, by } => {
-                let message = format!("the route `{}` can never match on {}", table.name(*route), place_text(place));
+                let message =
+                    format!("the route `{}` can never match on {}", table.name(*route), place_text(place));
                 covering(Diagnostic::warning(origin(*route), message), by)
             }
             Finding::Ambiguous { route, with, place } => {

@@ -70,7 +70,12 @@ pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Exp
     explanation
 }
 
-fn walk(snapshot: &Snapshot, made_up: &MadeUpRequest, now_ms: u64, told: &mut Explanation) -> Result<(), Refusal> {
+fn walk(
+    snapshot: &Snapshot,
+    made_up: &MadeUpRequest,
+    now_ms: u64,
+    told: &mut Explanation,
+) -> Result<(), Refusal> {
     let bytes = wire_form(made_up);
     let mut fields = FieldList::default();
     let line = match request::parse(&bytes, &snapshot.http.request_head, &mut fields) {
@@ -83,7 +88,8 @@ fn walk(snapshot: &Snapshot, made_up: &MadeUpRequest, now_ms: u64, told: &mut Ex
     let (mut path, mut host) = (Vec::new(), Vec::new());
     let identity = identify(&head, &snapshot.http.paths, &mut path, &mut host)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    told.matched_as = Some((text(identity.host), text(identity.path), text(identity.query.unwrap_or_default())));
+    told.matched_as =
+        Some((text(identity.host), text(identity.path), text(identity.query.unwrap_or_default())));
     let view = RequestView {
         host: identity.host,
         path: if identity.path == b"*" { b"/" } else { identity.path },
@@ -123,7 +129,8 @@ fn tell_routes(considered: &[Considered<'_>], told: &mut Explanation) {
 }
 
 fn describe(snapshot: &Snapshot, action: &Action) -> String {
-    let name = |index: &u32| snapshot.upstreams.get(*index as usize).map_or(String::new(), |u| u.name().to_string());
+    let name =
+        |index: &u32| snapshot.upstreams.get(*index as usize).map_or(String::new(), |u| u.name().to_string());
     match action {
         Action::Forward(Destination::Upstream(index)) => format!("forward to the upstream {}", name(index)),
         Action::Forward(Destination::Split(shares)) => {
@@ -152,8 +159,12 @@ fn tell_endpoints(
     view.refresh(upstream, now_ms);
     for (number, endpoint) in (0..).zip(upstream.endpoints()) {
         let state = match view.exclusion(number) {
-            None => format!("can be picked, weight {}, {} requests now", endpoint.weight(), endpoint.in_flight()),
-            Some(exclusion) if view.is_panicking() => format!("{exclusion}, but too few others are left, so it is used"),
+            None => {
+                format!("can be picked, weight {}, {} requests now", endpoint.weight(), endpoint.in_flight())
+            }
+            Some(exclusion) if view.is_panicking() => {
+                format!("{exclusion}, but too few others are left, so it is used")
+            }
             Some(exclusion) => exclusion.to_string(),
         };
         told.endpoints.push((format!("{} {}", upstream.name(), endpoint.name()), state));
@@ -188,7 +199,12 @@ impl Explanation {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((host, path, query)) = &self.matched_as {
-            writeln!(f, "matched as  host {}, path {path}{}", or_none(host), if query.is_empty() { String::new() } else { format!(", query {query}") })?;
+            writeln!(
+                f,
+                "matched as  host {}, path {path}{}",
+                or_none(host),
+                if query.is_empty() { String::new() } else { format!(", query {query}") }
+            )?;
         }
         if !self.routes.is_empty() {
             writeln!(f, "routes      by precedence:")?;
@@ -211,7 +227,9 @@ impl fmt::Display for Explanation {
             writeln!(f, "pick        {endpoint}")?;
         }
         match &self.refusal {
-            Some((reason, detail)) => writeln!(f, "answer      {} {}: {detail}", reason.status(), reason.code()),
+            Some((reason, detail)) => {
+                writeln!(f, "answer      {} {}: {detail}", reason.status(), reason.code())
+            }
             None => Ok(()),
         }
     }

@@ -21,7 +21,11 @@ pub fn text(process: &Process) -> String {
     writer.series("tollgate_workers", &[], process.workers());
     writer.family("tollgate_draining", "gauge", "Whether the process is draining.");
     writer.series("tollgate_draining", &[], u8::from(process.is_draining()));
-    writer.family("tollgate_access_log_lost_total", "counter", "Access records lost because their destination did not keep up.");
+    writer.family(
+        "tollgate_access_log_lost_total",
+        "counter",
+        "Access records lost because their destination did not keep up.",
+    );
     writer.series("tollgate_access_log_lost_total", &[], process.log_lines_lost());
     write_shards(&mut writer, process.shards(), &names);
     write_endpoints(&mut writer, &endpoints(process));

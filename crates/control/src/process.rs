@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
@@ -91,10 +91,15 @@ impl Process {
         };
         let (mut workers, mut shards, mut drained) = (Vec::new(), Vec::new(), Vec::new());
         for (index, sockets) in sockets.into_iter().enumerate() {
-            let shard = Arc::new(Shard::new(snapshot.routes.len(), snapshot.upstreams.len(), snapshot.listeners.len()));
+            let shard = Arc::new(Shard::new(
+                snapshot.routes.len(),
+                snapshot.upstreams.len(),
+                snapshot.listeners.len(),
+            ));
             shards.push(shard.clone());
             let sender = log.as_ref().map(|(sender, _)| sender.clone());
-            let (worker, done) = spawn(index, snapshot.clone(), shard, sender, sockets).map_err(StartError::Thread)?;
+            let (worker, done) =
+                spawn(index, snapshot.clone(), shard, sender, sockets).map_err(StartError::Thread)?;
             workers.push(worker);
             drained.push(done);
         }
@@ -179,7 +184,10 @@ impl Process {
 }
 
 /// One socket for each worker and listener, all of a listener on one address.
-fn bind(snapshot: &Snapshot, workers: usize) -> Result<(Vec<Vec<ListenSocket>>, Vec<SocketAddr>), StartError> {
+fn bind(
+    snapshot: &Snapshot,
+    workers: usize,
+) -> Result<(Vec<Vec<ListenSocket>>, Vec<SocketAddr>), StartError> {
     let mut sockets: Vec<Vec<ListenSocket>> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     for (index, listener) in snapshot.listeners.iter().enumerate() {
@@ -210,9 +218,12 @@ fn spawn(
     let (done, finished) = oneshot::channel();
     let runtime_failed = move |error: io::Error| eprintln!("tollgate: worker {index} cannot run: {error}");
     let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
         match runtime {
-            Ok(runtime) => runtime.block_on(Rc::new(Worker::new(snapshot, shard, log)).run(sockets, receiver)),
+            Ok(runtime) => {
+                runtime.block_on(Rc::new(Worker::new(snapshot, shard, log)).run(sockets, receiver))
+            }
             Err(error) => runtime_failed(error),
         }
         // Nobody may be waiting any more.

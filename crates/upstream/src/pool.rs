@@ -110,10 +110,11 @@ impl<C> Pool<C> {
             self.counts.evicted += 1;
             return;
         }
-        let queue = self
-            .queues
-            .entry(endpoint)
-            .or_insert_with(|| Queue { settings, connections: VecDeque::new(), used_ms: now_ms });
+        let queue = self.queues.entry(endpoint).or_insert_with(|| Queue {
+            settings,
+            connections: VecDeque::new(),
+            used_ms: now_ms,
+        });
         queue.settings = settings;
         queue.used_ms = now_ms;
         if queue.connections.len() >= settings.max_idle {

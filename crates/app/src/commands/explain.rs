@@ -53,7 +53,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn made_up(arguments: &Arguments) -> Result<MadeUpRequest> {
     let mut fields = Vec::new();
     for header in &arguments.headers {
-        let Some((name, value)) = header.split_once(':') else { bail!("`{header}` is not a header: write NAME: VALUE") };
+        let Some((name, value)) = header.split_once(':') else {
+            bail!("`{header}` is not a header: write NAME: VALUE")
+        };
         fields.push((name.to_owned(), value.trim().to_owned()));
     }
     let has_host = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));

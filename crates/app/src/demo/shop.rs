@@ -80,7 +80,9 @@ fn router(name: &'static str, flaw: Flaw) -> Router {
         match flaw {
             Flaw::None => {}
             Flaw::Slow(time) => tokio::time::sleep(time).await,
-            Flaw::Stalls(every) if number.is_multiple_of(every) => tokio::time::sleep(Duration::from_secs(60)).await,
+            Flaw::Stalls(every) if number.is_multiple_of(every) => {
+                tokio::time::sleep(Duration::from_secs(60)).await
+            }
             Flaw::Stalls(_) => {}
         }
         (StatusCode::OK, format!("{name} answers {uri}\n")).into_response()

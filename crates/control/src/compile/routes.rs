@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tollgate_config::{self as config, Destination as To, EffectiveTimeouts, Located, RetryPlan};
 use tollgate_proxy::edits::Edits;
-use tollgate_proxy::snapshot::{Action, Destination, FixedResponse, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts};
+use tollgate_proxy::snapshot::{
+    Action, Destination, FixedResponse, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts,
+};
 use tollgate_routing::rewrite::{PathChange, Redirect, Scheme};
 use tollgate_routing::{FieldPredicate, HostPattern, PathMatch, QueryPredicate, RouteSpec, ValueTest};
 use tollgate_upstream::BackOff;
@@ -45,7 +47,10 @@ impl Compiler<'_> {
             };
             let settings = if route.rewrite.is_none() && route.headers.is_none() {
                 let key = settings_key(&action, plan, timeouts, max_body);
-                shared.entry(key).or_insert_with(|| Arc::new(settings(route, plan, timeouts, max_body))).clone()
+                shared
+                    .entry(key)
+                    .or_insert_with(|| Arc::new(settings(route, plan, timeouts, max_body)))
+                    .clone()
             } else {
                 Arc::new(settings(route, plan, timeouts, max_body))
             };
@@ -81,7 +86,11 @@ impl Compiler<'_> {
                         Some((sum, *self.by_name.get(name.value.as_str())?))
                     })
                     .collect();
-                let first = shares.value.iter().next().and_then(|(name, _)| document.upstreams.get(name.value.as_str()));
+                let first = shares
+                    .value
+                    .iter()
+                    .next()
+                    .and_then(|(name, _)| document.upstreams.get(name.value.as_str()));
                 (Action::Forward(Destination::Split(cumulative.into())), first.map(|u| &u.value))
             }
             config::Action::Redirect(redirect) => (self.redirect(redirect), None),
@@ -111,7 +120,11 @@ impl Compiler<'_> {
         Action::Respond(Arc::new(FixedResponse {
             status: respond.status.value.get() as u16,
             content_type: content_type.or(standard),
-            fields: respond.headers.iter().map(|(n, v)| (n.value.to_string(), v.as_ref().to_owned())).collect(),
+            fields: respond
+                .headers
+                .iter()
+                .map(|(n, v)| (n.value.to_string(), v.as_ref().to_owned()))
+                .collect(),
             body,
         }))
     }
@@ -172,7 +185,12 @@ fn path_change(path: &config::PathRewrite) -> PathChange {
     }
 }
 
-fn settings_key(action: &Action, plan: Option<RetryPlan>, t: EffectiveTimeouts, max_body: Option<u64>) -> SettingsKey {
+fn settings_key(
+    action: &Action,
+    plan: Option<RetryPlan>,
+    t: EffectiveTimeouts,
+    max_body: Option<u64>,
+) -> SettingsKey {
     let upstream = match action {
         Action::Forward(Destination::Upstream(index)) => Some(*index),
         _ => None,
@@ -186,7 +204,12 @@ fn settings_key(action: &Action, plan: Option<RetryPlan>, t: EffectiveTimeouts, 
     }
 }
 
-fn settings(route: &config::Route, plan: Option<RetryPlan>, timeouts: EffectiveTimeouts, max_body: Option<u64>) -> RouteSettings {
+fn settings(
+    route: &config::Route,
+    plan: Option<RetryPlan>,
+    timeouts: EffectiveTimeouts,
+    max_body: Option<u64>,
+) -> RouteSettings {
     let (request, response) = match &route.headers {
         None => (Edits::default(), Edits::default()),
         Some(headers) => (edits(&headers.request), edits(&headers.response)),
@@ -213,7 +236,10 @@ fn retry(plan: Option<RetryPlan>) -> Retry {
     Retry {
         attempts: plan.attempts.saturating_sub(1),
         replay_bytes: body.saturating_add(REPLAY_HEAD),
-        back_off: BackOff { base_ms: plan.backoff.as_millis() as u64, cap_ms: plan.max_backoff.as_millis() as u64 },
+        back_off: BackOff {
+            base_ms: plan.backoff.as_millis() as u64,
+            cap_ms: plan.max_backoff.as_millis() as u64,
+        },
     }
 }
 

@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use tollgate_config::{self as config, Balance, Diagnostic, EndpointAddress, Located, Probe as ProbeSetting, Switch};
+use tollgate_config::{
+    self as config, Balance, Diagnostic, EndpointAddress, Located, Probe as ProbeSetting, Switch,
+};
 use tollgate_upstream::balancers::balancer;
 use tollgate_upstream::probes::{HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
-use tollgate_upstream::{Endpoint, OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings};
+use tollgate_upstream::{
+    Endpoint, OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream,
+    UpstreamSettings,
+};
 
 use super::Compiler;
 
@@ -35,11 +40,23 @@ impl Compiler<'_> {
         self.add(name, endpoints, Balance::RoundRobin, settings)
     }
 
-    fn add(&mut self, name: String, endpoints: Vec<Endpoint>, balance: Balance, settings: UpstreamSettings) -> u32 {
+    fn add(
+        &mut self,
+        name: String,
+        endpoints: Vec<Endpoint>,
+        balance: Balance,
+        settings: UpstreamSettings,
+    ) -> u32 {
         let index = self.upstreams.len() as u32;
         self.by_name.insert(name.clone(), index);
         let row = balancer(balance.word()).unwrap_or(&tollgate_upstream::BALANCERS[0]);
-        self.upstreams.push(Arc::new(Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone())));
+        self.upstreams.push(Arc::new(Upstream::new(
+            name,
+            endpoints,
+            (row.make)(),
+            settings,
+            self.events.clone(),
+        )));
         index
     }
 
@@ -98,7 +115,11 @@ impl Compiler<'_> {
                     method: http.method.to_string(),
                     path: http.path.as_str().to_owned(),
                     host: http.host.as_ref().map(|h| h.as_str().to_owned()),
-                    headers: http.headers.iter().map(|(n, v)| (n.value.to_string(), v.reveal().to_owned())).collect(),
+                    headers: http
+                        .headers
+                        .iter()
+                        .map(|(n, v)| (n.value.to_string(), v.reveal().to_owned()))
+                        .collect(),
                     expected: http.statuses.iter().map(|s| s.first()..=s.last()).collect(),
                 };
                 match HttpProbe::new(settings) {
