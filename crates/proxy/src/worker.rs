@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 use crate::socket::Socket;
 
 /// How many exchange boxes a worker keeps for later.
-const EXCHANGES_KEPT: usize = 1024;
+const EXCHANGES_KEPT: usize = 128;
 /// How many empty pipes a worker keeps for later.
 const PIPES_KEPT: usize = 64;
 /// Log lines are handed to the writer when the block has this many bytes, or at the next tick.
