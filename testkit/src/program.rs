@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -260,11 +260,11 @@ impl Lines {
             let mut line = Vec::new();
             while pipe.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
                 let text = String::from_utf8_lossy(&line).into_owned();
-                collected.0.0.lock().unwrap().lines.push(text);
+                collected.lock().lines.push(text);
                 collected.0.1.notify_all();
                 line.clear();
             }
-            collected.0.0.lock().unwrap().ended = true;
+            collected.lock().ended = true;
             collected.0.1.notify_all();
         });
         lines
@@ -272,15 +272,22 @@ impl Lines {
 
     fn wait_for(&self, number: usize, wanted: impl Fn(&str) -> bool) -> String {
         let find = |c: &Collected| c.lines.iter().filter(|l| wanted(l)).nth(number).cloned();
-        let collected = self.0.0.lock().unwrap();
+        let collected = self.lock();
         let waiting = |c: &mut Collected| find(c).is_none() && !c.ended;
         let (collected, _) = self.0.1.wait_timeout_while(collected, PATIENCE, waiting).unwrap();
         let found = find(&collected);
-        found.unwrap_or_else(|| panic!("the line did not come; these did:\n{}", collected.lines.concat()))
+        let lines = collected.lines.concat();
+        drop(collected);
+        found.unwrap_or_else(|| panic!("the line did not come; these did:\n{lines}"))
+    }
+
+    /// A test that has failed may still want to know what was said.
+    fn lock(&self) -> MutexGuard<'_, Collected> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ends(&self) -> bool {
-        let collected = self.0.0.lock().unwrap();
+        let collected = self.lock();
         self.0.1.wait_timeout_while(collected, PATIENCE, |c| !c.ended).unwrap().0.ended
     }
 
@@ -289,6 +296,6 @@ impl Lines {
     }
 
     fn so_far(&self) -> String {
-        self.0.0.lock().unwrap().lines.concat()
+        self.lock().lines.concat()
     }
 }

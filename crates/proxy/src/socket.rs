@@ -90,6 +90,11 @@ impl Socket {
         matches!(peeked, Err(error) if error == rustix::io::Errno::AGAIN)
     }
 
+    /// The port on this side; 0 if the kernel does not tell.
+    pub fn local_port(&self) -> u16 {
+        self.stream.local_addr().map_or(0, |address| address.port())
+    }
+
     /// Makes closing the socket reset the connection, so that the peer cannot take what it got for
     /// the whole.
     pub fn reset_on_close(&self) {

@@ -3,10 +3,15 @@
 mod ambiguity;
 mod bodies;
 mod connections;
+mod faulty;
 mod fields;
 mod http10;
 mod interim;
+mod limits;
+mod retries;
+mod routing;
 mod targets;
+mod timeouts;
 mod upgrade;
 
 use std::fmt::Display;
