@@ -68,6 +68,7 @@ pub struct Worker {
     pub turn: Cell<u64>,
     /// Empty pipes for the next bodies that are spliced.
     pub pipes: RefCell<Vec<Pipe>>,
+    #[expect(clippy::vec_box, reason = "the boxes move between here and the connections as they are")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
     log: Option<RefCell<LogBlock>>,
     date: RefCell<DateCache>,
