@@ -23,18 +23,15 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     }
     let allowed = is_safe(exchange, reason) && (stale || attempts_left(exchange));
     let Some(attempt) = exchange.attempt.take().filter(|_| allowed) else { return Err(reason) };
-    if stale {
-        // The idle connection had ended unseen. The endpoint is not to blame, and may be the only one.
-        exchange.request.sent = 0;
-        exchange.request.broken = false;
-        return Ok(());
-    }
     if !exchange.tried.contains(&attempt.endpoint) {
         exchange.tried.push(attempt.endpoint);
     }
     // The failed attempt no longer counts as in flight while this one waits.
     drop(attempt);
-    wait_for_turn(worker, exchange, reason).await?;
+    // An idle connection that had ended unseen is nobody's fault: no waiting, no budget.
+    if !stale {
+        wait_for_turn(worker, exchange, reason).await?;
+    }
     exchange.request.sent = 0;
     exchange.request.broken = false;
     Ok(())
@@ -57,6 +54,7 @@ fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
             | Reason::ConnectTimeout
             | Reason::UpstreamClosed
             | Reason::FirstByteTimeout
+            | Reason::TryTimeout
             | Reason::UpstreamStalled
     );
     let unsent = !attempt.sent_any;
