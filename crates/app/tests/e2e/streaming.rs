@@ -34,7 +34,7 @@ fn upload(chunked: bool) {
     let read_on = Gate::new();
     let for_origin = read_on.clone();
     let (done, finished) = mpsc::channel();
-    let origin = Origin::start_narrow(move |connection| {
+    let origin = Origin::start(move |connection| {
         connection.head();
         for_origin.wait();
         let mut got = 0;
@@ -70,7 +70,7 @@ fn upload(chunked: bool) {
 
 fn download(chunked: bool) {
     let (stuck, at) = mpsc::channel();
-    let origin = Origin::start_narrow(move |connection| {
+    let origin = Origin::start(move |connection| {
         connection.request();
         let (head, tail) = frames(chunked);
         connection.send(format!("HTTP/1.1 200 OK\r\n{head}"));
@@ -81,7 +81,7 @@ fn download(chunked: bool) {
     });
     let tollgate = forwarding(&origin);
     let before = tollgate.memory_kib();
-    let mut client = Client::connect_narrow(tollgate.address());
+    let mut client = tollgate.connect();
     client.send(get("/"));
     assert_eq!(client.head().status, 200);
     let sent = at.recv_timeout(PATIENCE).unwrap();
