@@ -23,6 +23,18 @@ pub(crate) fn has_package(name: &str) -> Result<bool, String> {
     Ok(status(&mut command)?.success())
 }
 
+/// Runs cargo with these arguments; what it prints is for the person at the terminal.
+pub(crate) fn step(args: &[&str]) -> Result<ExitStatus, String> {
+    step_with(args, &[])
+}
+
+/// The same with variables in its environment.
+pub(crate) fn step_with(args: &[&str], environment: &[(&str, &str)]) -> Result<ExitStatus, String> {
+    let mut command = cargo();
+    command.args(args).envs(environment.iter().copied());
+    status(&mut command)
+}
+
 /// Builds the release binaries of these packages.
 pub(crate) fn build_release(packages: &[&str]) -> Result<(), String> {
     let mut command = cargo();
@@ -40,7 +52,8 @@ pub(crate) fn pass_through(program: &Path, args: &[String]) -> Result<ExitCode, 
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-fn cargo() -> Command {
+/// Cargo, to be run in the root of the workspace.
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command

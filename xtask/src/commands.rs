@@ -1,6 +1,9 @@
 //! The verbs: a file each, and a row here.
 
 mod bench;
+mod ci;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -16,11 +19,28 @@ pub(crate) struct Command {
 }
 
 /// All verbs in the order of the overview.
-pub(crate) const ALL: &[Command] = &[Command {
-    name: "bench",
-    about: "measures Tollgate beside HAProxy and nginx; `bench --help` lists the options",
-    run: bench::run,
-}];
+pub(crate) const ALL: &[Command] = &[
+    Command {
+        name: "test",
+        about: "builds what the tests need and runs all tests; arguments go to `cargo test`",
+        run: test::run,
+    },
+    Command {
+        name: "ci",
+        about: "all that must hold before a change goes in: format, tidy, clippy, build, tests, docs",
+        run: ci::run,
+    },
+    Command {
+        name: "tidy",
+        about: "the rules that the compiler does not check: layers, sizes, names, seams, links",
+        run: tidy::run,
+    },
+    Command {
+        name: "bench",
+        about: "measures Tollgate beside HAProxy and nginx; `bench --help` lists the options",
+        run: bench::run,
+    },
+];
 
 /// The verb of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Command> {

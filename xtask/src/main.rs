@@ -1,7 +1,8 @@
-//! The project's own chores, run as `cargo xtask VERB`. Without dependencies, so that it builds in a moment.
+//! The project's own chores, run as `cargo xtask VERB`. One small dependency, so that it builds in a moment.
 
 mod cargo;
 mod commands;
+mod tidy;
 
 use std::io::Write;
 use std::process::ExitCode;

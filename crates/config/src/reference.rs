@@ -25,7 +25,7 @@ pub fn reference() -> String {
 
 const INTRODUCTION: &str = "# Reference of the document
 
-Made from the program's own rows by `tollgate schema --reference`; do not edit.
+Made from the program's own rows by `tollgate reference`; do not edit.
 
 Durations are a whole number and a unit (`250ms`, `5s`, `1m`, `1h`, `7d`), sizes likewise (`64KiB`, `10MiB`, a plain
 number is bytes), percentages end in `%`. `${NAME}`, `${NAME:-default}` and `${NAME:?message}` in unquoted values are

@@ -85,6 +85,13 @@ routes:
 }
 
 #[test]
+fn without_settings_a_request_gets_three_attempts() {
+    let document = document("{ version: 1, listen: ':0', routes: [{ path: /, to: 'http://a:1' }] }");
+    let plan = document.retry_plan(&document.routes[0], None).unwrap();
+    assert_eq!(plan.attempts, 3);
+}
+
+#[test]
 fn the_no_file_mode_is_a_document() {
     let text = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let one = document(&forwarding(&text(&[":8080"]), &text(&["127.0.0.1:3000"])));

@@ -91,6 +91,6 @@ fn the_schema_is_as_expected() {
 }
 
 #[test]
-fn the_reference_is_as_expected() {
-    compare(Path::new("tests/golden/reference.md"), &reference()).unwrap();
+fn the_reference_of_the_documentation_is_current() {
+    compare(Path::new("../../docs/reference.md"), &reference()).unwrap();
 }

@@ -50,40 +50,47 @@ impl ConnectionLimits {
 
     /// Counts a connection, or says which limit it would pass.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Reason> {
+        if self.max.is_none() && self.max_per_address.is_none() {
+            return Ok(ConnectionGuard { _counted: None });
+        }
         if let Some(max) = self.max {
             let admitted = self
                 .open
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
             admitted.map_err(|_| Reason::ListenerFull)?;
         }
-        // From here on the guard gives back what was counted, also when the next limit refuses.
-        let counts = self.max.is_some() || self.max_per_address.is_some();
-        let mut guard = ConnectionGuard { limits: counts.then(|| self.clone()), address: None };
+        // From here on this gives back what was counted, also when the next limit refuses.
+        let mut counted = Counted { limits: self.clone(), address: None };
         if let Some(max) = self.max_per_address {
-            let peer = peer.to_canonical();
             let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let count = by_address.entry(peer).or_insert(0);
             if *count >= max {
-                // The guard needs no lock here: it has no address yet.
+                // The table is free again before `counted` is dropped: it has no address yet.
                 return Err(Reason::ClientAddressFull);
             }
             *count += 1;
-            guard.address = Some(peer);
+            counted.address = Some(peer);
         }
-        Ok(guard)
+        Ok(ConnectionGuard { _counted: Some(Box::new(counted)) })
     }
 }
 
-/// A connection that counts towards its listener's limits as long as this lives.
+/// A connection that counts towards its listener's limits as long as this lives. Nothing where there
+/// are none.
 #[derive(Debug)]
 pub struct ConnectionGuard {
-    limits: Option<Arc<ConnectionLimits>>,
+    _counted: Option<Box<Counted>>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    limits: Arc<ConnectionLimits>,
     address: Option<IpAddr>,
 }
 
-impl Drop for ConnectionGuard {
+impl Drop for Counted {
     fn drop(&mut self) {
-        let Some(limits) = &self.limits else { return };
+        let limits = &self.limits;
         if limits.max.is_some() {
             limits.open.fetch_sub(1, Ordering::Relaxed);
         }
@@ -126,10 +133,11 @@ fn admit(
     let published = worker.published();
     let series = &published.shard.listeners[index as usize];
     series.accepted.add(1);
-    match limits.admit(peer.ip()) {
+    let peer = peer.ip().to_canonical();
+    match limits.admit(peer) {
         Ok(guard) => {
-            let client = Client::new(worker.clone(), Socket::new(stream), peer, guard);
-            tokio::task::spawn_local(serve::connection(client, index));
+            let client = Client::new(worker.clone(), Socket::new(stream), peer, index, guard);
+            tokio::task::spawn_local(serve::connection(client));
         }
         Err(reason) => {
             published.shard.reason(reason).add(1);
@@ -172,7 +180,7 @@ mod tests {
         let limits = limits(Some(3), Some(2));
         let (a, b) = ("127.0.0.1".parse().unwrap(), "127.0.0.2".parse().unwrap());
         let first = limits.admit(a).unwrap();
-        let _second = limits.admit("::ffff:127.0.0.1".parse().unwrap()).unwrap();
+        let _second = limits.admit(a).unwrap();
         assert_eq!(limits.admit(a).unwrap_err(), Reason::ClientAddressFull);
         let _third = limits.admit(b).unwrap();
         assert_eq!(limits.admit(b).unwrap_err(), Reason::ListenerFull);
@@ -185,6 +193,6 @@ mod tests {
     fn without_limits_nothing_is_counted() {
         let limits = limits(None, None);
         let guards: Vec<_> = (0..10).map(|_| limits.admit("127.0.0.1".parse().unwrap()).unwrap()).collect();
-        assert!(guards.iter().all(|g| g.limits.is_none()));
+        assert!(guards.iter().all(|g| g._counted.is_none()));
     }
 }

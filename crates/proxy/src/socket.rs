@@ -1,4 +1,4 @@
-//! The one place where sessions touch sockets: receive into a buffer, send, splice, look whether the
+//! The one place where exchanges touch sockets: receive into a buffer, send, splice, look whether the
 //! other side is still there.
 
 use std::io;

@@ -12,7 +12,7 @@ section! {
     /// When a failed attempt is tried again. Only what is safe to repeat is: the request had not been
     /// sent, or its method is idempotent and no response has begun.
     pub struct Retry {
-        /// Attempts in all, the first included.
+        /// Attempts in all, the first included; 3 if no level sets it.
         attempts: Option<Whole<1, 16>> = optional;
         /// The largest request body that is kept for another attempt.
         body: Option<Size<0, 16_777_216>> = optional;
@@ -26,7 +26,7 @@ section! {
 section! {
     /// When a failed attempt is tried again, and how many retries an upstream may get in all.
     pub struct SharedRetry {
-        /// Attempts in all, the first included.
+        /// Attempts in all, the first included; 3 if no level sets it.
         attempts: Option<Whole<1, 16>> = optional;
         /// The largest request body that is kept for another attempt.
         body: Option<Size<0, 16_777_216>> = optional;
@@ -111,7 +111,7 @@ impl Document {
     /// down to the last level that says `none`.
     pub fn retry_plan(&self, route: &Route, upstream: Option<&Upstream>) -> Option<RetryPlan> {
         let mut plan = RetryPlan {
-            attempts: 2,
+            attempts: 3,
             body: 64 << 10,
             backoff: Time::from_millis(25),
             max_backoff: Time::from_millis(250),

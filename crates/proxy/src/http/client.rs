@@ -1,6 +1,6 @@
 //! A client's connection.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use tollgate_runtime::TimerKey;
@@ -13,8 +13,10 @@ use crate::worker::Worker;
 pub struct Client {
     /// The connection.
     pub socket: Socket,
-    /// Who is at the other end.
-    pub peer: SocketAddr,
+    /// Who is at the other end; an IPv4 address as such, however it came in.
+    pub peer: IpAddr,
+    /// The index of the listener that took it.
+    pub listener: u32,
     /// Bytes received and not used: the start of a head, or requests sent ahead. Without memory when
     /// empty; at most what is received at once, or the largest head.
     pub leftover: Vec<u8>,
@@ -33,12 +35,19 @@ pub struct Client {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(worker: Rc<Worker>, socket: Socket, peer: SocketAddr, guard: ConnectionGuard) -> Self {
+    pub fn new(
+        worker: Rc<Worker>,
+        socket: Socket,
+        peer: IpAddr,
+        listener: u32,
+        guard: ConnectionGuard,
+    ) -> Self {
         let timer = worker.wheel.borrow_mut().insert();
         worker.connections.set(worker.connections.get() + 1);
         Self {
             socket,
             peer,
+            listener,
             leftover: Vec::new(),
             timer,
             served: 0,

@@ -48,7 +48,6 @@ impl RequestId<'_> {
 impl<'a> Origins<'a> {
     /// Reads a request's fields, and makes a request id where none is to be taken.
     pub fn of(worker: &Worker, trusted: &TrustedProxies, peer: IpAddr, fields: &Fields<'a>) -> Self {
-        let peer = peer.to_canonical();
         let trusted = trusted.contains(peer);
         let taken = fields.get(Known::XRequestId).filter(|id| trusted && is_sound_id(id));
         let request_id = taken.map_or_else(|| RequestId::Made(make_id(worker)), RequestId::Taken);

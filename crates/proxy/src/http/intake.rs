@@ -37,7 +37,7 @@ pub enum Intake {
 }
 
 /// Receives until a head is complete, and begins its exchange.
-pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client, listener: u32) -> Poll<Intake> {
+pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> Poll<Intake> {
     worker.clock.refresh();
     let mut buffers = worker.buffers.borrow_mut();
     let buffers = &mut *buffers;
@@ -53,7 +53,7 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client, list
             let received = match client.socket.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
                 Poll::Ready(_) => return Poll::Ready(Intake::Closed),
-                Poll::Pending => return poll_deadline(cx, worker, client, &published, listener),
+                Poll::Pending => return poll_deadline(cx, worker, client, &published),
             };
             // A head that trickles in is parsed anew only when another line is complete, so that the
             // work stays in proportion to what is sent.
@@ -73,13 +73,13 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client, list
                 client.leftover = Vec::new();
                 client.partial = false;
                 client.served += 1;
-                return Poll::Ready(begin(worker, client, buffers, &published, &line, end, listener));
+                return Poll::Ready(begin(worker, client, buffers, &published, &line, end));
             }
             Ok(Progress::Partial) => {
                 keep_partial(worker, client, &published, &buffers.scratch[HEADROOM..HEADROOM + received])
             }
             Err(malformed) => {
-                return Poll::Ready(refuse_head(worker, client, &published, malformed, listener));
+                return Poll::Ready(refuse_head(worker, client, &published, malformed));
             }
         }
     }
@@ -91,7 +91,6 @@ fn poll_deadline(
     worker: &Rc<Worker>,
     client: &mut Client,
     published: &Rc<Published>,
-    listener: u32,
 ) -> Poll<Intake> {
     let mut wheel = worker.wheel.borrow_mut();
     wheel.register(client.timer, cx.waker());
@@ -101,7 +100,7 @@ fn poll_deadline(
         if client.leftover.is_empty() {
             return Poll::Ready(Intake::Closed);
         }
-        return Poll::Ready(refuse_unread(worker, client, published, Reason::HeadTimeout.into(), listener));
+        return Poll::Ready(refuse_unread(worker, client, published, Reason::HeadTimeout.into()));
     }
     Poll::Pending
 }
@@ -121,9 +120,8 @@ fn refuse_head(
     client: &mut Client,
     published: &Rc<Published>,
     malformed: Malformed,
-    listener: u32,
 ) -> Intake {
-    refuse_unread(worker, client, published, malformed.as_request_reason().into(), listener)
+    refuse_unread(worker, client, published, malformed.as_request_reason().into())
 }
 
 /// Answers a request whose head could not be read: nothing is known of it, and the connection ends,
@@ -133,14 +131,13 @@ fn refuse_unread(
     client: &mut Client,
     published: &Rc<Published>,
     refusal: Refusal,
-    listener: u32,
 ) -> Intake {
     client.leftover = Vec::new();
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
     exchange.times.started_us = worker.clock.now_us();
-    exchange.facts = Facts { persists: false, listener, ..Facts::default() };
-    exchange.notes.client = Some(client.peer.ip().to_canonical());
+    exchange.facts = Facts { persists: false, listener: client.listener, ..Facts::default() };
+    exchange.notes.client = Some(client.peer);
     answer_refusal(worker, &mut exchange, refusal);
     Intake::Answered(exchange)
 }
@@ -170,7 +167,6 @@ fn begin(
     published: &Rc<Published>,
     line: &RequestLine,
     end: usize,
-    listener: u32,
 ) -> Intake {
     let snapshot = &*published.snapshot;
     let mut exchange = worker.new_exchange();
@@ -187,10 +183,11 @@ fn begin(
         version: head.version,
         persists: options.persists(head.version) && !last && !worker.draining.get(),
         upgrade: false,
-        listener,
+        listener: client.listener,
     };
-    let trusted = &snapshot.listeners[listener as usize].trusted;
-    let origins = Origins::of(worker, trusted, client.peer.ip(), &head.fields);
+    let own_listener = &snapshot.listeners[client.listener as usize];
+    let trusted = &own_listener.trusted;
+    let origins = Origins::of(worker, trusted, client.peer, &head.fields);
     exchange.notes.client = Some(origins.peer);
     let request_id = origins.request_id;
     exchange.notes.keep([request_id.as_bytes(), b"", b"", b""]);
@@ -263,7 +260,7 @@ fn begin(
         }
         action => {
             // Port 0 of the document is whichever the kernel gave.
-            let listener_port = match snapshot.listeners[listener as usize].address.port() {
+            let listener_port = match own_listener.address.port() {
                 0 => client.socket.local_port(),
                 port => port,
             };
