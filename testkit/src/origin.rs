@@ -234,9 +234,10 @@ impl Connection {
 
     /// Reads and throws away so many bytes, keeping little in memory.
     pub fn skip(&mut self, length: u64) -> Option<()> {
-        let mut missing = length.checked_sub(self.buffer.len() as u64)?;
-        self.buffer = Vec::new();
-        let mut buffer = vec![0; 256 * 1024];
+        let held = self.buffer.len().min(length as usize);
+        self.buffer.drain(..held);
+        let mut missing = length - held as u64;
+        let mut buffer = vec![0; 64 * 1024];
         while missing > 0 {
             let room = buffer.len().min(missing as usize);
             match self.stream().read(&mut buffer[..room]) {
@@ -245,6 +246,12 @@ impl Connection {
             }
         }
         Some(())
+    }
+
+    /// Reads the line with the size of the next chunk. `None` when the connection has ended.
+    pub fn chunk_size(&mut self) -> Option<u64> {
+        let line = self.line()?;
+        Some(u64::from_str_radix(&line, 16).unwrap_or_else(|_| panic!("chunk size {line:?}")))
     }
 
     fn chunks(&mut self, request: &mut Request) -> Option<()> {
@@ -299,6 +306,22 @@ impl Connection {
     /// Sends bytes, and tells whether all were taken.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream().write_all(bytes.as_ref())
+    }
+
+    /// Sends as much as the other side takes until it has taken nothing for `pause`, at most `max` bytes;
+    /// tells how much that was.
+    pub fn send_until_stuck(&mut self, pause: Duration, max: u64) -> u64 {
+        self.stream().set_write_timeout(Some(pause)).unwrap();
+        let block = vec![b'x'; 64 * 1024];
+        let mut sent = 0;
+        while sent < max {
+            match self.stream().write(&block[..block.len().min((max - sent) as usize)]) {
+                Ok(count) => sent += count as u64,
+                Err(_) => break,
+            }
+        }
+        self.stream().set_write_timeout(None).unwrap();
+        sent
     }
 
     /// Says that nothing more will be sent.
