@@ -112,7 +112,8 @@ impl OriginProcess {
             return;
         };
         let executed = OpenOptions::new().create(true).append(true).open(executed).unwrap();
-        let _origin = Origin::start_at(address.parse().unwrap(), move |connection| run(connection, &executed));
+        let _origin =
+            Origin::start_at(address.parse().unwrap(), move |connection| run(connection, &executed));
         // A line of its own, behind whatever the test program has printed.
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(format!("\n{LISTENS}\n").as_bytes()).unwrap();

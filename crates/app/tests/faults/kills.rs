@@ -51,3 +51,61 @@ fn killing_endpoints_under_load_fails_no_request_that_may_be_repeated_and_repeat
     let total = outcomes.answered.load(Ordering::Relaxed);
     assert!(total - answered.len() >= 10_000, "{total} requests");
 }
+
+#[test]
+fn a_response_whose_endpoint_is_killed_is_cut_never_complete() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut origin = origin_in_a_process(&directory.path().join("executed"));
+    let tollgate = launch(
+        "routes: [{ name: all, path: /, to: \"http://{origin}\" }]\n",
+        &[("origin", &origin.address())],
+    );
+    // So much that it cannot be all on its way while the client does not read.
+    const SIZE: usize = 64 << 20;
+    for framing in ["", "&chunked"] {
+        origin.restart();
+        let mut client = Client::connect_narrow(tollgate.address());
+        client.send(get(&format!("/?id=x&size={SIZE}{framing}")));
+        let response = client.head();
+        assert_eq!(response.status, 200);
+        origin.kill();
+        let cut = client.try_body(response).unwrap_err();
+        let partial = cut.partial.unwrap();
+        assert!(cut.reset && partial.body.len() < SIZE, "{framing}: {} bytes", partial.body.len());
+    }
+}
+
+#[test]
+fn a_post_that_was_not_sent_is_sent_elsewhere() {
+    let origin = Origin::echo();
+    let (dead, _port) = refusing();
+    let tollgate = launch(
+        "upstreams: { u: { endpoints: [\"{dead}\", \"{origin}\"], ejection: none } }\n\
+         routes: [{ path: /, to: u }]\n",
+        &[("dead", &dead), ("origin", &origin.address())],
+    );
+    let mut client = tollgate.connect();
+    for number in 0..40 {
+        let body = format!("body {number:4}");
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+        assert_eq!(client.request(format!("{head}{body}")).text(), body);
+    }
+    assert_eq!(origin.requests().len(), 40);
+    assert!(tollgate.metric("tollgate_upstream_retries_total{upstream=\"u\"}") >= 10.0);
+}
+
+#[test]
+fn a_post_that_was_sent_is_not_sent_again() {
+    let origin = Origin::start(|connection| {
+        connection.request();
+    });
+    let tollgate = launch(
+        "upstreams: { u: { endpoints: [\"{origin}\"] } }\nroutes: [{ path: /, to: u }]\n",
+        &[("origin", &origin.address())],
+    );
+    for _ in 0..10 {
+        let response = tollgate.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+        assert_eq!((response.status, response.reason().as_deref()), (502, Some("upstream_closed")));
+    }
+    assert_eq!(origin.requests().len(), 10);
+}

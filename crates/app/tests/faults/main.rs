@@ -3,6 +3,8 @@
 
 mod kills;
 mod load;
+mod resets;
+mod stalls;
 
 use std::fmt::Display;
 
