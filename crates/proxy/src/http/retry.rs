@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_decision::Reason;
 use tollgate_upstream::Failure as EndpointFailure;
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
 /// How often an exchange asks the retry budget again before it gives up. A crowd of requests that lost
@@ -34,6 +34,8 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     }
     // The failed attempt no longer counts as in flight while this one waits.
     drop(attempt);
+    // The start of a head that the client has not seen is forgotten.
+    exchange.response.partial = Vec::new();
     wait_for_turn(worker, exchange, reason).await?;
     exchange.request.sent = 0;
     exchange.request.broken = false;
@@ -58,10 +60,11 @@ fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
             | Reason::UpstreamClosed
             | Reason::FirstByteTimeout
             | Reason::UpstreamStalled
+            | Reason::ResponseIncomplete
     );
     let unsent = !attempt.sent_any;
     let repeatable = exchange.facts.method.is_idempotent() && !exchange.facts.upgrade;
-    kind && !attempt.answered
+    kind && exchange.response.phase == Phase::Head
         && !exchange.response.begun
         && exchange.request.replayable
         && (unsent || repeatable)
