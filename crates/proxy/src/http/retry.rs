@@ -25,6 +25,7 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     let Some(attempt) = exchange.attempt.take().filter(|_| allowed) else { return Err(reason) };
     if stale {
         // The idle connection had ended unseen. The endpoint is not to blame, and may be the only one.
+        exchange.met_stale = true;
         exchange.request.sent = 0;
         exchange.request.broken = false;
         return Ok(());
@@ -71,7 +72,8 @@ fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
 }
 
 fn attempts_left(exchange: &Exchange) -> bool {
-    exchange.route().is_some_and(|r| exchange.record.attempts <= r.settings.retry.attempts)
+    let counted = exchange.record.attempts - u32::from(exchange.met_stale);
+    exchange.route().is_some_and(|r| counted <= r.settings.retry.attempts)
 }
 
 /// Waits the back-off, then for the budget.
