@@ -6,20 +6,37 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tollgate_testkit::{Broken, Client, Response};
 
+use crate::wait_until;
+
 /// What became of all requests.
 #[derive(Debug, Default)]
 pub struct Outcomes {
-    /// Requests that were answered by an origin, each with the body that belongs to it.
-    pub answered: AtomicUsize,
+    /// How many requests of each client were answered as they should be: by an origin, each with the body that belongs to it.
+    answered: Vec<AtomicUsize>,
     /// The ids of POSTs that were answered by an origin.
     pub executed: Mutex<Vec<String>>,
-    /// How many POSTs the program answered itself, since it could not know whether they were executed.
-    pub in_doubt: AtomicUsize,
     /// Requests that failed though they need not have, and why.
     pub failures: Mutex<Vec<String>>,
 }
 
 impl Outcomes {
+    /// How many requests were answered as they should be.
+    pub fn answered(&self) -> usize {
+        self.answered.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Waits until so many more requests are answered, and of each client so many that one of them was
+    /// sent after this was called. So no request of theirs sees what was before and what comes after.
+    pub fn wait_for_more(&self, count: usize) {
+        let each: Vec<usize> = self.answered.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let all = each.iter().sum::<usize>() + count;
+        wait_until("requests go on", || {
+            self.assert_no_failures();
+            let mut clients = self.answered.iter().zip(&each);
+            self.answered() >= all && clients.all(|(now, before)| now.load(Ordering::Relaxed) >= before + 2)
+        });
+    }
+
     /// Asserts that nothing failed.
     pub fn assert_no_failures(&self) {
         let failures = self.failures.lock().unwrap();
@@ -46,7 +63,11 @@ impl Load {
     /// Runs the clients until `stop` is true; `meanwhile` runs beside them, and is told of the outcomes
     /// so far. It may set `stop`, which is set when it returns.
     pub fn run(self, address: SocketAddr, meanwhile: impl FnOnce(&Outcomes)) -> Outcomes {
-        let (outcomes, stop) = (Outcomes::default(), AtomicBool::new(false));
+        let outcomes = Outcomes {
+            answered: (0..self.clients).map(|_| AtomicUsize::new(0)).collect(),
+            ..Outcomes::default()
+        };
+        let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for client in 0..self.clients {
                 let (outcomes, stop) = (&outcomes, &stop);
@@ -75,7 +96,7 @@ impl Load {
                 Ok(response) => response.get("connection") == Some("close"),
                 Err(_) => true,
             };
-            request.judge(result, outcomes);
+            request.judge(result, outcomes, client);
             if closes {
                 connection = Client::connect(address);
             }
@@ -111,7 +132,7 @@ impl Planned {
         Self { id, post, size, bytes }
     }
 
-    fn judge(self, result: Result<Response, Broken>, outcomes: &Outcomes) {
+    fn judge(self, result: Result<Response, Broken>, outcomes: &Outcomes, client: usize) {
         let response = match result {
             Ok(response) => response,
             Err(broken) => return outcomes.fail(&self.id, format!("no whole response: {broken:?}")),
@@ -121,12 +142,13 @@ impl Planned {
             if !expected.eq(response.body.iter().copied()) {
                 return outcomes.fail(&self.id, format!("another's body: {:?}", response.text()));
             }
-            outcomes.answered.fetch_add(1, Ordering::Relaxed);
+            outcomes.answered[client].fetch_add(1, Ordering::Relaxed);
             if self.post {
                 outcomes.executed.lock().unwrap().push(self.id);
             }
         } else if self.post && response.reason().as_deref() == Some("upstream_closed") {
-            outcomes.in_doubt.fetch_add(1, Ordering::Relaxed);
+            // It may have been executed or not, so nobody but its sender can know what to do.
+            outcomes.answered[client].fetch_add(1, Ordering::Relaxed);
         } else {
             outcomes.fail(&self.id, format!("{} {:?}", response.status, response.reason()));
         }

@@ -1,7 +1,5 @@
 //! Endpoints that stand still: the kernel takes connections and bytes for them, and nothing comes back.
 
-use std::sync::atomic::Ordering;
-
 use crate::load::Load;
 use crate::{get, launch, origin_in_a_process, wait_until};
 
@@ -18,22 +16,15 @@ fn a_stalled_endpoint_is_ejected_and_comes_back() {
     let healthy = format!("tollgate_endpoint_healthy{{upstream=\"u\",endpoint=\"{}\"}}", stalled.address());
     let load = Load { clients: 8, post_every: 0, size: |_| 100 };
     let outcomes = load.run(tollgate.address(), |outcomes| {
-        let more = |count: usize| {
-            let before = outcomes.answered.load(Ordering::Relaxed);
-            wait_until("requests go on", || {
-                outcomes.assert_no_failures();
-                outcomes.answered.load(Ordering::Relaxed) >= before + count
-            });
-        };
-        more(100);
+        outcomes.wait_for_more(100);
         stalled.stop();
         tollgate.stderr_line(&format!("endpoint {} of u: usable -> ejected", stalled.address()));
         assert_eq!(tollgate.metric(&healthy), 0.0);
-        more(200);
+        outcomes.wait_for_more(200);
         stalled.resume();
         tollgate.stderr_line(&format!("endpoint {} of u: ejected -> usable", stalled.address()));
         wait_until("it is healthy", || tollgate.metric(&healthy) == 1.0);
-        more(100);
+        outcomes.wait_for_more(100);
     });
     outcomes.assert_no_failures();
     assert!(tollgate.stderr().contains("the last one did not begin its answer in time"));
