@@ -277,9 +277,10 @@ impl Client {
 
     /// Reads and throws away so many bytes, keeping little in memory.
     pub fn skip(&mut self, length: u64) {
-        let mut missing = length - self.received.len() as u64;
-        self.received = Vec::new();
-        let mut buffer = vec![0; 256 * 1024];
+        let held = self.received.len().min(length as usize);
+        self.received.drain(..held);
+        let mut missing = length - held as u64;
+        let mut buffer = vec![0; 64 * 1024];
         while missing > 0 {
             let room = buffer.len().min(missing as usize);
             match self.stream.read(&mut buffer[..room]) {
@@ -288,6 +289,12 @@ impl Client {
                 Err(error) => panic!("with {missing} bytes missing: {error}"),
             }
         }
+    }
+
+    /// Reads the line with the size of the next chunk. `None` when the connection has ended.
+    pub fn chunk_size(&mut self) -> Option<u64> {
+        let line = self.line().ok()?;
+        Some(u64::from_str_radix(&line, 16).unwrap_or_else(|_| panic!("chunk size {line:?}")))
     }
 
     /// Waits for the end of the connection.

@@ -42,7 +42,9 @@ impl Shared {
     fn wait(&self, what: &str, until: impl Fn(&Records) -> bool) {
         let records = self.records.lock().unwrap();
         let (records, _) = self.changed.wait_timeout_while(records, PATIENCE, |r| !until(r)).unwrap();
-        assert!(until(&records), "the origin did not see {what} in {PATIENCE:?}: {records:?}");
+        let (came, told) = (until(&records), format!("{records:?}"));
+        drop(records);
+        assert!(came, "the origin did not see {what} in {PATIENCE:?}: {told}");
     }
 }
 
@@ -184,7 +186,8 @@ fn any_port() -> SocketAddr {
 /// One connection of an origin.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    /// `None` only while it is being dropped.
+    stream: Option<TcpStream>,
     index: usize,
     buffer: Vec<u8>,
     shared: Arc<Shared>,
@@ -199,7 +202,11 @@ impl Connection {
             r.received.push(Vec::new());
             r.received.len() - 1
         });
-        Self { stream, index, buffer: Vec::new(), shared }
+        Self { stream: Some(stream), index, buffer: Vec::new(), shared }
+    }
+
+    fn stream(&mut self) -> &mut TcpStream {
+        self.stream.as_mut().unwrap()
     }
 
     /// Which connection this is, from 0.
@@ -242,17 +249,24 @@ impl Connection {
 
     /// Reads and throws away so many bytes, keeping little in memory.
     pub fn skip(&mut self, length: u64) -> Option<()> {
-        let mut missing = length.checked_sub(self.buffer.len() as u64)?;
-        self.buffer = Vec::new();
-        let mut buffer = vec![0; 256 * 1024];
+        let held = self.buffer.len().min(length as usize);
+        self.buffer.drain(..held);
+        let mut missing = length - held as u64;
+        let mut buffer = vec![0; 64 * 1024];
         while missing > 0 {
             let room = buffer.len().min(missing as usize);
-            match self.stream.read(&mut buffer[..room]) {
+            match self.stream().read(&mut buffer[..room]) {
                 Ok(0) | Err(_) => return None,
                 Ok(read) => missing -= read as u64,
             }
         }
         Some(())
+    }
+
+    /// Reads the line with the size of the next chunk. `None` when the connection has ended.
+    pub fn chunk_size(&mut self) -> Option<u64> {
+        let line = self.line()?;
+        Some(u64::from_str_radix(&line, 16).unwrap_or_else(|_| panic!("chunk size {line:?}")))
     }
 
     fn chunks(&mut self, request: &mut Request) -> Option<()> {
@@ -294,7 +308,7 @@ impl Connection {
 
     /// Sends bytes. That the other side has gone is no failure of the origin's.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.stream.write_all(bytes.as_ref());
+        let _ = self.stream().write_all(bytes.as_ref());
     }
 
     /// Sends bytes one by one.
@@ -306,23 +320,39 @@ impl Connection {
 
     /// Sends bytes, and tells whether all were taken.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        self.stream().write_all(bytes.as_ref())
+    }
+
+    /// Sends as much as the other side takes until it has taken nothing for `pause`, at most `max` bytes;
+    /// tells how much that was.
+    pub fn send_until_stuck(&mut self, pause: Duration, max: u64) -> u64 {
+        self.stream().set_write_timeout(Some(pause)).unwrap();
+        let block = vec![b'x'; 64 * 1024];
+        let mut sent = 0;
+        while sent < max {
+            match self.stream().write(&block[..block.len().min((max - sent) as usize)]) {
+                Ok(count) => sent += count as u64,
+                Err(_) => break,
+            }
+        }
+        self.stream().set_write_timeout(None).unwrap();
+        sent
     }
 
     /// Says that nothing more will be sent.
     pub fn finish_sending(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream().shutdown(Shutdown::Write);
     }
 
     /// Makes the end of the script reset the connection instead of closing it.
     pub fn reset(&mut self) {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        SockRef::from(&*self.stream()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Receives some bytes; `None` at the end of the connection.
     fn receive(&mut self) -> Option<()> {
         let mut buffer = [0; 16 * 1024];
-        match self.stream.read(&mut buffer) {
+        match self.stream().read(&mut buffer) {
             Ok(0) | Err(_) => None,
             Ok(read) => {
                 self.buffer.extend_from_slice(&buffer[..read]);
@@ -339,6 +369,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // Whoever hears that it has ended must find it closed.
+        drop(self.stream.take());
         self.shared.change(|r| r.ended += 1);
     }
 }

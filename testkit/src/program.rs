@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -17,6 +17,7 @@ use crate::client::Client;
 pub struct Launch {
     program: String,
     document: String,
+    arguments: Option<Vec<String>>,
     listeners: usize,
     directory: TempDir,
     environment: Vec<(String, String)>,
@@ -27,7 +28,21 @@ impl Launch {
     pub fn new(program: &str, document: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let document = document.replace("{directory}", directory.path().to_str().unwrap());
-        Self { program: program.to_owned(), document, listeners: 1, directory, environment: Vec::new() }
+        Self {
+            program: program.to_owned(),
+            document,
+            arguments: None,
+            listeners: 1,
+            directory,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Starts the program with these arguments instead of a document.
+    pub fn with_arguments(program: &str, arguments: &[&str]) -> Self {
+        let mut launch = Self::new(program, "");
+        launch.arguments = Some(arguments.iter().map(|a| (*a).to_owned()).collect());
+        launch
     }
 
     /// Puts a value in the place of `{name}` in the document.
@@ -62,7 +77,11 @@ impl Launch {
         let path = self.directory.path().join("tollgate.yaml");
         std::fs::write(&path, &self.document).unwrap();
         let mut command = Command::new(&self.program);
-        command.arg("run").arg("-c").arg(&path).envs(self.environment);
+        match &self.arguments {
+            Some(arguments) => command.args(arguments),
+            None => command.arg("run").arg("-c").arg(&path),
+        };
+        command.envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", self.program));
         let stdout = Lines::collect(child.stdout.take().unwrap());
@@ -260,11 +279,11 @@ impl Lines {
             let mut line = Vec::new();
             while pipe.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
                 let text = String::from_utf8_lossy(&line).into_owned();
-                collected.0.0.lock().unwrap().lines.push(text);
+                collected.lock().lines.push(text);
                 collected.0.1.notify_all();
                 line.clear();
             }
-            collected.0.0.lock().unwrap().ended = true;
+            collected.lock().ended = true;
             collected.0.1.notify_all();
         });
         lines
@@ -272,15 +291,22 @@ impl Lines {
 
     fn wait_for(&self, number: usize, wanted: impl Fn(&str) -> bool) -> String {
         let find = |c: &Collected| c.lines.iter().filter(|l| wanted(l)).nth(number).cloned();
-        let collected = self.0.0.lock().unwrap();
+        let collected = self.lock();
         let waiting = |c: &mut Collected| find(c).is_none() && !c.ended;
         let (collected, _) = self.0.1.wait_timeout_while(collected, PATIENCE, waiting).unwrap();
         let found = find(&collected);
-        found.unwrap_or_else(|| panic!("the line did not come; these did:\n{}", collected.lines.concat()))
+        let lines = collected.lines.concat();
+        drop(collected);
+        found.unwrap_or_else(|| panic!("the line did not come; these did:\n{lines}"))
+    }
+
+    /// A test that has failed may still want to know what was said.
+    fn lock(&self) -> MutexGuard<'_, Collected> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ends(&self) -> bool {
-        let collected = self.0.0.lock().unwrap();
+        let collected = self.lock();
         self.0.1.wait_timeout_while(collected, PATIENCE, |c| !c.ended).unwrap().0.ended
     }
 
@@ -289,6 +315,6 @@ impl Lines {
     }
 
     fn so_far(&self) -> String {
-        self.0.0.lock().unwrap().lines.concat()
+        self.lock().lines.concat()
     }
 }

@@ -262,7 +262,8 @@ impl WaitingFor {
     /// The reason when the wait was too long.
     pub fn reason(self) -> Reason {
         match self {
-            Self::FirstByte | Self::Try => Reason::FirstByteTimeout,
+            Self::FirstByte => Reason::FirstByteTimeout,
+            Self::Try => Reason::TryTimeout,
             Self::RequestBody => Reason::BodyTimeout,
             Self::Upstream => Reason::UpstreamStalled,
             Self::Client => Reason::ClientStalled,

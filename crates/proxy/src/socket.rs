@@ -1,4 +1,4 @@
-//! The one place where sessions touch sockets: receive into a buffer, send, splice, look whether the
+//! The one place where exchanges touch sockets: receive into a buffer, send, splice, look whether the
 //! other side is still there.
 
 use std::io;
@@ -88,6 +88,11 @@ impl Socket {
         let peeked =
             rustix::net::recv(self.stream.as_fd(), &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         matches!(peeked, Err(error) if error == rustix::io::Errno::AGAIN)
+    }
+
+    /// The port on this side; 0 if the kernel does not tell.
+    pub fn local_port(&self) -> u16 {
+        self.stream.local_addr().map_or(0, |address| address.port())
     }
 
     /// Makes closing the socket reset the connection, so that the peer cannot take what it got for

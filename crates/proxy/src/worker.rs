@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 use crate::socket::Socket;
 
 /// How many exchange boxes a worker keeps for later.
-const EXCHANGES_KEPT: usize = 1024;
+const EXCHANGES_KEPT: usize = 128;
 /// How many empty pipes a worker keeps for later.
 const PIPES_KEPT: usize = 64;
 /// Log lines are handed to the writer when the block has this many bytes, or at the next tick.
@@ -68,6 +68,7 @@ pub struct Worker {
     pub turn: Cell<u64>,
     /// Empty pipes for the next bodies that are spliced.
     pub pipes: RefCell<Vec<Pipe>>,
+    #[expect(clippy::vec_box, reason = "the boxes move between here and the connections as they are")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
     log: Option<RefCell<LogBlock>>,
     date: RefCell<DateCache>,

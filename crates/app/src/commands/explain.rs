@@ -20,6 +20,8 @@ pub struct Arguments {
     config: Option<PathBuf>,
     /// The method, such as GET
     method: String,
+    // The comment is the help text, where a link would only be noise.
+    #[allow(rustdoc::bare_urls)]
     /// The URL, such as http://shop.example.com/products?id=7, or a path
     url: String,
     /// A header field; may be given more than once

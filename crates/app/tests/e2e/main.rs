@@ -2,11 +2,21 @@
 
 mod ambiguity;
 mod bodies;
+mod cli;
 mod connections;
+mod curl;
+mod faulty;
 mod fields;
 mod http10;
 mod interim;
+mod limits;
+mod retries;
+mod routing;
+mod shutdown;
+mod streaming;
 mod targets;
+mod telling;
+mod timeouts;
 mod upgrade;
 
 use std::fmt::Display;

@@ -104,6 +104,28 @@ fn a_post_that_was_sent_is_not_sent_again() {
 
 #[test]
 fn an_idle_connection_that_has_ended_unseen_takes_no_attempt_away() {
+    let origin = Origin::start(|connection| {
+        let answers = usize::from(connection.index() != 1);
+        for _ in 0..answers {
+            connection.request();
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        }
+        connection.request();
+    });
+    let tollgate = launch(
+        "workers: 1\nupstreams: { u: { endpoints: [\"{origin}\"], ejection: none } }\n\
+         routes: [{ path: /, to: u, retry: { attempts: 2 } }]\n",
+        &[("origin", &origin.address())],
+    );
+    let mut client = tollgate.connect();
+    assert_eq!(client.request(get("/")).text(), "hi");
+    // The first connection ends under it, the first attempt fails, the second succeeds.
+    assert_eq!(client.request(get("/")).text(), "hi");
+    assert_eq!(origin.connections(), 3);
+}
+
+#[test]
+fn a_request_whose_idle_connection_dies_with_its_endpoint_goes_elsewhere() {
     let directory = tempfile::tempdir().unwrap();
     let executed = directory.path().join("executed");
     let (mut killed, other) = (origin_in_a_process(&executed), origin_in_a_process(&executed));

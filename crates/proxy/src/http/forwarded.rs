@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use tollgate_http1::encode::Removed;
+use tollgate_http1::encode::{self, Removed};
 use tollgate_message::{Field, Fields, Known};
 use tollgate_runtime::random::uuid_v7;
 
+use crate::edits::Edits;
 use crate::snapshot::Snapshot;
 use crate::trust::TrustedProxies;
 use crate::worker::Worker;
@@ -79,27 +80,39 @@ impl<'a> Origins<'a> {
 
     /// Appends the fields for the origin. A field line beside one that is there continues its list
     /// (RFC 9110 section 5.3), so trusted ones stay untouched.
-    pub fn write(&self, out: &mut Vec<u8>, snapshot: &Snapshot, authority: &[u8], fields: &Fields<'_>) {
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        snapshot: &Snapshot,
+        authority: &[u8],
+        fields: &Fields<'_>,
+        edits: &Edits,
+    ) {
+        // A route's changes have the last word on these fields too.
+        let adds = |known: Known| !edits.replaces(known.name());
         let keeps = |known| self.trusted && fields.has(known);
         if snapshot.http.forwarded.x_forwarded {
-            out.extend_from_slice(b"X-Forwarded-For: ");
-            write_address(out, self.peer);
-            out.extend_from_slice(b"\r\n");
-            if !keeps(Known::XForwardedProto) {
-                out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
-            }
-            if !keeps(Known::XForwardedHost) && !authority.is_empty() {
-                out.extend_from_slice(b"X-Forwarded-Host: ");
-                out.extend_from_slice(authority);
+            if adds(Known::XForwardedFor) {
+                out.extend_from_slice(b"X-Forwarded-For: ");
+                write_address(out, self.peer);
                 out.extend_from_slice(b"\r\n");
             }
+            if !keeps(Known::XForwardedProto) && adds(Known::XForwardedProto) {
+                out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+            }
+            if !keeps(Known::XForwardedHost) && !authority.is_empty() && adds(Known::XForwardedHost) {
+                encode::line(out, b"X-Forwarded-Host", authority);
+            }
         }
-        if snapshot.http.forwarded.rfc7239 {
+        if snapshot.http.forwarded.rfc7239 && adds(Known::Forwarded) {
             write_forwarded(out, self.peer, authority);
         }
-        out.extend_from_slice(b"Via: 1.1 tollgate\r\nX-Request-ID: ");
-        out.extend_from_slice(self.request_id.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        if adds(Known::Via) {
+            out.extend_from_slice(b"Via: 1.1 tollgate\r\n");
+        }
+        if adds(Known::XRequestId) {
+            encode::line(out, b"X-Request-ID", self.request_id.as_bytes());
+        }
     }
 }
 
@@ -129,7 +142,7 @@ fn write_address(out: &mut Vec<u8>, address: IpAddr) {
                 if index > 0 {
                     out.push(b'.');
                 }
-                tollgate_http1::encode::decimal(out, u64::from(*octet));
+                encode::decimal(out, u64::from(*octet));
             }
         }
         // Writing to memory cannot fail.

@@ -21,6 +21,7 @@ use super::respond::{self, Answer};
 use super::{Refusal, request_body};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
+use crate::edits::Edits;
 use crate::exchange::{BodyReader, Exchange, Facts};
 use crate::snapshot::{Action, Destination, Route, Snapshot};
 use crate::worker::{Published, Worker};
@@ -137,12 +138,12 @@ fn refuse_unread(
     exchange.times.started_us = worker.clock.now_us();
     exchange.facts = Facts { persists: false, listener: client.listener, ..Facts::default() };
     exchange.notes.client = Some(client.peer);
-    answer_refusal(worker, &mut exchange, refusal, &[]);
+    answer_refusal(worker, &mut exchange, refusal);
     Intake::Answered(exchange)
 }
 
 /// Puts the answer for a refusal in the place of a response.
-pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal, lines: &[u8]) {
+pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal) {
     let close = !exchange.facts.persists;
     exchange.record.reason = Some(refusal.reason);
     exchange.response.status = refusal.reason.status();
@@ -151,7 +152,8 @@ pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
-        let answer = Answer { date, request_id, method: facts.method, connection, lines };
+        let edits = &Edits::default();
+        let answer = Answer { date, request_id, method: facts.method, connection, edits };
         respond::refusal(out, refusal, &answer);
     });
     exchange.response.close = close;
@@ -196,7 +198,7 @@ fn begin(
         Err(refusal) => {
             // What is malformed ends the connection.
             exchange.facts.persists = false;
-            answer_refusal(worker, &mut exchange, refusal, &[]);
+            answer_refusal(worker, &mut exchange, refusal);
             return Intake::Answered(exchange);
         }
     };
@@ -224,7 +226,7 @@ fn begin(
                 body,
                 &scratch[body_start..end],
                 |worker, exchange| {
-                    answer_refusal(worker, exchange, refusal, &[]);
+                    answer_refusal(worker, exchange, refusal);
                 },
             );
         }
@@ -256,25 +258,23 @@ fn begin(
                 &mut Received { scratch, start: body_start, end },
             )
         }
-        action => answer_unforwarded(
-            worker,
-            client,
-            exchange,
-            body,
-            &scratch[body_start..end],
-            |worker, exchange| {
-                answer_action(
-                    worker,
-                    exchange,
-                    action,
-                    route,
-                    &view,
-                    found,
-                    own_listener.address.port(),
-                    rewritten,
-                );
-            },
-        ),
+        action => {
+            // Port 0 of the document is whichever the kernel gave.
+            let listener_port = match own_listener.address.port() {
+                0 => client.socket.local_port(),
+                port => port,
+            };
+            answer_unforwarded(
+                worker,
+                client,
+                exchange,
+                body,
+                &scratch[body_start..end],
+                |worker, exchange| {
+                    answer_action(worker, exchange, action, route, &view, found, listener_port, rewritten);
+                },
+            )
+        }
     }
 }
 
@@ -348,7 +348,7 @@ fn forward(
             exchange.request.bytes.clear();
             let rest = &received.scratch[received.start..received.end];
             return answer_unforwarded(worker, client, exchange, body, rest, |worker, exchange| {
-                answer_refusal(worker, exchange, reason.into(), &[]);
+                answer_refusal(worker, exchange, reason.into());
             });
         }
     }
@@ -356,7 +356,7 @@ fn forward(
         && let Err(refusal) = request_body::take_received(client, &mut exchange, received)
     {
         exchange.facts.persists = false;
-        answer_refusal(worker, &mut exchange, refusal, &[]);
+        answer_refusal(worker, &mut exchange, refusal);
         return Intake::Answered(exchange);
     }
     Intake::Forward(exchange)
@@ -411,8 +411,8 @@ fn answer_action(
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
-        let lines = route.settings.response_edits.lines();
-        let answer = Answer { date, request_id, method: facts.method, connection, lines };
+        let edits = &route.settings.response_edits;
+        let answer = Answer { date, request_id, method: facts.method, connection, edits };
         match action {
             Action::Redirect { redirect, status: code } => {
                 let matched_prefix = view.path.get(..found.matched as usize).unwrap_or_default();

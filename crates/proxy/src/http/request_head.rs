@@ -50,7 +50,8 @@ pub fn write(
             settings.rewrite.host.as_deref().map_or(source.identity.authority, str::as_bytes),
         );
     }
-    source.origins.write(out, snapshot, source.identity.authority, &source.head.fields);
+    let fields = &source.head.fields;
+    source.origins.write(out, snapshot, source.identity.authority, fields, &settings.request_edits);
     if source.body == BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }

@@ -5,6 +5,7 @@ use tollgate_http1::encode;
 use tollgate_message::{Method, Version};
 
 use super::Refusal;
+use crate::edits::Edits;
 use crate::snapshot::FixedResponse;
 
 /// What an answer needs to know besides its reason.
@@ -18,8 +19,17 @@ pub struct Answer<'a> {
     pub method: Method,
     /// The `Connection` line that says what becomes of the connection; see [`connection_line`].
     pub connection: &'static [u8],
-    /// Lines of the route's response edits.
-    pub lines: &'a [u8],
+    /// The route's changes to responses.
+    pub edits: &'a Edits,
+}
+
+impl Answer<'_> {
+    /// Writes a field of the answer, unless the route's changes replace or remove it.
+    fn line(&self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
+        if !self.edits.replaces(name) {
+            encode::line(out, name.as_bytes(), value);
+        }
+    }
 }
 
 /// Writes the answer for a refusal: a problem document (RFC 9457) with the reason, and `Proxy-Status`
@@ -50,7 +60,7 @@ pub fn redirect(out: &mut Vec<u8>, status: u16, location: &[u8], answer: &Answer
 pub fn fixed(out: &mut Vec<u8>, response: &FixedResponse, answer: &Answer<'_>) {
     begin(out, response.status, answer);
     for (name, value) in &response.fields {
-        encode::line(out, name.as_bytes(), value.as_bytes());
+        answer.line(out, name, value.as_bytes());
     }
     let body = (!matches!(response.status, 204 | 304)).then_some(response.body.as_slice());
     finish(out, response.content_type.as_deref(), body, answer);
@@ -94,17 +104,17 @@ fn problem(refusal: Refusal, request_id: &[u8]) -> String {
 
 fn begin(out: &mut Vec<u8>, status: u16, answer: &Answer<'_>) {
     encode::status_line(out, status, encode::reason_phrase(status).as_bytes());
-    encode::line(out, b"Server", b"tollgate");
-    encode::line(out, b"Date", answer.date.as_bytes());
+    answer.line(out, "Server", b"tollgate");
+    answer.line(out, "Date", answer.date.as_bytes());
     if !answer.request_id.is_empty() {
-        encode::line(out, b"X-Request-ID", answer.request_id);
+        answer.line(out, "X-Request-ID", answer.request_id);
     }
-    out.extend_from_slice(answer.lines);
+    out.extend_from_slice(answer.edits.lines());
 }
 
 fn finish(out: &mut Vec<u8>, content_type: Option<&str>, body: Option<&[u8]>, answer: &Answer<'_>) {
     if let Some(content_type) = content_type {
-        encode::line(out, b"Content-Type", content_type.as_bytes());
+        answer.line(out, "Content-Type", content_type.as_bytes());
     }
     // A 204 or 304 has no body and must not (204) or need not give a length (RFC 9110 section 8.6).
     if let Some(body) = body {

@@ -34,7 +34,7 @@ pub fn write(out: &mut Vec<u8>, source: &Source<'_>, edits: &Edits, with_date: i
     let mut removed = mark(source, false);
     edits.mark(&source.head.fields, &mut removed);
     encode::fields(out, source.bytes, source.list, &removed, None);
-    if !source.list.has(Known::Date) {
+    if !source.list.has(Known::Date) && !edits.replaces("date") {
         // RFC 9110 section 6.6.1: a recipient with a clock adds what the origin left out.
         with_date(out);
     }
@@ -42,9 +42,9 @@ pub fn write(out: &mut Vec<u8>, source: &Source<'_>, edits: &Edits, with_date: i
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     out.extend_from_slice(connection_line(source.facts.version, source.close));
-    out.extend_from_slice(b"X-Request-ID: ");
-    out.extend_from_slice(source.request_id);
-    out.extend_from_slice(b"\r\n");
+    if !edits.replaces("x-request-id") {
+        encode::line(out, b"X-Request-ID", source.request_id);
+    }
     out.extend_from_slice(edits.lines());
     out.extend_from_slice(b"\r\n");
 }

@@ -23,13 +23,6 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     }
     let allowed = is_safe(exchange, reason) && (stale || attempts_left(exchange));
     let Some(attempt) = exchange.attempt.take().filter(|_| allowed) else { return Err(reason) };
-    if stale {
-        // The idle connection had ended unseen. The endpoint is not to blame, and may be the only one.
-        exchange.met_stale = true;
-        exchange.request.sent = 0;
-        exchange.request.broken = false;
-        return Ok(());
-    }
     if !exchange.tried.contains(&attempt.endpoint) {
         exchange.tried.push(attempt.endpoint);
     }
@@ -37,7 +30,13 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     drop(attempt);
     // The start of a head that the client has not seen is forgotten.
     exchange.response.partial = Vec::new();
-    wait_for_turn(worker, exchange, reason).await?;
+    // An idle connection that had ended unseen is nobody's fault: no waiting, no budget, and it does not
+    // count as an attempt.
+    if stale {
+        exchange.met_stale = true;
+    } else {
+        wait_for_turn(worker, exchange, reason).await?;
+    }
     exchange.request.sent = 0;
     exchange.request.broken = false;
     Ok(())
@@ -60,6 +59,7 @@ fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
             | Reason::ConnectTimeout
             | Reason::UpstreamClosed
             | Reason::FirstByteTimeout
+            | Reason::TryTimeout
             | Reason::UpstreamStalled
             | Reason::ResponseIncomplete
     );

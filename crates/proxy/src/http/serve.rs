@@ -131,7 +131,7 @@ fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     }
     // The rest of a body that nobody reads would be taken for the next request.
     exchange.facts.persists &= exchange.body.is_done();
-    super::intake::answer_refusal(worker, exchange, reason.into(), &[]);
+    super::intake::answer_refusal(worker, exchange, reason.into());
 }
 
 fn poll_send_answer(
