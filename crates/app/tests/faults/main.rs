@@ -1,10 +1,14 @@
 //! What goes wrong around the program (endpoints that die, stall, reset; clients that vanish) and what
 //! may come of it. The real program on real sockets; origins that are killed are real processes.
 
+mod balancing;
+mod budget;
+mod draining;
 mod kills;
 mod load;
 mod resets;
 mod stalls;
+mod vanishing;
 
 use std::fmt::Display;
 
