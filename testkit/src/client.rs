@@ -126,7 +126,7 @@ impl Client {
     /// Reads a response, which may be an interim one.
     pub fn any_response(&mut self) -> Response {
         let response = self.head();
-        if response.status < 200 { response } else { self.body(response).unwrap() }
+        if response.status < 200 { response } else { self.try_body(response).unwrap() }
     }
 
     /// Reads the response to a HEAD request.
@@ -144,7 +144,7 @@ impl Client {
         loop {
             let response = self.try_head()?;
             if response.status >= 200 {
-                return self.body(response);
+                return self.try_body(response);
             }
             assert_ne!(response.status, 101, "an upgrade nobody expected");
         }
@@ -163,7 +163,8 @@ impl Client {
         }
     }
 
-    fn body(&mut self, mut response: Response) -> Result<Response, Broken> {
+    /// Reads the body behind a head that was read before, or as much as there is of it.
+    pub fn try_body(&mut self, mut response: Response) -> Result<Response, Broken> {
         let no_body = matches!(response.status, 204 | 304);
         response.framing = match response.head.framing() {
             _ if no_body => Framing::None,

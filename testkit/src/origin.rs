@@ -58,12 +58,17 @@ pub struct Origin {
 impl Origin {
     /// Runs `script` on each connection. The connection is closed when it returns.
     pub fn start(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
-        Self::listen(None, script)
+        Self::listen(any_port(), None, script)
+    }
+
+    /// The same at an address that is known before.
+    pub fn start_at(address: SocketAddr, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+        Self::listen(address, None, script)
     }
 
     /// The same with small buffers, so that little is on its way when the script does not read.
     pub fn start_narrow(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
-        Self::listen(Some(16 * 1024), script)
+        Self::listen(any_port(), Some(16 * 1024), script)
     }
 
     /// Answers each request with the bytes that `answer` returns, on connections that are kept open.
@@ -91,13 +96,19 @@ impl Origin {
         })
     }
 
-    fn listen(buffer: Option<usize>, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+    fn listen(
+        address: SocketAddr,
+        buffer: Option<usize>,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         if let Some(size) = buffer {
             socket.set_recv_buffer_size(size).unwrap();
             socket.set_send_buffer_size(size).unwrap();
         }
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        // Connections of an earlier listener at this address may not have died down yet.
+        socket.set_reuse_address(address.port() != 0).unwrap();
+        socket.bind(&address.into()).unwrap();
         socket.listen(1024).unwrap();
         let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();
@@ -166,6 +177,10 @@ impl Drop for Origin {
         // Wakes the thread that accepts; if that fails it has ended already.
         let _ = TcpStream::connect(self.address);
     }
+}
+
+fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 /// One connection of an origin.
