@@ -12,6 +12,7 @@ mod retries;
 mod routing;
 mod targets;
 mod timeouts;
+mod unread;
 mod upgrade;
 
 use std::fmt::Display;

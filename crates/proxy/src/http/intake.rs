@@ -177,11 +177,13 @@ fn begin(
     let head_bytes = &scratch[HEADROOM..body_start];
     let head = line.view(head_bytes, fields);
     let options = ConnectionOptions::of(&head.fields);
-    let last = snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max);
+    let worn = snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max);
+    let last = !options.persists(head.version);
     exchange.facts = Facts {
         method: head.method,
         version: head.version,
-        persists: options.persists(head.version) && !last && !worker.draining.get(),
+        persists: !last && !worn && !worker.draining.get(),
+        last,
         upgrade: false,
         listener: client.listener,
     };
@@ -385,6 +387,7 @@ fn answer_unforwarded(
         client.keep(rest);
     } else {
         exchange.facts.persists = false;
+        exchange.body = reader(body, 0);
     }
     answer(worker, &mut exchange);
     Intake::Answered(exchange)
