@@ -46,6 +46,24 @@ fn bytes_pass_both_ways_until_both_have_finished() {
 }
 
 #[test]
+fn an_upgrade_passes_beside_other_connection_options() {
+    let origin = Origin::start(|connection| {
+        let request = connection.head().unwrap();
+        assert_eq!((request.get("upgrade"), request.get("x-hop")), (Some("websocket"), None));
+        connection.send(SWITCH.replace("Connection: Upgrade", "Connection: X-Hop, Upgrade\r\nX-Hop: 1"));
+        connection.rest();
+    });
+    let tollgate = forwarding(&origin);
+    let mut client = tollgate.connect();
+    client.send(ASK.replace("keep-alive, Upgrade", "keep-alive, X-Hop, Upgrade\r\nX-Hop: 1"));
+    let response = client.any_response();
+    assert_eq!(
+        (response.status, response.get("upgrade"), response.get("x-hop")),
+        (101, Some("websocket"), None)
+    );
+}
+
+#[test]
 fn the_origin_may_finish_first() {
     let origin = Origin::start(|connection| {
         connection.head().unwrap();

@@ -194,7 +194,7 @@ fn begin(
     let request_id = origins.request_id;
     exchange.notes.keep([request_id.as_bytes(), b"", b"", b""]);
 
-    let checked = check(&head, snapshot, path, host);
+    let checked = check(&head, options, snapshot, path, host);
     let (identity, body) = match checked {
         Ok(checked) => checked,
         Err(refusal) => {
@@ -283,11 +283,16 @@ fn begin(
 /// What makes a request one that can be understood in one way only.
 fn check<'a>(
     head: &RequestHead<'a>,
+    options: ConnectionOptions,
     snapshot: &Snapshot,
     path: &'a mut Vec<u8>,
     host: &'a mut Vec<u8>,
 ) -> Result<(Identity<'a>, BodyLength), Refusal> {
     let body = framing::request_body(head).map_err(|m| m.as_request_reason())?;
+    if options.too_many {
+        let detail = Some("the field Connection has more options than allowed");
+        return Err(Refusal { reason: Reason::TooManyFields, detail });
+    }
     let identity = identify(head, &snapshot.http.paths, path, host)?;
     if head.fields.has(Known::Expect) {
         let met = head.fields.all(Known::Expect).all(|v| v.eq_ignore_ascii_case(b"100-continue"));

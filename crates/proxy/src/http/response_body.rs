@@ -268,12 +268,16 @@ fn interim_head(
         return Err(Reason::BadUpgrade.into());
     }
     let view = line.view(bytes, fields);
+    let options = ConnectionOptions::of(&view.fields);
+    if options.too_many {
+        return Err(Reason::BadResponse.into());
+    }
     if exchange.facts.version == Version::Http11 {
         let source = Source {
             head: view,
             bytes,
             list: fields,
-            options: ConnectionOptions::of(&view.fields),
+            options,
             facts: exchange.facts,
             writer: BodyWriter::Plain,
             close: false,
@@ -306,6 +310,9 @@ fn final_head(
     let length = framing::response_body(exchange.facts.method, &view)
         .map_err(|m| Failure::from(m.as_response_reason()))?;
     let options = ConnectionOptions::of(&view.fields);
+    if options.too_many {
+        return Err(Reason::BadResponse.into());
+    }
     let response_head_max =
         exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
     let response = &mut exchange.response;
