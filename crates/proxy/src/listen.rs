@@ -16,6 +16,9 @@ use crate::snapshot::Listener;
 use crate::socket::Socket;
 use crate::worker::Worker;
 
+/// How many queued connections a drain takes at the most: more than a queue holds, and an end for a flood.
+const QUEUED_MAX: usize = 65_536;
+
 /// A worker's socket of a listener.
 #[derive(Debug)]
 pub struct ListenSocket {
@@ -110,15 +113,39 @@ impl Drop for Counted {
 pub async fn accept(worker: Rc<Worker>, socket: ListenSocket) {
     let Ok(listener) = TcpListener::from_std(socket.socket) else { return };
     let (index, limits) = (socket.listener, socket.limits);
-    loop {
+    while !worker.draining.get() {
         tokio::select! {
             biased;
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => admit(&worker, stream, peer, index, &limits),
                 Err(error) => pause_after(&error).await,
             },
-            () = worker.changed.notified(), if !worker.draining.get() => {}
-            () = std::future::ready(()), if worker.draining.get() => return,
+            () = worker.changed.notified() => {}
+        }
+    }
+    if let Ok(listener) = listener.into_std() {
+        take_queued(&worker, &listener, index, &limits);
+    }
+}
+
+/// Asks the kernel itself: the runtime may not have heard yet of the connections that are queued, and
+/// closing the socket would reset them.
+fn take_queued(
+    worker: &Rc<Worker>,
+    listener: &std::net::TcpListener,
+    index: u32,
+    limits: &Arc<ConnectionLimits>,
+) {
+    for _ in 0..QUEUED_MAX {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                // A connection that cannot be watched cannot be served either.
+                let Ok(stream) = stream else { return };
+                admit(worker, stream, peer, index, limits);
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => return,
         }
     }
 }
@@ -148,15 +175,20 @@ fn admit(
     }
 }
 
-/// Errors of one connection that ended before it was accepted are nothing; those of the process (no
-/// descriptors, no memory) will be there again at once, so the loop must not spin on them.
+/// The errors of the process (no descriptors, no memory) will be there again at once, so the loop must
+/// not spin on them.
 async fn pause_after(error: &io::Error) {
-    if !matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    ) {
+    if !is_of_one_connection(error) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Errors of one connection that ended before it was accepted are nothing.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }
 
 #[cfg(test)]

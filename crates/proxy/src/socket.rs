@@ -82,8 +82,8 @@ impl Socket {
         matches!(self.stream.try_read(&mut [0; 1]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Asks the kernel whether the connection is alive. One system call more than
-    /// [`Socket::looks_alive`], for requests that could not be sent a second time.
+    /// Asks the kernel whether the connection is open and nothing has arrived on it. One system call more
+    /// than [`Socket::looks_alive`], for requests that could not be sent a second time.
     pub fn is_alive(&self) -> bool {
         let peeked =
             rustix::net::recv(self.stream.as_fd(), &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);

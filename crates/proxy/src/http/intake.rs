@@ -47,7 +47,10 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
         let mut end = buffers.load(&client.leftover);
         let mut parse = !client.leftover.is_empty() && !client.partial;
         if !parse {
-            if worker.draining.get() && client.leftover.is_empty() && client.served > 0 {
+            // A request that has come already is served: the kernel is asked, since the runtime may not have
+            // heard of it yet.
+            let idle = client.leftover.is_empty() && client.served > 0;
+            if worker.draining.get() && idle && client.socket.is_alive() {
                 return Poll::Ready(Intake::Closed);
             }
             let received = match client.socket.poll_recv(cx, buffers.room(end)) {
