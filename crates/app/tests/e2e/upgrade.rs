@@ -81,6 +81,28 @@ fn the_origin_may_finish_first() {
 }
 
 #[test]
+fn a_client_that_finished_before_the_switch_has_finished_after_it() {
+    let gate = Gate::new();
+    let for_origin = gate.clone();
+    let origin = Origin::start(move |connection| {
+        connection.head().unwrap();
+        for_origin.wait();
+        connection.send(SWITCH);
+        assert_eq!(connection.rest(), b"");
+        connection.send("the last word");
+    });
+    let tollgate = forwarding(&origin);
+    let mut client = tollgate.connect();
+    client.send(ASK);
+    client.finish_sending();
+    origin.wait_for_connections(1);
+    client.assert_silent(Duration::from_millis(100));
+    gate.open();
+    assert_eq!(client.any_response().status, 101);
+    assert_eq!(client.ending(), Ending::Closed(b"the last word".to_vec()));
+}
+
+#[test]
 fn large_amounts_pass_unchanged() {
     let origin = Origin::start(|connection| {
         connection.head().unwrap();
