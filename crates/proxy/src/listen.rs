@@ -19,6 +19,10 @@ use crate::snapshot::Listener;
 use crate::socket::Socket;
 use crate::worker::Worker;
 
+/// How many batches a draining worker takes: as many connections as the kernel queues at the most. More
+/// are a flood, which must not keep the process.
+const DRAIN_BATCHES: usize = 65_536 / BATCH;
+
 /// A worker's socket of a listener.
 #[derive(Debug)]
 pub struct ListenSocket {
@@ -113,15 +117,17 @@ impl Drop for Counted {
 pub async fn accept(worker: Rc<Worker>, socket: ListenSocket) {
     let (index, limits) = (socket.listener, socket.limits);
     let Ok(listener) = readiness::watched(socket.socket) else { return };
+    let mut batches = 0;
     loop {
         let drained = worker.draining.get();
+        batches += usize::from(drained);
         match accept_batch(&worker, listener.get_ref(), index, &limits) {
-            Ok(Accepted::Some) => {
+            Ok(Accepted::Some) if batches < DRAIN_BATCHES => {
                 tokio::task::yield_now().await;
                 continue;
             }
-            Ok(Accepted::All) if drained => return,
-            Ok(Accepted::All) => {}
+            Ok(_) if drained => return,
+            Ok(_) => {}
             Err(error) => {
                 pause_after(error).await;
                 continue;

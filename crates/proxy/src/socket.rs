@@ -125,8 +125,8 @@ impl Socket {
         }
     }
 
-    /// Asks the kernel whether the connection is alive. One system call more than
-    /// [`Socket::looks_alive`], for requests that could not be sent a second time.
+    /// Asks the kernel whether the connection is open and nothing has arrived on it. One system call more
+    /// than [`Socket::looks_alive`], for requests that could not be sent a second time.
     pub fn is_alive(&self) -> bool {
         let Some(socket) = self.as_fd() else { return false };
         let peeked = rustix::net::recv(socket, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);

@@ -51,7 +51,9 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
         let mut parse = !client.leftover.is_empty() && !client.partial;
         if !parse {
             if worker.draining.get() && client.leftover.is_empty() {
-                if client.served > 0 {
+                // A request that has come already is served: the kernel is asked, since the runtime may
+                // not have heard of it yet.
+                if client.served > 0 && client.socket.is_alive() {
                     return Poll::Ready(Intake::Closed);
                 }
                 // The first request of a new connection may be on its way.
@@ -185,11 +187,13 @@ fn begin(
     let head_bytes = &scratch[HEADROOM..body_start];
     let head = line.view(head_bytes, fields);
     let options = ConnectionOptions::of(&head.fields);
-    let last = snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max);
+    let worn = snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max);
+    let last = !options.persists(head.version);
     exchange.facts = Facts {
         method: head.method,
         version: head.version,
-        persists: options.persists(head.version) && !last && !worker.draining.get(),
+        persists: !last && !worn && !worker.draining.get(),
+        last,
         upgrade: false,
         listener: client.listener,
     };
@@ -200,7 +204,7 @@ fn begin(
     let request_id = origins.request_id;
     exchange.notes.keep([request_id.as_bytes(), b"", b"", b""]);
 
-    let checked = check(&head, snapshot, path, host);
+    let checked = check(&head, options, snapshot, path, host);
     let (identity, body) = match checked {
         Ok(checked) => checked,
         Err(refusal) => {
@@ -289,11 +293,16 @@ fn begin(
 /// What makes a request one that can be understood in one way only.
 fn check<'a>(
     head: &RequestHead<'a>,
+    options: ConnectionOptions,
     snapshot: &Snapshot,
     path: &'a mut Vec<u8>,
     host: &'a mut Vec<u8>,
 ) -> Result<(Identity<'a>, BodyLength), Refusal> {
     let body = framing::request_body(head).map_err(|m| m.as_request_reason())?;
+    if options.too_many {
+        let detail = Some("the field Connection has more options than allowed");
+        return Err(Refusal { reason: Reason::TooManyFields, detail });
+    }
     let identity = identify(head, &snapshot.http.paths, path, host)?;
     if head.fields.has(Known::Expect) {
         let met = head.fields.all(Known::Expect).all(|v| v.eq_ignore_ascii_case(b"100-continue"));
@@ -393,6 +402,7 @@ fn answer_unforwarded(
         client.keep(rest);
     } else {
         exchange.facts.persists = false;
+        exchange.body = reader(body, 0);
     }
     answer(worker, &mut exchange);
     Intake::Answered(exchange)
