@@ -47,12 +47,10 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
         let mut end = buffers.load(&client.leftover);
         let mut parse = !client.leftover.is_empty() && !client.partial;
         if !parse {
-            if worker.draining.get() && client.leftover.is_empty() && client.served > 0 {
-                return Poll::Ready(Intake::Closed);
-            }
             let received = match client.socket.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
                 Poll::Ready(_) => return Poll::Ready(Intake::Closed),
+                Poll::Pending if ends_idle(worker, client) => return Poll::Ready(Intake::Closed),
                 Poll::Pending => return poll_deadline(cx, worker, client, &published),
             };
             // A head that trickles in is parsed anew only when another line is complete, so that the
@@ -83,6 +81,12 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             }
         }
     }
+}
+
+/// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The
+/// kernel is asked, since what has come may not have been heard of yet, and would be lost.
+fn ends_idle(worker: &Worker, client: &Client) -> bool {
+    worker.draining.get() && client.served > 0 && client.leftover.is_empty() && client.socket.is_alive()
 }
 
 /// Nothing more has come. A connection may wait long for a request, but a head must come quickly.
