@@ -6,6 +6,7 @@ mod budget;
 mod draining;
 mod kills;
 mod load;
+mod memory;
 mod resets;
 mod stalls;
 mod vanishing;
@@ -40,6 +41,16 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
         // Not the time matters, only that asking again and again takes no processor from the others.
         std::thread::park_timeout(std::time::Duration::from_millis(1));
     }
+}
+
+/// How many descriptors the program has open while it does nothing. Its route `/ready` answers at once.
+fn descriptors_at_rest(tollgate: &Tollgate) -> usize {
+    // The worker has everything it needs once it has answered; the connection is closed when its end is seen.
+    let mut client = tollgate.connect();
+    client.send("GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    client.assert_ended();
+    tollgate.descriptors()
 }
 
 /// An origin in a process of its own; see [`origin_process`].

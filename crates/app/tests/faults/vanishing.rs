@@ -2,11 +2,12 @@
 
 use tollgate_testkit::{Client, Gate, Origin, Tollgate};
 
-use crate::{get, launch, wait_until};
+use crate::{descriptors_at_rest, get, launch, wait_until};
 
 fn forwarding(origin: &Origin) -> Tollgate {
     launch(
-        "workers: 1\nupstreams: { u: { endpoints: [\"{origin}\"] } }\nroutes: [{ path: /, to: u }]\n",
+        "workers: 1\nupstreams: { u: { endpoints: [\"{origin}\"] } }\nroutes:\n  - { path: /, to: u }\n  \
+         - { path: { exact: /ready }, respond: { status: 200 } }\n",
         &[("origin", &origin.address())],
     )
 }
@@ -29,7 +30,7 @@ fn in_the_middle_of_a_request_body() {
         connection.rest();
     });
     let tollgate = forwarding(&origin);
-    let before = tollgate.descriptors();
+    let before = descriptors_at_rest(&tollgate);
     for framing in ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\nhe"] {
         let first = origin.connections();
         let clients: Vec<_> = (0..TIMES)
@@ -52,7 +53,7 @@ fn with_an_ordered_close_in_the_middle_of_a_request_body() {
         connection.rest();
     });
     let tollgate = forwarding(&origin);
-    let before = tollgate.descriptors();
+    let before = descriptors_at_rest(&tollgate);
     for _ in 0..TIMES {
         let mut client = tollgate.connect();
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nstart");
@@ -69,7 +70,7 @@ fn while_waiting_for_the_response() {
         connection.rest();
     });
     let tollgate = forwarding(&origin);
-    let before = tollgate.descriptors();
+    let before = descriptors_at_rest(&tollgate);
     let clients: Vec<_> = (0..TIMES)
         .map(|_| {
             let mut client = tollgate.connect();
@@ -86,11 +87,11 @@ fn while_waiting_for_the_response() {
 fn while_waiting_for_a_connection_to_the_endpoint() {
     let silent = tollgate_testkit::Silent::new();
     let tollgate = launch(
-        "workers: 1\nupstreams: { u: { endpoints: [\"{silent}\"], timeouts: { connect: 300ms } } }\n\
-         routes: [{ path: /, to: u }]\n",
+        "workers: 1\nupstreams: { u: { endpoints: [\"{silent}\"], timeouts: { connect: 300ms } } }\nroutes:\n  \
+         - { path: /, to: u }\n  - { path: { exact: /ready }, respond: { status: 200 } }\n",
         &[("silent", &silent.address())],
     );
-    let before = tollgate.descriptors();
+    let before = descriptors_at_rest(&tollgate);
     let active =
         format!("tollgate_endpoint_active_requests{{upstream=\"u\",endpoint=\"{}\"}}", silent.address());
     let mut client = tollgate.connect();
@@ -119,7 +120,7 @@ fn in_the_middle_of_the_response() {
         });
         let tollgate = forwarding(&origin);
         // Bodies of known length move through pipes, some of which are kept.
-        let before = tollgate.descriptors() + 2 * 64;
+        let before = descriptors_at_rest(&tollgate) + 2 * 64;
         let clients: Vec<_> = (0..TIMES)
             .map(|_| {
                 let mut client = Client::connect_narrow(tollgate.address());
@@ -144,7 +145,7 @@ fn with_requests_sent_ahead() {
         }
     });
     let tollgate = forwarding(&origin);
-    let before = tollgate.descriptors();
+    let before = descriptors_at_rest(&tollgate);
     let mut client = tollgate.connect();
     client.send(get("/").repeat(100));
     origin.wait_for_requests(1);
