@@ -116,7 +116,7 @@ fn open(
     exchange.facts = Facts {
         method: head.method,
         version: head.version,
-        persists: !last && !worn && !worker.draining.get(),
+        persists: !last && !worn && !worker.is_draining(),
         last,
         upgrade: false,
         listener: client.listener,

@@ -38,15 +38,14 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
         let mut end = buffers.load(&client.leftover);
         let mut parse = !client.leftover.is_empty() && !client.partial;
         if !parse {
-            if worker.draining.get() && client.leftover.is_empty() {
+            if let Some(since) = worker.draining_since.get().filter(|_| client.leftover.is_empty()) {
                 // A request that has come already is served: the kernel is asked, since the runtime may
                 // not have heard of it yet.
                 if client.served > 0 && client.socket.is_alive() {
                     return Poll::Ready(Intake::Closed);
                 }
                 // The first request of a new connection may be on its way.
-                let until = worker.drain_began_ms.get() + FIRST_REQUEST_MS;
-                worker.wheel.borrow_mut().set(client.timer, until);
+                worker.wheel.borrow_mut().set(client.timer, since + FIRST_REQUEST_MS);
             }
             let received = match client.socket.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
@@ -88,7 +87,7 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
 /// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The
 /// kernel is asked, since what has come may not have been heard of yet, and would be lost.
 fn ends_idle(worker: &Worker, client: &Client) -> bool {
-    worker.draining.get() && client.served > 0 && client.leftover.is_empty() && client.socket.is_alive()
+    worker.is_draining() && client.served > 0 && client.leftover.is_empty() && client.socket.is_alive()
 }
 
 /// Nothing more has come. A connection may wait long for a request, but a head must come quickly.
