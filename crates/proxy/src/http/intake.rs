@@ -187,6 +187,7 @@ fn begin(
         version: head.version,
         persists: !last && !worn && !worker.draining.get(),
         last,
+        expects: head.fields.has(Known::Expect),
         upgrade: false,
         listener: client.listener,
     };
