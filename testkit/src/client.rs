@@ -126,7 +126,7 @@ impl Client {
     /// Reads a response, which may be an interim one.
     pub fn any_response(&mut self) -> Response {
         let response = self.head();
-        if response.status < 200 { response } else { self.body(response).unwrap() }
+        if response.status < 200 { response } else { self.try_body(response).unwrap() }
     }
 
     /// Reads the response to a HEAD request.
@@ -144,7 +144,7 @@ impl Client {
         loop {
             let response = self.try_head()?;
             if response.status >= 200 {
-                return self.body(response);
+                return self.try_body(response);
             }
             assert_ne!(response.status, 101, "an upgrade nobody expected");
         }
@@ -163,7 +163,8 @@ impl Client {
         }
     }
 
-    fn body(&mut self, mut response: Response) -> Result<Response, Broken> {
+    /// Reads the body behind a head that was read before, or as much as there is of it.
+    pub fn try_body(&mut self, mut response: Response) -> Result<Response, Broken> {
         let no_body = matches!(response.status, 204 | 304);
         response.framing = match response.head.framing() {
             _ if no_body => Framing::None,
@@ -276,9 +277,10 @@ impl Client {
 
     /// Reads and throws away so many bytes, keeping little in memory.
     pub fn skip(&mut self, length: u64) {
-        let mut missing = length - self.received.len() as u64;
-        self.received = Vec::new();
-        let mut buffer = vec![0; 256 * 1024];
+        let held = self.received.len().min(length as usize);
+        self.received.drain(..held);
+        let mut missing = length - held as u64;
+        let mut buffer = vec![0; 64 * 1024];
         while missing > 0 {
             let room = buffer.len().min(missing as usize);
             match self.stream.read(&mut buffer[..room]) {
@@ -287,6 +289,12 @@ impl Client {
                 Err(error) => panic!("with {missing} bytes missing: {error}"),
             }
         }
+    }
+
+    /// Reads the line with the size of the next chunk. `None` when the connection has ended.
+    pub fn chunk_size(&mut self) -> Option<u64> {
+        let line = self.line().ok()?;
+        Some(u64::from_str_radix(&line, 16).unwrap_or_else(|_| panic!("chunk size {line:?}")))
     }
 
     /// Waits for the end of the connection.

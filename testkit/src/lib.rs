@@ -10,6 +10,7 @@ mod client;
 mod gate;
 mod message;
 mod origin;
+mod origin_process;
 mod program;
 mod sockets;
 
@@ -17,6 +18,7 @@ pub use client::{Broken, Client, Ending};
 pub use gate::Gate;
 pub use message::{Framing, Request, Response};
 pub use origin::{Connection, Origin};
+pub use origin_process::OriginProcess;
 pub use program::{Launch, Output, Tollgate, run};
 pub use sockets::{Silent, refusing};
 

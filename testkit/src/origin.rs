@@ -58,12 +58,17 @@ pub struct Origin {
 impl Origin {
     /// Runs `script` on each connection. The connection is closed when it returns.
     pub fn start(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
-        Self::listen(None, script)
+        Self::listen(any_port(), None, script)
+    }
+
+    /// The same at an address that is known before.
+    pub fn start_at(address: SocketAddr, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+        Self::listen(address, None, script)
     }
 
     /// The same with small buffers, so that little is on its way when the script does not read.
     pub fn start_narrow(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
-        Self::listen(Some(16 * 1024), script)
+        Self::listen(any_port(), Some(16 * 1024), script)
     }
 
     /// Answers each request with the bytes that `answer` returns, on connections that are kept open.
@@ -91,13 +96,19 @@ impl Origin {
         })
     }
 
-    fn listen(buffer: Option<usize>, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+    fn listen(
+        address: SocketAddr,
+        buffer: Option<usize>,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         if let Some(size) = buffer {
             socket.set_recv_buffer_size(size).unwrap();
             socket.set_send_buffer_size(size).unwrap();
         }
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        // Connections of an earlier listener at this address may not have died down yet.
+        socket.set_reuse_address(address.port() != 0).unwrap();
+        socket.bind(&address.into()).unwrap();
         socket.listen(1024).unwrap();
         let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();
@@ -168,6 +179,10 @@ impl Drop for Origin {
     }
 }
 
+fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
 /// One connection of an origin.
 #[derive(Debug)]
 pub struct Connection {
@@ -234,9 +249,10 @@ impl Connection {
 
     /// Reads and throws away so many bytes, keeping little in memory.
     pub fn skip(&mut self, length: u64) -> Option<()> {
-        let mut missing = length.checked_sub(self.buffer.len() as u64)?;
-        self.buffer = Vec::new();
-        let mut buffer = vec![0; 256 * 1024];
+        let held = self.buffer.len().min(length as usize);
+        self.buffer.drain(..held);
+        let mut missing = length - held as u64;
+        let mut buffer = vec![0; 64 * 1024];
         while missing > 0 {
             let room = buffer.len().min(missing as usize);
             match self.stream().read(&mut buffer[..room]) {
@@ -245,6 +261,12 @@ impl Connection {
             }
         }
         Some(())
+    }
+
+    /// Reads the line with the size of the next chunk. `None` when the connection has ended.
+    pub fn chunk_size(&mut self) -> Option<u64> {
+        let line = self.line()?;
+        Some(u64::from_str_radix(&line, 16).unwrap_or_else(|_| panic!("chunk size {line:?}")))
     }
 
     fn chunks(&mut self, request: &mut Request) -> Option<()> {
@@ -299,6 +321,22 @@ impl Connection {
     /// Sends bytes, and tells whether all were taken.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream().write_all(bytes.as_ref())
+    }
+
+    /// Sends as much as the other side takes until it has taken nothing for `pause`, at most `max` bytes;
+    /// tells how much that was.
+    pub fn send_until_stuck(&mut self, pause: Duration, max: u64) -> u64 {
+        self.stream().set_write_timeout(Some(pause)).unwrap();
+        let block = vec![b'x'; 64 * 1024];
+        let mut sent = 0;
+        while sent < max {
+            match self.stream().write(&block[..block.len().min((max - sent) as usize)]) {
+                Ok(count) => sent += count as u64,
+                Err(_) => break,
+            }
+        }
+        self.stream().set_write_timeout(None).unwrap();
+        sent
     }
 
     /// Says that nothing more will be sent.

@@ -17,6 +17,7 @@ use crate::client::Client;
 pub struct Launch {
     program: String,
     document: String,
+    arguments: Option<Vec<String>>,
     listeners: usize,
     directory: TempDir,
     environment: Vec<(String, String)>,
@@ -27,7 +28,21 @@ impl Launch {
     pub fn new(program: &str, document: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let document = document.replace("{directory}", directory.path().to_str().unwrap());
-        Self { program: program.to_owned(), document, listeners: 1, directory, environment: Vec::new() }
+        Self {
+            program: program.to_owned(),
+            document,
+            arguments: None,
+            listeners: 1,
+            directory,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Starts the program with these arguments instead of a document.
+    pub fn with_arguments(program: &str, arguments: &[&str]) -> Self {
+        let mut launch = Self::new(program, "");
+        launch.arguments = Some(arguments.iter().map(|a| (*a).to_owned()).collect());
+        launch
     }
 
     /// Puts a value in the place of `{name}` in the document.
@@ -62,7 +77,11 @@ impl Launch {
         let path = self.directory.path().join("tollgate.yaml");
         std::fs::write(&path, &self.document).unwrap();
         let mut command = Command::new(&self.program);
-        command.arg("run").arg("-c").arg(&path).envs(self.environment);
+        match &self.arguments {
+            Some(arguments) => command.args(arguments),
+            None => command.arg("run").arg("-c").arg(&path),
+        };
+        command.envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", self.program));
         let stdout = Lines::collect(child.stdout.take().unwrap());

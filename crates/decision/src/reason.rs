@@ -153,6 +153,8 @@ reasons! {
     UpstreamClosed = "upstream_closed", 502, Upstream, "connection_terminated";
     /// The endpoint did not begin its answer in time.
     FirstByteTimeout = "first_byte_timeout", 504, Upstream, "http_response_timeout";
+    /// The attempt took longer than the route allows for one.
+    TryTimeout = "try_timeout", 504, Upstream, "http_response_timeout";
     /// The endpoint stopped sending or taking bytes in the middle of the exchange.
     UpstreamStalled = "upstream_stalled", 504, Upstream, "connection_read_timeout";
     /// The exchange took longer than the route allows.

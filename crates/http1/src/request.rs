@@ -184,6 +184,7 @@ fn diagnose_line(line: &[u8], complete: bool, limits: &HeadLimits) -> Result<(),
         Some(b"HTTP/1.0" | b"HTTP/1.1") => Ok(()),
         Some(v) if is_version(v) => Err(Malformed::Version),
         Some(v) if !complete && b"HTTP/1.1".starts_with(v) => Ok(()),
+        Some(v) if !complete && begins_version(v) => Err(Malformed::Version),
         None if !complete => Ok(()),
         _ => Err(Malformed::StartLine),
     }
@@ -192,6 +193,12 @@ fn diagnose_line(line: &[u8], complete: bool, limits: &HeadLimits) -> Result<(),
 /// `HTTP/` digit `.` digit (RFC 9112 section 2.3).
 fn is_version(bytes: &[u8]) -> bool {
     matches!(bytes.strip_prefix(b"HTTP/"), Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+/// Whether a version could still come of it.
+fn begins_version(bytes: &[u8]) -> bool {
+    let fits = |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    bytes.len() <= 8 && bytes.iter().zip(b"HTTP/0.0").all(fits)
 }
 
 fn leading_empty_lines(bytes: &[u8]) -> usize {
@@ -264,6 +271,16 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse_text(text), Err(*expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_version_is_named_before_its_line_is_complete() {
+        for text in ["PRI * HTTP/2", "PRI * HTTP/2.", "GET / HTTP/0.9", "GET / HTTP/1.2"] {
+            assert_eq!(parse_text(text), Err(Malformed::Version), "{text}");
+        }
+        for text in ["GET / HTTP/11", "GET / HTTPS", "GET / http"] {
+            assert_eq!(parse_text(text), Err(Malformed::StartLine), "{text}");
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Exchange {
     pub times: Times,
     /// Endpoints that were tried.
     pub tried: Vec<u32>,
+    /// The first attempt met an idle connection that had ended unseen. It counts as none.
+    pub met_stale: bool,
     /// Held while this exchange is in a retry, so that the budget counts it.
     pub retrying: Option<ActiveRetry>,
     /// Bytes counted for the log and limits.
@@ -272,7 +274,8 @@ impl WaitingFor {
     /// The reason when the wait was too long.
     pub fn reason(self) -> Reason {
         match self {
-            Self::FirstByte | Self::Try => Reason::FirstByteTimeout,
+            Self::FirstByte => Reason::FirstByteTimeout,
+            Self::Try => Reason::TryTimeout,
             Self::RequestBody => Reason::BodyTimeout,
             Self::Upstream => Reason::UpstreamStalled,
             Self::Client => Reason::ClientStalled,
@@ -339,6 +342,7 @@ impl Exchange {
         self.record = Record::default();
         self.times = Times::default();
         self.tried.clear();
+        self.met_stale = false;
         self.retrying = None;
         self.bytes = ByteCounts::default();
         self.notes.reset();

@@ -85,7 +85,7 @@ impl Failure {
             Reason::ConnectFailed => Some(Self::Connect),
             Reason::ConnectTimeout => Some(Self::ConnectTimeout),
             Reason::UpstreamClosed => Some(Self::Reset),
-            Reason::FirstByteTimeout => Some(Self::FirstByteTimeout),
+            Reason::FirstByteTimeout | Reason::TryTimeout => Some(Self::FirstByteTimeout),
             _ => None,
         }
     }

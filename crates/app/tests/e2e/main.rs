@@ -2,7 +2,9 @@
 
 mod ambiguity;
 mod bodies;
+mod cli;
 mod connections;
+mod curl;
 mod faulty;
 mod fields;
 mod http10;
@@ -10,7 +12,10 @@ mod interim;
 mod limits;
 mod retries;
 mod routing;
+mod shutdown;
+mod streaming;
 mod targets;
+mod telling;
 mod timeouts;
 mod unread;
 mod upgrade;

@@ -51,7 +51,7 @@ section! {
         first_byte: Option<Switch<Duration<1>>> = optional;
         /// Between two parts of a body; 60s if no level sets it.
         idle: Option<Switch<Duration<1>>> = optional;
-        /// For one attempt up to the response's head; none if no level sets it.
+        /// For one attempt, up to the response's end; none if no level sets it.
         attempt ("try"): Option<Switch<Duration<1>>> = optional;
         /// For the exchange with all its attempts, up to the response's end; none if no level sets it.
         total: Option<Switch<Duration<1>>> = optional;
@@ -99,7 +99,7 @@ pub struct EffectiveTimeouts {
     pub first_byte: Option<Time>,
     /// Between two parts of a body.
     pub idle: Option<Time>,
-    /// For one attempt up to the response's head.
+    /// For one attempt, up to the response's end.
     pub attempt: Option<Time>,
     /// For the exchange with all its attempts.
     pub total: Option<Time>,

@@ -26,6 +26,9 @@ use crate::exchange::{BodyReader, Exchange, Facts};
 use crate::snapshot::{Action, Destination, Route, Snapshot};
 use crate::worker::{Published, Worker};
 
+/// How long a draining worker waits for the first request of a connection.
+const FIRST_REQUEST_MS: u64 = 1_000;
+
 /// What came in.
 pub enum Intake {
     /// An exchange to forward: the request is written, the upstream chosen.
@@ -47,11 +50,15 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
         let mut end = buffers.load(&client.leftover);
         let mut parse = !client.leftover.is_empty() && !client.partial;
         if !parse {
-            // A request that has come already is served: the kernel is asked, since the runtime may not have
-            // heard of it yet.
-            let idle = client.leftover.is_empty() && client.served > 0;
-            if worker.draining.get() && idle && client.socket.is_alive() {
-                return Poll::Ready(Intake::Closed);
+            if worker.draining.get() && client.leftover.is_empty() {
+                // A request that has come already is served: the kernel is asked, since the runtime may
+                // not have heard of it yet.
+                if client.served > 0 && client.socket.is_alive() {
+                    return Poll::Ready(Intake::Closed);
+                }
+                // The first request of a new connection may be on its way.
+                let until = worker.drain_began_ms.get() + FIRST_REQUEST_MS;
+                worker.wheel.borrow_mut().set(client.timer, until);
             }
             let received = match client.socket.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,

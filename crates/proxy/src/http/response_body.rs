@@ -83,9 +83,8 @@ fn send_waiting(
         sent_any = true;
     }
     response.pending.forget_sent();
-    let more = !response.body.is_done();
     while let Some(pipe) = response.pipe.as_mut().filter(|p| p.held() > 0) {
-        match client.socket.poll_splice_out(cx, pipe, more) {
+        match client.socket.poll_splice_out(cx, pipe) {
             Poll::Ready(Ok(_)) => sent_any = true,
             Poll::Ready(Err(_)) => return Err(Reason::ClientClosed.into()),
             Poll::Pending => return Ok(Poll::Pending),

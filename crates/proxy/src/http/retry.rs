@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_decision::Reason;
 use tollgate_upstream::Failure as EndpointFailure;
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
 /// How often an exchange asks the retry budget again before it gives up. A crowd of requests that lost
@@ -23,18 +23,20 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     }
     let allowed = is_safe(exchange, reason) && (stale || attempts_left(exchange));
     let Some(attempt) = exchange.attempt.take().filter(|_| allowed) else { return Err(reason) };
-    if stale {
-        // The idle connection had ended unseen. The endpoint is not to blame, and may be the only one.
-        exchange.request.sent = 0;
-        exchange.request.broken = false;
-        return Ok(());
-    }
     if !exchange.tried.contains(&attempt.endpoint) {
         exchange.tried.push(attempt.endpoint);
     }
     // The failed attempt no longer counts as in flight while this one waits.
     drop(attempt);
-    wait_for_turn(worker, exchange, reason).await?;
+    // The start of a head that the client has not seen is forgotten.
+    exchange.response.partial = Vec::new();
+    // An idle connection that had ended unseen is nobody's fault: no waiting, no budget, and it does not
+    // count as an attempt.
+    if stale {
+        exchange.met_stale = true;
+    } else {
+        wait_for_turn(worker, exchange, reason).await?;
+    }
     exchange.request.sent = 0;
     exchange.request.broken = false;
     Ok(())
@@ -57,18 +59,21 @@ fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
             | Reason::ConnectTimeout
             | Reason::UpstreamClosed
             | Reason::FirstByteTimeout
+            | Reason::TryTimeout
             | Reason::UpstreamStalled
+            | Reason::ResponseIncomplete
     );
     let unsent = !attempt.sent_any;
     let repeatable = exchange.facts.method.is_idempotent() && !exchange.facts.upgrade;
-    kind && !attempt.answered
+    kind && exchange.response.phase == Phase::Head
         && !exchange.response.begun
         && exchange.request.replayable
         && (unsent || repeatable)
 }
 
 fn attempts_left(exchange: &Exchange) -> bool {
-    exchange.route().is_some_and(|r| exchange.record.attempts <= r.settings.retry.attempts)
+    let counted = exchange.record.attempts - u32::from(exchange.met_stale);
+    exchange.route().is_some_and(|r| counted <= r.settings.retry.attempts)
 }
 
 /// Waits the back-off, then for the budget.
