@@ -60,6 +60,8 @@ pub struct Facts {
     pub persists: bool,
     /// The client has said that it will send no other.
     pub last: bool,
+    /// The client may wait for a 100 before it sends the body.
+    pub expects: bool,
     /// The client asked for an upgrade, and the request was sent with it.
     pub upgrade: bool,
     /// The index of the listener.
@@ -73,6 +75,7 @@ impl Default for Facts {
             version: Version::Http11,
             persists: true,
             last: false,
+            expects: false,
             upgrade: false,
             listener: 0,
         }
@@ -365,6 +368,11 @@ impl Exchange {
     pub fn upstream(&self) -> Option<&Arc<Upstream>> {
         let published = self.published.as_ref()?;
         published.snapshot.upstreams.get(self.record.upstream? as usize)
+    }
+
+    /// Whether the client may be waiting for the endpoint before it sends any of its body.
+    pub fn awaits_continue(&self) -> bool {
+        self.facts.expects && self.bytes.received == 0 && !self.response.begun
     }
 
     /// The phase times for the log.

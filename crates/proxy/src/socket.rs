@@ -14,6 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tollgate_runtime::splice::Pipe;
 
+/// How many calls a socket serves before the reactor knows it: more than a short connection needs. They
+/// do not count towards the turn of their task, so a client that never pauses would keep all others waiting.
+const FRESH_CALLS: u8 = 8;
+
 /// A connected TCP socket.
 ///
 /// One that was just accepted is not known to the reactor until there is something to wait for: a
@@ -26,8 +30,8 @@ pub struct Socket {
 
 #[derive(Debug)]
 enum State {
-    /// Not blocking, unknown to the reactor.
-    Fresh(std::net::TcpStream),
+    /// Not blocking, unknown to the reactor; with the number of calls it may still serve like that.
+    Fresh(std::net::TcpStream, u8),
     Registered(TcpStream),
     /// The reactor would not take it.
     Lost,
@@ -41,7 +45,7 @@ impl Socket {
 
     /// Takes over a stream that was just accepted, and does not block.
     pub fn fresh(stream: std::net::TcpStream) -> Self {
-        Self { state: State::Fresh(stream) }
+        Self { state: State::Fresh(stream, FRESH_CALLS) }
     }
 
     /// Whether the reactor knows the socket. One that it does not know wakes nobody.
@@ -54,7 +58,7 @@ impl Socket {
     /// `poll_read` takes a short read as "nothing more is there", which saves the call that would
     /// only return `EAGAIN`. So `buf` should be larger than what is expected.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if let State::Fresh(stream) = &self.state {
+        if let Some(stream) = self.fresh_call() {
             match rustix::net::recv(stream, &mut *buf, RecvFlags::DONTWAIT) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 result => return Poll::Ready(result.map(|(received, _)| received).map_err(io::Error::from)),
@@ -67,7 +71,7 @@ impl Socket {
 
     /// Sends bytes; may take fewer than given.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let State::Fresh(stream) = &self.state {
+        if let Some(stream) = self.fresh_call() {
             match rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 result => return Poll::Ready(result.map_err(io::Error::from)),
@@ -79,7 +83,7 @@ impl Socket {
     /// Says that nothing more will be sent.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.state {
-            State::Fresh(stream) => Poll::Ready(stream.shutdown(Shutdown::Write)),
+            State::Fresh(stream, _) => Poll::Ready(stream.shutdown(Shutdown::Write)),
             _ => Pin::new(self.registered()?).poll_shutdown(cx),
         }
     }
@@ -136,7 +140,7 @@ impl Socket {
     /// The port on this side; 0 if the kernel does not tell.
     pub fn local_port(&self) -> u16 {
         let address = match &self.state {
-            State::Fresh(stream) => stream.local_addr(),
+            State::Fresh(stream, _) => stream.local_addr(),
             State::Registered(stream) => stream.local_addr(),
             State::Lost => return 0,
         };
@@ -152,9 +156,20 @@ impl Socket {
         }
     }
 
+    /// The stream, for a call that the reactor need not know of.
+    fn fresh_call(&mut self) -> Option<&std::net::TcpStream> {
+        match &mut self.state {
+            State::Fresh(stream, calls) if *calls > 0 => {
+                *calls -= 1;
+                Some(stream)
+            }
+            _ => None,
+        }
+    }
+
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.state {
-            State::Fresh(stream) => Some(stream.as_fd()),
+            State::Fresh(stream, _) => Some(stream.as_fd()),
             State::Registered(stream) => Some(stream.as_fd()),
             State::Lost => None,
         }
@@ -162,14 +177,14 @@ impl Socket {
 
     /// The stream as the reactor knows it, made known first if it is not.
     fn registered(&mut self) -> io::Result<&mut TcpStream> {
-        if let State::Fresh(_) = self.state
-            && let State::Fresh(stream) = std::mem::replace(&mut self.state, State::Lost)
+        if let State::Fresh(..) = self.state
+            && let State::Fresh(stream, _) = std::mem::replace(&mut self.state, State::Lost)
         {
             self.state = State::Registered(TcpStream::from_std(stream)?);
         }
         match &mut self.state {
             State::Registered(stream) => Ok(stream),
-            State::Fresh(_) | State::Lost => Err(io::ErrorKind::NotConnected.into()),
+            State::Fresh(..) | State::Lost => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }

@@ -104,6 +104,16 @@ fn a_body_that_keeps_coming_may_take_long() {
     assert_eq!(client.response().text(), "xxxxxxxxxx");
 }
 
+/// The client waits for a 100, so it is the origin that is waited for.
+#[test]
+fn an_origin_must_say_in_time_whether_it_wants_a_body() {
+    let origin = Origin::start(|connection| drop((connection.head(), connection.rest())));
+    let tollgate = timed("body: 1h", "first_byte: 300ms", &origin);
+    let response =
+        tollgate.request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!((response.status, response.reason().as_deref()), (504, Some("first_byte_timeout")));
+}
+
 #[test]
 fn an_origin_must_begin_its_answer_in_time() {
     let origin = mute();

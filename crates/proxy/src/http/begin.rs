@@ -118,6 +118,7 @@ fn open(
         version: head.version,
         persists: !last && !worn && !worker.is_draining(),
         last,
+        expects: head.fields.has(Known::Expect),
         upgrade: false,
         listener: client.listener,
     };

@@ -140,7 +140,7 @@ fn next_deadline(exchange: &Exchange, now: u64) -> (u64, WaitingFor) {
         (client.write_ms, WaitingFor::Client)
     } else if exchange.response.phase != Phase::Head || !exchange.request.pending().is_empty() {
         (upstream.idle_ms, WaitingFor::Upstream)
-    } else if !exchange.body.is_done() {
+    } else if !exchange.body.is_done() && !exchange.awaits_continue() {
         (client.body_ms, WaitingFor::RequestBody)
     } else {
         (upstream.first_byte_ms, WaitingFor::FirstByte)

@@ -1,7 +1,9 @@
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tollgate_http1::HeadLimits;
@@ -107,4 +109,57 @@ fn a_drain_serves_the_request_that_has_just_come_on_an_idle_connection() {
         client.join().unwrap()
     });
     assert!(text.starts_with("HTTP/1.1 404 ") && text.contains("Connection: close\r\n"), "{text:?}");
+}
+
+/// Its bytes are always there before the worker asks for them, so nothing makes it wait.
+#[test]
+fn a_client_that_never_pauses_leaves_others_their_turn() {
+    let (worker, socket, address) = worker();
+    let over = Arc::new(AtomicBool::new(false));
+    let mut flood = TcpStream::connect(address).unwrap();
+    let mut answers = flood.try_clone().unwrap();
+    let for_sender = over.clone();
+    let block = REQUEST.repeat(2000);
+    flood.write_all(&block).unwrap();
+    let sending = std::thread::spawn(move || {
+        while !for_sender.load(Ordering::SeqCst) && flood.write_all(&block).is_ok() {}
+        let _ = flood.shutdown(Shutdown::Both);
+    });
+    let receiving =
+        std::thread::spawn(move || while answers.read(&mut [0; 65_536]).is_ok_and(|read| read > 0) {});
+    let other = std::thread::spawn(move || {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // Not the first thing that the worker does.
+        for _ in 0..3 {
+            client.write_all(REQUEST).unwrap();
+            let mut answer = [0; 4096];
+            let answered =
+                client.read(&mut answer).is_ok_and(|read| answer[..read].starts_with(b"HTTP/1.1 404 "));
+            if !answered {
+                return false;
+            }
+        }
+        true
+    });
+    let answered = {
+        let watcher = std::thread::spawn(move || {
+            let answered = other.join().unwrap();
+            over.store(true, Ordering::SeqCst);
+            answered
+        });
+        let (commands, receiver) = mpsc::unbounded_channel();
+        run(async move {
+            let running = tokio::task::spawn_local(worker.run(vec![socket], receiver));
+            while !watcher.is_finished() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            commands.send(Command::Drain).unwrap();
+            running.await.unwrap();
+            watcher.join().unwrap()
+        })
+    };
+    sending.join().unwrap();
+    receiving.join().unwrap();
+    assert!(answered);
 }
