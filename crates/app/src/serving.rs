@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -125,9 +125,13 @@ async fn told(serving: impl Future<Output = io::Result<()>>) {
 }
 
 /// A unix socket that only this user can open. One that a process left behind is replaced; one that
-/// somebody listens on is not.
+/// somebody listens on is not, and neither is a file that is no socket.
 fn listen_privately(path: &Path) -> io::Result<UnixListener> {
-    if path.exists() {
+    if let Ok(found) = std::fs::metadata(path) {
+        // Connecting to any other file is refused just as connecting to a socket left behind.
+        if !found.file_type().is_socket() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
+        }
         match std::os::unix::net::UnixStream::connect(path) {
             Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on it")),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
@@ -193,5 +197,21 @@ impl Ending {
             _ = self.interrupt.recv() => {}
             _ = self.quit.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listen_privately;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn a_file_in_the_place_of_the_admin_socket_is_left_alone() {
+        let path = std::env::temp_dir().join(format!("tollgate-no-socket-{}", std::process::id()));
+        std::fs::write(&path, "precious").unwrap();
+        let refused = listen_privately(&path).map(drop).map_err(|error| error.kind());
+        let kept = std::fs::read_to_string(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((refused, kept.unwrap().as_str()), (Err(ErrorKind::AlreadyExists), "precious"));
     }
 }

@@ -56,8 +56,10 @@ pub struct Facts {
     pub method: Method,
     /// The version the client speaks.
     pub version: Version,
-    /// The client will keep its connection.
+    /// The connection may carry another request afterwards.
     pub persists: bool,
+    /// The client has said that it will send no other.
+    pub last: bool,
     /// The client asked for an upgrade, and the request was sent with it.
     pub upgrade: bool,
     /// The index of the listener.
@@ -66,7 +68,14 @@ pub struct Facts {
 
 impl Default for Facts {
     fn default() -> Self {
-        Self { method: Method::Get, version: Version::Http11, persists: true, upgrade: false, listener: 0 }
+        Self {
+            method: Method::Get,
+            version: Version::Http11,
+            persists: true,
+            last: false,
+            upgrade: false,
+            listener: 0,
+        }
     }
 }
 

@@ -1,20 +1,27 @@
 //! Accepting connections, within the limits of their listener.
 
+mod readiness;
+
 use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
 use tollgate_decision::Reason;
 
 use crate::http::{Client, respond, serve};
 use crate::snapshot::Listener;
 use crate::socket::Socket;
 use crate::worker::Worker;
+
+/// How many batches a draining worker takes: as many connections as the kernel queues at the most. More
+/// are a flood, which must not keep the process.
+const DRAIN_BATCHES: usize = 65_536 / BATCH;
 
 /// A worker's socket of a listener.
 #[derive(Debug)]
@@ -108,19 +115,66 @@ impl Drop for Counted {
 
 /// Accepts connections until the worker drains; then takes what the kernel has queued, and closes.
 pub async fn accept(worker: Rc<Worker>, socket: ListenSocket) {
-    let Ok(listener) = TcpListener::from_std(socket.socket) else { return };
     let (index, limits) = (socket.listener, socket.limits);
+    let Ok(listener) = readiness::watched(socket.socket) else { return };
+    let mut batches = 0;
     loop {
+        let drained = worker.draining.get();
+        batches += usize::from(drained);
+        match accept_batch(&worker, listener.get_ref(), index, &limits) {
+            Ok(Accepted::Some) if batches < DRAIN_BATCHES => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Ok(_) if drained => return,
+            Ok(_) => {}
+            Err(error) => {
+                pause_after(error).await;
+                continue;
+            }
+        }
         tokio::select! {
-            biased;
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(&worker, stream, peer, index, &limits),
-                Err(error) => pause_after(&error).await,
+            ready = listener.readable() => match ready {
+                // Everything was taken, so what comes next is news.
+                Ok(mut ready) => ready.clear_ready(),
+                Err(_) => return,
             },
-            () = worker.changed.notified(), if !worker.draining.get() => {}
-            () = std::future::ready(()), if worker.draining.get() => return,
+            () = worker.changed.notified() => {}
         }
     }
+}
+
+/// How many connections are accepted before those that are there get their turn.
+const BATCH: usize = 64;
+
+/// Whether more connections may be waiting.
+enum Accepted {
+    Some,
+    All,
+}
+
+/// Takes the connections that are waiting, up to a batch. They are not made known to the reactor here; see
+/// [`Socket`].
+fn accept_batch(
+    worker: &Rc<Worker>,
+    listener: &TcpListener,
+    index: u32,
+    limits: &Arc<ConnectionLimits>,
+) -> Result<Accepted, Errno> {
+    for _ in 0..BATCH {
+        match rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok((socket, peer)) => {
+                let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                // A peer without an address has gone already.
+                if let Some(peer) = peer {
+                    admit(worker, socket.into(), peer, index, limits);
+                }
+            }
+            Err(Errno::AGAIN) => return Ok(Accepted::All),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Accepted::Some)
 }
 
 fn admit(
@@ -136,25 +190,22 @@ fn admit(
     let peer = peer.ip().to_canonical();
     match limits.admit(peer) {
         Ok(guard) => {
-            let client = Client::new(worker.clone(), Socket::new(stream), peer, index, guard);
+            let client = Client::new(worker.clone(), Socket::fresh(stream), peer, index, guard);
             tokio::task::spawn_local(serve::connection(client));
         }
         Err(reason) => {
             published.shard.reason(reason).add(1);
             series.closed.add(1);
             // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
-            let _ = stream.try_write(&respond::bare(reason));
+            let _ = (&stream).write(&respond::bare(reason));
         }
     }
 }
 
 /// Errors of one connection that ended before it was accepted are nothing; those of the process (no
 /// descriptors, no memory) will be there again at once, so the loop must not spin on them.
-async fn pause_after(error: &io::Error) {
-    if !matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    ) {
+async fn pause_after(error: Errno) {
+    if !matches!(error, Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -2,25 +2,51 @@
 //! other side is still there.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use rustix::net::RecvFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tollgate_runtime::splice::Pipe;
 
 /// A connected TCP socket.
+///
+/// One that was just accepted is not known to the reactor until there is something to wait for: a
+/// client that sends one request and closes is served without the two system calls that make it known
+/// and unknown, which is a tenth of such a connection's cost.
 #[derive(Debug)]
 pub struct Socket {
-    stream: TcpStream,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not blocking, unknown to the reactor.
+    Fresh(std::net::TcpStream),
+    Registered(TcpStream),
+    /// The reactor would not take it.
+    Lost,
 }
 
 impl Socket {
-    /// Takes over a connected stream.
+    /// Takes over a stream that the reactor knows.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream }
+        Self { state: State::Registered(stream) }
+    }
+
+    /// Takes over a stream that was just accepted, and does not block.
+    pub fn fresh(stream: std::net::TcpStream) -> Self {
+        Self { state: State::Fresh(stream) }
+    }
+
+    /// Whether the reactor knows the socket. One that it does not know wakes nobody.
+    pub fn is_registered(&self) -> bool {
+        matches!(self.state, State::Registered(_))
     }
 
     /// Receives into `buf`; 0 means that the peer has closed its side.
@@ -28,19 +54,34 @@ impl Socket {
     /// `poll_read` takes a short read as "nothing more is there", which saves the call that would
     /// only return `EAGAIN`. So `buf` should be larger than what is expected.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let State::Fresh(stream) = &self.state {
+            match rustix::net::recv(stream, &mut *buf, RecvFlags::DONTWAIT) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => return Poll::Ready(result.map(|(received, _)| received).map_err(io::Error::from)),
+            }
+        }
         let mut buf = ReadBuf::new(buf);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+        ready!(Pin::new(self.registered()?).poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
     }
 
     /// Sends bytes; may take fewer than given.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        if let State::Fresh(stream) = &self.state {
+            match rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => return Poll::Ready(result.map_err(io::Error::from)),
+            }
+        }
+        Pin::new(self.registered()?).poll_write(cx, bytes)
     }
 
     /// Says that nothing more will be sent.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.state {
+            State::Fresh(stream) => Poll::Ready(stream.shutdown(Shutdown::Write)),
+            _ => Pin::new(self.registered()?).poll_shutdown(cx),
+        }
     }
 
     /// Moves at most `limit` received bytes into `pipe`; 0 means that the peer has closed its side.
@@ -50,9 +91,10 @@ impl Socket {
         pipe: &mut Pipe,
         limit: u64,
     ) -> Poll<io::Result<usize>> {
+        let stream = self.registered()?;
         loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_io(Interest::READABLE, || pipe.fill(self.stream.as_fd(), limit)) {
+            ready!(stream.poll_read_ready(cx))?;
+            match stream.try_io(Interest::READABLE, || pipe.fill(stream.as_fd(), limit)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
@@ -60,15 +102,11 @@ impl Socket {
     }
 
     /// Sends what `pipe` holds; may take less.
-    pub fn poll_splice_out(
-        &mut self,
-        cx: &mut Context<'_>,
-        pipe: &mut Pipe,
-        more: bool,
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_splice_out(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+        let stream = self.registered()?;
         loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_io(Interest::WRITABLE, || pipe.drain(self.stream.as_fd(), more)) {
+            ready!(stream.poll_write_ready(cx))?;
+            match stream.try_io(Interest::WRITABLE, || pipe.drain(stream.as_fd())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
@@ -79,26 +117,59 @@ impl Socket {
     /// call unless something has arrived, and whatever arrives on an idle connection ends it: its
     /// close, or bytes nobody asked for.
     pub fn looks_alive(&self) -> bool {
-        matches!(self.stream.try_read(&mut [0; 1]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        match &self.state {
+            State::Registered(stream) => {
+                matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            _ => self.is_alive(),
+        }
     }
 
-    /// Asks the kernel whether the connection is alive. One system call more than
-    /// [`Socket::looks_alive`], for requests that could not be sent a second time.
+    /// Asks the kernel whether the connection is open and nothing has arrived on it. One system call more
+    /// than [`Socket::looks_alive`], for requests that could not be sent a second time.
     pub fn is_alive(&self) -> bool {
-        let peeked =
-            rustix::net::recv(self.stream.as_fd(), &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        matches!(peeked, Err(error) if error == rustix::io::Errno::AGAIN)
+        let Some(socket) = self.as_fd() else { return false };
+        let peeked = rustix::net::recv(socket, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked, Err(Errno::AGAIN))
     }
 
     /// The port on this side; 0 if the kernel does not tell.
     pub fn local_port(&self) -> u16 {
-        self.stream.local_addr().map_or(0, |address| address.port())
+        let address = match &self.state {
+            State::Fresh(stream) => stream.local_addr(),
+            State::Registered(stream) => stream.local_addr(),
+            State::Lost => return 0,
+        };
+        address.map_or(0, |address| address.port())
     }
 
     /// Makes closing the socket reset the connection, so that the peer cannot take what it got for
     /// the whole.
     pub fn reset_on_close(&self) {
-        // If it fails the peer sees an ordinary close, which is all that can be done then.
-        let _ = self.stream.set_zero_linger();
+        if let Some(socket) = self.as_fd() {
+            // If it fails the peer sees an ordinary close, which is all that can be done then.
+            let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+        }
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.state {
+            State::Fresh(stream) => Some(stream.as_fd()),
+            State::Registered(stream) => Some(stream.as_fd()),
+            State::Lost => None,
+        }
+    }
+
+    /// The stream as the reactor knows it, made known first if it is not.
+    fn registered(&mut self) -> io::Result<&mut TcpStream> {
+        if let State::Fresh(_) = self.state
+            && let State::Fresh(stream) = std::mem::replace(&mut self.state, State::Lost)
+        {
+            self.state = State::Registered(TcpStream::from_std(stream)?);
+        }
+        match &mut self.state {
+            State::Registered(stream) => Ok(stream),
+            State::Fresh(_) | State::Lost => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 }

@@ -60,6 +60,8 @@ pub struct Worker {
     pub buffers: RefCell<Buffers>,
     /// Whether the worker is draining.
     pub draining: Cell<bool>,
+    /// When it began to.
+    pub drain_began_ms: Cell<u64>,
     /// Told when draining begins and when the last connection ends.
     pub changed: Notify,
     /// Client connections open.
@@ -101,6 +103,7 @@ impl Worker {
             clock,
             buffers: RefCell::default(),
             draining: Cell::new(false),
+            drain_began_ms: Cell::new(0),
             changed: Notify::new(),
             connections: Cell::new(0),
             pipes: RefCell::default(),
@@ -177,15 +180,21 @@ impl Worker {
         sockets: Vec<ListenSocket>,
         mut commands: mpsc::UnboundedReceiver<Command>,
     ) {
-        for socket in sockets {
-            tokio::task::spawn_local(crate::listen::accept(self.clone(), socket));
-        }
+        let accept = |socket| tokio::task::spawn_local(crate::listen::accept(self.clone(), socket));
+        let accepting: Vec<_> = sockets.into_iter().map(accept).collect();
         tokio::task::spawn_local(tick(self.clone()));
         // Control is gone when the channel closes: the process is ending.
         let Some(Command::Drain) = commands.recv().await else { return };
         self.draining.set(true);
+        self.clock.refresh();
+        self.drain_began_ms.set(self.clock.now_ms());
         self.changed.notify_waiters();
         self.wheel.borrow().wake_all();
+        // They still take what the kernel has queued, which counts as connections only then.
+        for task in accepting {
+            // A task that has panicked accepts nothing more either.
+            let _ = task.await;
+        }
         while self.connections.get() > 0 {
             self.changed.notified().await;
         }
@@ -234,3 +243,7 @@ async fn tick(worker: Rc<Worker>) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "worker/tests.rs"]
+mod tests;

@@ -42,13 +42,10 @@ impl Pipe {
         Ok(moved)
     }
 
-    /// Moves bytes from the pipe into a socket. `more` says that further bytes will follow at once,
-    /// so that the kernel need not send a small packet.
-    pub fn drain(&mut self, to: impl AsFd, more: bool) -> io::Result<usize> {
-        let mut flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        if more {
-            flags |= SpliceFlags::MORE;
-        }
+    /// Moves bytes from the pipe into a socket. Never says that more will follow: the kernel would hold
+    /// the last packet back for it, up to a fifth of a second if the sender is slow.
+    pub fn drain(&mut self, to: impl AsFd) -> io::Result<usize> {
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let moved = rustix::pipe::splice(&self.read, None, to, None, self.held, flags)?;
         self.held -= moved;
         Ok(moved)
@@ -76,7 +73,7 @@ mod tests {
         assert_eq!(pipe.fill(&from, 3).unwrap(), 3);
         assert_eq!(pipe.fill(&from, 100).unwrap(), 2);
         assert_eq!(pipe.fill(&from, 100).unwrap(), 0);
-        assert_eq!(pipe.drain(&to, false).unwrap(), 5);
+        assert_eq!(pipe.drain(&to).unwrap(), 5);
         assert_eq!(pipe.held(), 0);
         drop(to);
         let mut text = String::new();

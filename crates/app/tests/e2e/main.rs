@@ -17,6 +17,7 @@ mod streaming;
 mod targets;
 mod telling;
 mod timeouts;
+mod unread;
 mod upgrade;
 
 use std::fmt::Display;

@@ -46,6 +46,24 @@ fn bytes_pass_both_ways_until_both_have_finished() {
 }
 
 #[test]
+fn an_upgrade_passes_beside_other_connection_options() {
+    let origin = Origin::start(|connection| {
+        let request = connection.head().unwrap();
+        assert_eq!((request.get("upgrade"), request.get("x-hop")), (Some("websocket"), None));
+        connection.send(SWITCH.replace("Connection: Upgrade", "Connection: X-Hop, Upgrade\r\nX-Hop: 1"));
+        connection.rest();
+    });
+    let tollgate = forwarding(&origin);
+    let mut client = tollgate.connect();
+    client.send(ASK.replace("keep-alive, Upgrade", "keep-alive, X-Hop, Upgrade\r\nX-Hop: 1"));
+    let response = client.any_response();
+    assert_eq!(
+        (response.status, response.get("upgrade"), response.get("x-hop")),
+        (101, Some("websocket"), None)
+    );
+}
+
+#[test]
 fn the_origin_may_finish_first() {
     let origin = Origin::start(|connection| {
         connection.head().unwrap();
@@ -60,6 +78,28 @@ fn the_origin_may_finish_first() {
     client.send("and you");
     client.finish_sending();
     origin.wait_for_ended(1);
+}
+
+#[test]
+fn a_client_that_finished_before_the_switch_has_finished_after_it() {
+    let gate = Gate::new();
+    let for_origin = gate.clone();
+    let origin = Origin::start(move |connection| {
+        connection.head().unwrap();
+        for_origin.wait();
+        connection.send(SWITCH);
+        assert_eq!(connection.rest(), b"");
+        connection.send("the last word");
+    });
+    let tollgate = forwarding(&origin);
+    let mut client = tollgate.connect();
+    client.send(ASK);
+    client.finish_sending();
+    origin.wait_for_connections(1);
+    client.assert_silent(Duration::from_millis(100));
+    gate.open();
+    assert_eq!(client.any_response().status, 101);
+    assert_eq!(client.ending(), Ending::Closed(b"the last word".to_vec()));
 }
 
 #[test]

@@ -47,7 +47,10 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
 
 /// Leases an idle connection to the attempt's endpoint, if there is one that lives.
 pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
-    let repeatable = exchange.facts.method.is_idempotent();
+    let repeatable = exchange.facts.method.is_idempotent()
+        && !exchange.facts.upgrade
+        && exchange.request.replayable
+        && exchange.body.is_done();
     let Some(attempt) = &mut exchange.attempt else { return false };
     let now = worker.clock.now_ms();
     // What could not be sent a second time is worth a question to the kernel.

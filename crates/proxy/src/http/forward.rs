@@ -13,6 +13,9 @@ use crate::buffers::{Buffers, HEADROOM};
 use crate::exchange::{Exchange, Phase, WaitingFor};
 use crate::worker::Worker;
 
+/// When a client that the reactor does not know is looked at for the first time during an exchange.
+const LOOK_MS: u64 = 100;
+
 /// Whether a direction got anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
@@ -88,6 +91,10 @@ fn watch_client(
     if !exchange.body.is_done() || client.half_closed || !client.leftover.is_empty() {
         return Ok(());
     }
+    // A client that the reactor does not know is left alone at first: most answers come at once.
+    if !client.socket.is_registered() && exchange.times.nearest_ms == NEVER {
+        return Ok(());
+    }
     match client.socket.poll_recv(cx, buffers.room(HEADROOM)) {
         Poll::Ready(Ok(0)) => client.half_closed = true,
         Poll::Ready(Ok(received)) => client.keep(&buffers.scratch[HEADROOM..HEADROOM + received]),
@@ -105,16 +112,19 @@ fn poll_deadline(
     moved: bool,
 ) -> Poll<Result<(), Failure>> {
     let now = worker.clock.now_ms();
-    let mut wheel = worker.wheel.borrow_mut();
     if moved || exchange.times.nearest_ms == NEVER {
-        let (deadline, waiting_for) = next_deadline(exchange, now);
-        exchange.times.waiting_for = waiting_for;
-        exchange.times.nearest_ms = deadline;
-        wheel.set(client.timer, deadline);
-        wheel.register(client.timer, cx.waker());
+        (exchange.times.nearest_ms, exchange.times.waiting_for) = next_deadline(exchange, now);
     } else if exchange.times.nearest_ms <= now {
         return Poll::Ready(Err(exchange.times.waiting_for.reason().into()));
     }
+    let wake_at = match client.socket.is_registered() {
+        true => exchange.times.nearest_ms,
+        // Nobody would hear of its end: look soon.
+        false => exchange.times.nearest_ms.min(now + LOOK_MS),
+    };
+    let mut wheel = worker.wheel.borrow_mut();
+    wheel.set(client.timer, wake_at);
+    wheel.register(client.timer, cx.waker());
     Poll::Pending
 }
 

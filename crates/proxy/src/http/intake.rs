@@ -26,6 +26,9 @@ use crate::exchange::{BodyReader, Exchange, Facts};
 use crate::snapshot::{Action, Destination, Route, Snapshot};
 use crate::worker::{Published, Worker};
 
+/// How long a draining worker waits for the first request of a connection.
+const FIRST_REQUEST_MS: u64 = 1_000;
+
 /// What came in.
 pub enum Intake {
     /// An exchange to forward: the request is written, the upstream chosen.
@@ -47,10 +50,19 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
         let mut end = buffers.load(&client.leftover);
         let mut parse = !client.leftover.is_empty() && !client.partial;
         if !parse {
+            if worker.draining.get() && client.leftover.is_empty() {
+                // A request that has come already is served: the kernel is asked, since the runtime may
+                // not have heard of it yet.
+                if client.served > 0 && client.socket.is_alive() {
+                    return Poll::Ready(Intake::Closed);
+                }
+                // The first request of a new connection may be on its way.
+                let until = worker.drain_began_ms.get() + FIRST_REQUEST_MS;
+                worker.wheel.borrow_mut().set(client.timer, until);
+            }
             let received = match client.socket.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
                 Poll::Ready(_) => return Poll::Ready(Intake::Closed),
-                Poll::Pending if ends_idle(worker, client) => return Poll::Ready(Intake::Closed),
                 Poll::Pending => return poll_deadline(cx, worker, client, &published),
             };
             // A head that trickles in is parsed anew only when another line is complete, so that the
@@ -81,12 +93,6 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             }
         }
     }
-}
-
-/// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The
-/// kernel is asked, since what has come may not have been heard of yet, and would be lost.
-fn ends_idle(worker: &Worker, client: &Client) -> bool {
-    worker.draining.get() && client.served > 0 && client.leftover.is_empty() && client.socket.is_alive()
 }
 
 /// Nothing more has come. A connection may wait long for a request, but a head must come quickly.
@@ -181,11 +187,13 @@ fn begin(
     let head_bytes = &scratch[HEADROOM..body_start];
     let head = line.view(head_bytes, fields);
     let options = ConnectionOptions::of(&head.fields);
-    let last = snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max);
+    let worn = snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max);
+    let last = !options.persists(head.version);
     exchange.facts = Facts {
         method: head.method,
         version: head.version,
-        persists: options.persists(head.version) && !last && !worker.draining.get(),
+        persists: !last && !worn && !worker.draining.get(),
+        last,
         upgrade: false,
         listener: client.listener,
     };
@@ -196,7 +204,7 @@ fn begin(
     let request_id = origins.request_id;
     exchange.notes.keep([request_id.as_bytes(), b"", b"", b""]);
 
-    let checked = check(&head, snapshot, path, host);
+    let checked = check(&head, options, snapshot, path, host);
     let (identity, body) = match checked {
         Ok(checked) => checked,
         Err(refusal) => {
@@ -285,11 +293,16 @@ fn begin(
 /// What makes a request one that can be understood in one way only.
 fn check<'a>(
     head: &RequestHead<'a>,
+    options: ConnectionOptions,
     snapshot: &Snapshot,
     path: &'a mut Vec<u8>,
     host: &'a mut Vec<u8>,
 ) -> Result<(Identity<'a>, BodyLength), Refusal> {
     let body = framing::request_body(head).map_err(|m| m.as_request_reason())?;
+    if options.too_many {
+        let detail = Some("the field Connection has more options than allowed");
+        return Err(Refusal { reason: Reason::TooManyFields, detail });
+    }
     let identity = identify(head, &snapshot.http.paths, path, host)?;
     if head.fields.has(Known::Expect) {
         let met = head.fields.all(Known::Expect).all(|v| v.eq_ignore_ascii_case(b"100-continue"));
@@ -389,6 +402,7 @@ fn answer_unforwarded(
         client.keep(rest);
     } else {
         exchange.facts.persists = false;
+        exchange.body = reader(body, 0);
     }
     answer(worker, &mut exchange);
     Intake::Answered(exchange)

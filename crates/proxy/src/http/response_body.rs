@@ -53,8 +53,8 @@ pub fn poll(
         if finished {
             return Ok(moved);
         }
-        let received = if may_splice(exchange) {
-            splice_in(cx, worker, exchange)?
+        let received = if may_splice(worker, exchange) {
+            splice_in(cx, exchange)?
         } else {
             receive(cx, worker, client, exchange, buffers)?
         };
@@ -83,9 +83,8 @@ fn send_waiting(
         sent_any = true;
     }
     response.pending.forget_sent();
-    let more = !response.body.is_done();
     while let Some(pipe) = response.pipe.as_mut().filter(|p| p.held() > 0) {
-        match client.socket.poll_splice_out(cx, pipe, more) {
+        match client.socket.poll_splice_out(cx, pipe) {
             Poll::Ready(Ok(_)) => sent_any = true,
             Poll::Ready(Err(_)) => return Err(Reason::ClientClosed.into()),
             Poll::Pending => return Ok(Poll::Pending),
@@ -94,28 +93,24 @@ fn send_waiting(
     Ok(Poll::Ready(sent_any))
 }
 
-fn may_splice(exchange: &Exchange) -> bool {
-    let response = &exchange.response;
-    response.phase == Phase::Body
-        && match &response.body {
-            BodyReader::Known(remaining) => response.pipe.is_some() || *remaining >= SPLICE_MIN,
-            _ => false,
-        }
+/// Whether the rest of the body moves inside the kernel. Makes sure that there is a pipe for it: without
+/// descriptors for one the body is copied.
+fn may_splice(worker: &Worker, exchange: &mut Exchange) -> bool {
+    let response = &mut exchange.response;
+    let BodyReader::Known(remaining) = response.body else { return false };
+    if response.phase == Phase::Body && response.pipe.is_none() && remaining >= SPLICE_MIN {
+        let kept = worker.pipes.borrow_mut().pop();
+        response.pipe = kept.or_else(|| Pipe::new().ok());
+    }
+    response.pipe.is_some()
 }
 
-fn splice_in(cx: &mut Context<'_>, worker: &Worker, exchange: &mut Exchange) -> Result<Poll<()>, Failure> {
+fn splice_in(cx: &mut Context<'_>, exchange: &mut Exchange) -> Result<Poll<()>, Failure> {
     let BodyReader::Known(remaining) = &mut exchange.response.body else { return Ok(Poll::Pending) };
     let Some(socket) = exchange.attempt.as_mut().and_then(|a| a.socket.as_mut()) else {
         return Ok(Poll::Pending);
     };
-    let pipe = match &mut exchange.response.pipe {
-        Some(pipe) => pipe,
-        none => {
-            let pipe = worker.pipes.borrow_mut().pop().map_or_else(Pipe::new, Ok);
-            // Without descriptors for a pipe the exchange cannot go on as it was begun.
-            none.insert(pipe.map_err(|_| Failure::from(Reason::ResponseIncomplete))?)
-        }
-    };
+    let Some(pipe) = &mut exchange.response.pipe else { return Ok(Poll::Pending) };
     match socket.poll_splice_in(cx, pipe, *remaining) {
         Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Err(Reason::ResponseIncomplete.into()),
         Poll::Ready(Ok(count)) => {
@@ -268,12 +263,16 @@ fn interim_head(
         return Err(Reason::BadUpgrade.into());
     }
     let view = line.view(bytes, fields);
+    let options = ConnectionOptions::of(&view.fields);
+    if options.too_many {
+        return Err(Reason::BadResponse.into());
+    }
     if exchange.facts.version == Version::Http11 {
         let source = Source {
             head: view,
             bytes,
             list: fields,
-            options: ConnectionOptions::of(&view.fields),
+            options,
             facts: exchange.facts,
             writer: BodyWriter::Plain,
             close: false,
@@ -287,7 +286,9 @@ fn interim_head(
         exchange.response.close = true;
         exchange.response.status = 101;
         exchange.response.body = BodyReader::UntilClose;
-        exchange.body = if client.half_closed { BodyReader::Done } else { BodyReader::UntilClose };
+        exchange.body = BodyReader::UntilClose;
+        // A client that has closed its side already is read to its end once more, which is passed on.
+        client.half_closed = false;
         exchange.request.replayable = false;
     }
     Ok(())
@@ -306,6 +307,9 @@ fn final_head(
     let length = framing::response_body(exchange.facts.method, &view)
         .map_err(|m| Failure::from(m.as_response_reason()))?;
     let options = ConnectionOptions::of(&view.fields);
+    if options.too_many {
+        return Err(Reason::BadResponse.into());
+    }
     let response_head_max =
         exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
     let response = &mut exchange.response;

@@ -72,9 +72,11 @@ async fn serve_next(client: &mut Client) -> bool {
     let unread = !exchange.body.is_done() || !exchange.facts.persists && failed;
     // What is left of a body must not be taken for the next request.
     let close = sent.is_err() || unread || exchange.response.close || client.half_closed;
+    // Bytes that may still come: closing over them would reset the connection under the answer.
+    let more = unread || !exchange.facts.last && !client.half_closed;
     worker.recycle(exchange);
     if close {
-        if sent.is_ok() && unread {
+        if sent.is_ok() && more {
             Box::pin(linger(&worker, client)).await;
         }
         return false;
