@@ -124,7 +124,7 @@ impl Planned {
     fn new(client: usize, number: usize, post: bool, size: usize) -> Self {
         let id = format!("{client}.{number};");
         let (method, length) = if post { ("POST", "Content-Length: 4\r\n") } else { ("GET", "") };
-        let framing = if number % 2 == 0 { "&chunked" } else { "" };
+        let framing = if number.is_multiple_of(2) { "&chunked" } else { "" };
         let body = if post { "body" } else { "" };
         let bytes = format!(
             "{method} /?id={id}&size={size}{framing} HTTP/1.1\r\nHost: a.example\r\n{length}\r\n{body}"

@@ -64,7 +64,7 @@ fn a_head_that_is_cut_is_retried_since_the_client_has_seen_nothing_of_it() {
 fn connections_that_are_reset_when_they_are_accepted_are_tried_again() {
     let count = AtomicUsize::new(0);
     let origin = Origin::start(move |connection| {
-        if count.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        if count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             connection.reset();
             return;
         }
