@@ -47,6 +47,8 @@ pub fn serve(
         let process = Process::start(snapshot, &options)?;
         let probes = tokio::spawn(process.probes());
         tokio::spawn(print_events(events));
+        tokio::spawn(decline(SignalKind::hangup(), "SIGHUP: a changed document is taken at the next start"));
+        tokio::spawn(decline(SignalKind::user_defined1(), "SIGUSR1: the access log's file stays open"));
         for (listener, address) in process.snapshot().listeners.iter().zip(process.addresses()) {
             note(&format!("listening on {address} ({}), {} workers", listener.name, process.workers()));
         }
@@ -160,6 +162,14 @@ fn access_log(document: &Document) -> Option<Destination> {
 fn raise_descriptor_limit() {
     if let Err(error) = tollgate_runtime::process::raise_descriptor_limit() {
         note(&format!("cannot raise the limit of open files: {error}"));
+    }
+}
+
+/// Says that a signal does nothing here. Without anybody listening it would end the process.
+async fn decline(kind: SignalKind, answer: &'static str) {
+    let Ok(mut signals) = signal(kind) else { return };
+    while signals.recv().await.is_some() {
+        note(answer);
     }
 }
 

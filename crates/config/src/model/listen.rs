@@ -16,9 +16,9 @@ section! {
         address: Located<ListenAddress> = required;
         /// What logs and metrics call it; the address if left out.
         name: Option<Located<Name>> = optional;
-        /// Connections open at once; more wait in the kernel's queue. No limit if left out.
+        /// Connections open at once; more are answered 503 and closed. No limit if left out.
         max_connections: Option<Whole<1, 10_000_000>> = optional;
-        /// Connections open at once from one client address; more are closed. No limit if left out.
+        /// Connections open at once from one client address; more are answered 429 and closed. No limit if left out.
         max_connections_per_address: Option<Whole<1, 10_000_000>> = optional;
         /// Wakes Tollgate only when a new connection has sent something (TCP_DEFER_ACCEPT).
         defer_accept: bool = default(false);
@@ -40,7 +40,7 @@ section! {
 words! {
     /// Which headers tell the upstream who the client is.
     pub enum Forwarded {
-        /// `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, and `X-Real-IP`.
+        /// `X-Forwarded-For`, `-Proto` and `-Host`.
         XForwarded = "x_forwarded";
         /// `Forwarded` (RFC 7239).
         Rfc7239 = "rfc7239";
@@ -72,7 +72,7 @@ words! {
 section! {
     /// A log file.
     pub struct LogFile {
-        /// The path. The file is opened again at the signal USR1.
+        /// The path. Records are appended.
         file: Located<String> = required;
         /// The form of the records.
         format: LogFormat = default(LogFormat::Json);
