@@ -37,7 +37,11 @@ pub fn serve(
     ready: impl FnOnce(&Process),
 ) -> Result<ExitCode> {
     raise_descriptor_limit();
-    let options = Options { workers: workers(document), access_log: access_log(document) };
+    let options = Options {
+        workers: workers(document),
+        metrics: document.admin.is_some(),
+        access_log: access_log(document),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

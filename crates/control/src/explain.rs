@@ -5,13 +5,14 @@ use std::fmt;
 
 use serde_json::{Value as Json, json};
 use tollgate_decision::Reason;
-use tollgate_http1::{Progress, framing, request};
-use tollgate_message::{BodyLength, FieldList};
+use tollgate_http1::connection::ConnectionOptions;
+use tollgate_http1::{Progress, request};
+use tollgate_message::FieldList;
 use tollgate_proxy::decide;
 use tollgate_proxy::http::Refusal;
-use tollgate_proxy::http::identify::identify;
+use tollgate_proxy::http::begin::{check, check_route};
 use tollgate_proxy::snapshot::{Action, Destination, Snapshot};
-use tollgate_routing::{Considered, RequestView, Scratch};
+use tollgate_routing::{Considered, Scratch};
 use tollgate_upstream::{PickKey, View};
 
 /// How many losing routes are told; with very many routes the rest is counted.
@@ -84,29 +85,19 @@ fn walk(
         Err(malformed) => return Err(malformed.as_request_reason().into()),
     };
     let head = line.view(&bytes, &fields);
-    let body = framing::request_body(&head).map_err(|m| m.as_request_reason())?;
     let (mut path, mut host) = (Vec::new(), Vec::new());
-    let identity = identify(&head, &snapshot.http.paths, &mut path, &mut host)?;
+    let options = ConnectionOptions::of(&head.fields);
+    let (identity, body) = check(&head, options, snapshot, &mut path, &mut host)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     told.matched_as =
         Some((text(identity.host), text(identity.path), text(identity.query.unwrap_or_default())));
-    let view = RequestView {
-        host: identity.host,
-        path: if identity.path == b"*" { b"/" } else { identity.path },
-        query: identity.query.unwrap_or_default(),
-        method: head.method_bytes,
-        fields: head.fields,
-    };
+    let view = identity.view(&head);
     tell_routes(&snapshot.table.explain(&view), told);
     let found = decide::route(snapshot, &view, &mut Scratch::default())?;
     let route = &snapshot.routes[found.route as usize];
     told.route = Some(route.name.clone());
     told.action = Some(describe(snapshot, &route.action));
-    if let (Some(max), BodyLength::Known(length)) = (route.settings.max_body, body)
-        && length > max
-    {
-        return Err(Reason::BodyTooLarge.into());
-    }
+    check_route(snapshot, found, body)?;
     if let Action::Forward(destination) = &route.action {
         tell_endpoints(snapshot, destination, made_up.seed, now_ms, told)?;
     }

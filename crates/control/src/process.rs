@@ -29,6 +29,8 @@ const EVENT_INTERVAL: u32 = 255;
 pub struct Options {
     /// How many workers; each is a thread.
     pub workers: usize,
+    /// Whether exchanges are counted: pointless where no admin endpoint shows the counters.
+    pub metrics: bool,
     /// Where access records go; `None` for nowhere.
     pub access_log: Option<Destination>,
 }
@@ -109,7 +111,9 @@ impl Process {
                 snapshot.listeners.len(),
             ));
             shards.push(shard.clone());
-            let worker = spawn(index, snapshot.clone(), shard, sender.clone(), sockets, &mut ends);
+            let (snapshot, log) = (snapshot.clone(), sender.clone());
+            let parts = Parts { snapshot, shard, metrics: options.metrics, log };
+            let worker = spawn(index, parts, sockets, &mut ends);
             workers.push(worker.map_err(StartError::Thread)?);
         }
         Ok(Self {
@@ -225,17 +229,22 @@ fn bind(
     Ok((sockets, addresses))
 }
 
-fn spawn(
-    index: usize,
+/// What a worker is made from, on its own thread.
+struct Parts {
     snapshot: Arc<Snapshot>,
     shard: Arc<Shard>,
+    metrics: bool,
     log: Option<LogSender>,
+}
+
+fn spawn(
+    index: usize,
+    parts: Parts,
     sockets: Vec<ListenSocket>,
     ends: &mut Ends,
 ) -> io::Result<mpsc::UnboundedSender<Command>> {
     let (commands, receiver) = mpsc::unbounded_channel();
     let (done, finished) = oneshot::channel();
-    let runtime_failed = move |error: io::Error| eprintln!("tollgate: worker {index} cannot run: {error}");
     let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -243,9 +252,10 @@ fn spawn(
             .build_local(Default::default());
         match runtime {
             Ok(runtime) => {
-                runtime.block_on(Rc::new(Worker::new(snapshot, shard, log)).run(sockets, receiver))
+                let worker = Worker::new(parts.snapshot, parts.shard, parts.metrics, parts.log);
+                runtime.block_on(Rc::new(worker).run(sockets, receiver));
             }
-            Err(error) => runtime_failed(error),
+            Err(error) => eprintln!("tollgate: worker {index} cannot run: {error}"),
         }
         // Nobody may be waiting any more.
         let _ = done.send(());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tollgate_decision::{Reason, Record};
 use tollgate_http1::chunked::Decoder;
-use tollgate_message::{Method, Version};
+use tollgate_message::{BodyLength, Method, Version};
 use tollgate_runtime::splice::Pipe;
 use tollgate_telemetry::access::Timings;
 use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
@@ -131,6 +131,16 @@ pub enum BodyReader {
 }
 
 impl BodyReader {
+    /// For a body of this length. Its trailers, if it can have any, may have `trailers_max` bytes.
+    pub fn new(length: BodyLength, trailers_max: usize) -> Self {
+        match length {
+            BodyLength::None => Self::Done,
+            BodyLength::Known(length) => Self::Known(length),
+            BodyLength::Chunked => Self::Chunked(Box::new(Decoder::new(trailers_max))),
+            BodyLength::UntilClose => Self::UntilClose,
+        }
+    }
+
     /// Whether nothing more will come.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done)

@@ -1,9 +1,11 @@
 //! Serving HTTP exchanges.
 
 mod account;
+mod answer;
 mod attempt;
+pub mod begin;
 mod body;
-mod client;
+pub mod client;
 pub mod forward;
 mod forwarded;
 pub mod identify;

@@ -119,7 +119,7 @@ pub async fn accept(worker: Rc<Worker>, socket: ListenSocket) {
     let Ok(listener) = readiness::watched(socket.socket) else { return };
     let mut batches = 0;
     loop {
-        let drained = worker.draining.get();
+        let drained = worker.is_draining();
         batches += usize::from(drained);
         match accept_batch(&worker, listener.get_ref(), index, &limits) {
             Ok(Accepted::Some) if batches < DRAIN_BATCHES => {

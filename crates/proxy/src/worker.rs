@@ -58,10 +58,8 @@ pub struct Worker {
     pub wheel: RefCell<Wheel>,
     /// Buffers for use within one poll.
     pub buffers: RefCell<Buffers>,
-    /// Whether the worker is draining.
-    pub draining: Cell<bool>,
-    /// When it began to.
-    pub drain_began_ms: Cell<u64>,
+    /// When draining began, by the clock; `None` while it has not.
+    pub draining_since: Cell<Option<u64>>,
     /// Told when draining begins and when the last connection ends.
     pub changed: Notify,
     /// Client connections open.
@@ -72,6 +70,8 @@ pub struct Worker {
     pub pipes: RefCell<Vec<Pipe>>,
     #[expect(clippy::vec_box, reason = "the boxes move between here and the connections as they are")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
+    /// Somebody can read the counters, so exchanges are counted.
+    pub counts: bool,
     log: Option<RefCell<LogBlock>>,
     date: RefCell<DateCache>,
 }
@@ -89,8 +89,8 @@ struct DateCache {
 }
 
 impl Worker {
-    /// A worker that serves `snapshot`.
-    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, log: Option<LogSender>) -> Self {
+    /// A worker that serves `snapshot`. Exchanges are counted in `shard` only if it `counts`.
+    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, counts: bool, log: Option<LogSender>) -> Self {
         let clock = CachedClock::new(Clock::new());
         let mut random = Random::from_machine();
         let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
@@ -102,15 +102,20 @@ impl Worker {
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
             clock,
             buffers: RefCell::default(),
-            draining: Cell::new(false),
-            drain_began_ms: Cell::new(0),
+            draining_since: Cell::new(None),
             changed: Notify::new(),
             connections: Cell::new(0),
             pipes: RefCell::default(),
             exchanges: RefCell::default(),
+            counts,
             log: log.map(|sender| RefCell::new(LogBlock { sender, block: Vec::new(), lines: 0 })),
             date: RefCell::default(),
         }
+    }
+
+    /// Whether the worker takes nothing new and ends what is idle.
+    pub fn is_draining(&self) -> bool {
+        self.draining_since.get().is_some()
     }
 
     /// The snapshot in force.
@@ -185,9 +190,8 @@ impl Worker {
         tokio::task::spawn_local(tick(self.clone()));
         // Control is gone when the channel closes: the process is ending.
         let Some(Command::Drain) = commands.recv().await else { return };
-        self.draining.set(true);
         self.clock.refresh();
-        self.drain_began_ms.set(self.clock.now_ms());
+        self.draining_since.set(Some(self.clock.now_ms()));
         self.changed.notify_waiters();
         self.wheel.borrow().wake_all();
         // They still take what the kernel has queued, which counts as connections only then.
@@ -204,7 +208,7 @@ impl Worker {
     /// Counts a connection that ended.
     pub fn connection_ended(&self) {
         self.connections.set(self.connections.get() - 1);
-        if self.draining.get() {
+        if self.is_draining() {
             self.changed.notify_waiters();
         }
     }

@@ -21,8 +21,10 @@ pub fn account(worker: &Worker, exchange: &Exchange, peer: std::net::IpAddr) {
     } else {
         0
     };
-    published.shard.reason(reason).add(1);
-    published.shard.route(exchange.record.route).record(status, timings.total_us);
+    if worker.counts {
+        published.shard.reason(reason).add(1);
+        published.shard.route(exchange.record.route).record(status, timings.total_us);
+    }
     if !worker.logs() {
         return;
     }

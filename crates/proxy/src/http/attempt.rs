@@ -120,7 +120,7 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
         && !exchange.request.broken;
     let settings = exchange.upstream().map(|u| u.settings().pool);
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
-    if let Some(socket) = attempt.socket.filter(|_| clean && !worker.draining.get()) {
+    if let Some(socket) = attempt.socket.filter(|_| clean && !worker.is_draining()) {
         worker.pool.borrow_mut().put(attempt.id, socket, settings, worker.clock.now_ms());
     }
 }

@@ -3,6 +3,7 @@
 use tollgate_decision::Reason;
 use tollgate_http1::target::{PathAndQuery, Target};
 use tollgate_message::{Known, RequestHead};
+use tollgate_routing::RequestView;
 use tollgate_routing::host::parse_host;
 use tollgate_routing::normalise::{PathForm, PathRules, normalise_path};
 
@@ -23,6 +24,20 @@ pub struct Identity<'a> {
     pub target_is_normal: bool,
     /// The target was an absolute one, whose authority stands in for `Host` (RFC 9112 section 3.2.2).
     pub absolute: bool,
+}
+
+impl<'a> Identity<'a> {
+    /// What routes are matched with.
+    pub fn view(&self, head: &RequestHead<'a>) -> RequestView<'a> {
+        RequestView {
+            host: self.host,
+            // `OPTIONS *` is about the server as a whole, so it goes where `/` goes.
+            path: if self.path == b"*" { b"/" } else { self.path },
+            query: self.query.unwrap_or_default(),
+            method: head.method_bytes,
+            fields: head.fields,
+        }
+    }
 }
 
 /// Finds out what a request asks for. `path_buffer` and `host_buffer` are used where the spelling has

@@ -5,10 +5,10 @@ use std::task::{Context, Poll};
 use tollgate_decision::Reason;
 
 use super::Refusal;
+use super::begin::Received;
 use super::body::{self, Block};
 use super::client::Client;
 use super::forward::{Failure, Moved};
-use super::intake::Received;
 use crate::buffers::{Buffers, HEADROOM};
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
 

@@ -209,7 +209,9 @@ fn note_first_byte(worker: &Worker, exchange: &mut Exchange) {
     attempt.answered = true;
     let now = worker.clock.now_us();
     exchange.times.first_byte_us = now.saturating_sub(exchange.times.started_us);
-    if let (Some(published), Some(upstream)) = (&exchange.published, exchange.record.upstream) {
+    if let (true, Some(published), Some(upstream)) =
+        (worker.counts, &exchange.published, exchange.record.upstream)
+    {
         let waited = now.saturating_sub(exchange.times.attempt_us);
         published.shard.upstreams[upstream as usize].first_byte.record(waited);
     }
@@ -334,7 +336,7 @@ fn final_head(
     // Whoever answers before the body has come may never read it, and what is left of it is no request.
     let early = !exchange.body.is_done();
     response.close =
-        !exchange.facts.persists || unframed || early || client.half_closed || worker.draining.get();
+        !exchange.facts.persists || unframed || early || client.half_closed || worker.is_draining();
     report(worker, exchange, line.status);
     let Some(published) = &exchange.published else { return Ok(()) };
     let Some(route) = exchange.route() else { return Ok(()) };

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tollgate_decision::Reason;
 
 use super::account::account;
+use super::answer::answer_refusal;
 use super::client::Client;
 use super::intake::{self, Intake};
 use super::{attempt, forward, retry};
@@ -133,7 +134,7 @@ fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     }
     // The rest of a body that nobody reads would be taken for the next request.
     exchange.facts.persists &= exchange.body.is_done();
-    super::intake::answer_refusal(worker, exchange, reason.into());
+    answer_refusal(worker, exchange, reason.into());
 }
 
 fn poll_send_answer(

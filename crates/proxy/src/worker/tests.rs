@@ -43,7 +43,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
             requests_per_connection: None,
         },
     };
-    let worker = Rc::new(Worker::new(Arc::new(snapshot), Arc::new(Shard::new(0, 0, 1)), None));
+    let worker = Rc::new(Worker::new(Arc::new(snapshot), Arc::new(Shard::new(0, 0, 1)), false, None));
     (worker, ListenSocket { socket, listener: 0, limits }, address)
 }
 

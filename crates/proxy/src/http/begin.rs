@@ -1,0 +1,214 @@
+//! From a head to an exchange: refuse what has two readings, decide, write the request for the origin.
+
+use std::rc::Rc;
+
+use tollgate_decision::Reason;
+use tollgate_http1::connection::ConnectionOptions;
+use tollgate_http1::framing;
+use tollgate_http1::request::RequestLine;
+use tollgate_message::{BodyLength, Known, RequestHead, Version};
+use tollgate_routing::Found;
+
+use super::answer::{Place, answer_action, answer_refusal, end_unforwarded};
+use super::client::Client;
+use super::forwarded::Origins;
+use super::identify::{Identity, identify};
+use super::intake::Intake;
+use super::request_head::{self, Source};
+use super::{Refusal, request_body};
+use crate::buffers::{Buffers, HEADROOM};
+use crate::decide;
+use crate::exchange::{BodyReader, Exchange, Facts};
+use crate::snapshot::{Action, Destination, Listener, Snapshot};
+use crate::worker::{Published, Worker};
+
+/// A head that is complete, in the worker's buffers.
+pub struct Arrived<'a> {
+    /// The buffers; the head stands at the start of the receiving area.
+    pub buffers: &'a mut Buffers,
+    /// Where its parts stand.
+    pub line: RequestLine,
+    /// Where what was received ends.
+    pub end: usize,
+}
+
+/// A head is complete: everything up to the first attempt.
+pub fn begin(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    published: &Rc<Published>,
+    arrived: &mut Arrived<'_>,
+) -> Intake {
+    let snapshot = &*published.snapshot;
+    let Buffers { scratch, fields, path, host, rewritten, routing, .. } = &mut *arrived.buffers;
+    let (body_start, end) = (HEADROOM + arrived.line.end, arrived.end);
+    let head_bytes = &scratch[HEADROOM..body_start];
+    let head = arrived.line.view(head_bytes, fields);
+    let options = ConnectionOptions::of(&head.fields);
+    let mut exchange = open(worker, client, published, &head, options);
+    let own_listener = &snapshot.listeners[client.listener as usize];
+    let origins = Origins::of(worker, &own_listener.trusted, client.peer, &head.fields);
+    exchange.notes.keep([origins.request_id.as_bytes(), b"", b"", b""]);
+
+    let (identity, body) = match check(&head, options, snapshot, path, host) {
+        Ok(checked) => checked,
+        Err(refusal) => {
+            // What is malformed ends the connection.
+            exchange.facts.persists = false;
+            answer_refusal(worker, &mut exchange, refusal);
+            return Intake::Answered(exchange);
+        }
+    };
+    if worker.logs() {
+        exchange.notes.keep([origins.request_id.as_bytes(), head.method_bytes, identity.path, identity.host]);
+        exchange.notes.client = Some(origins.client(&own_listener.trusted, &head.fields));
+    }
+    let view = identity.view(&head);
+    let decided = decide::route(snapshot, &view, routing).map_err(Refusal::from);
+    let rest = body_start..end;
+    let found = match decided.and_then(|found| check_route(snapshot, found, body)) {
+        Ok(found) => found,
+        Err(refusal) => {
+            end_unforwarded(client, &mut exchange, body, &scratch[rest]);
+            answer_refusal(worker, &mut exchange, refusal);
+            return Intake::Answered(exchange);
+        }
+    };
+    exchange.record.route = Some(found.route);
+    let (route, matched) = (&snapshot.routes[found.route as usize], found.matched as usize);
+    let Action::Forward(destination) = &route.action else {
+        let place = Place { view, matched, port: port(own_listener, client) };
+        end_unforwarded(client, &mut exchange, body, &scratch[rest]);
+        answer_action(worker, &mut exchange, route, &place, rewritten);
+        return Intake::Answered(exchange);
+    };
+    let upgrade = wants_upgrade(&head, options) && route.settings.upgrade;
+    exchange.facts.upgrade = upgrade;
+    let source =
+        Source { head, bytes: head_bytes, list: fields, options, body, identity, matched, origins, upgrade };
+    request_head::write(&mut exchange.request.bytes, &source, snapshot, &route.settings, rewritten);
+    forward(worker, client, exchange, destination, body, &mut Received { scratch, start: body_start, end })
+}
+
+/// The port that a request came to. Port 0 of the document is whichever the kernel gave.
+fn port(listener: &Listener, client: &Client) -> u16 {
+    match listener.address.port() {
+        0 => client.socket.local_port(),
+        port => port,
+    }
+}
+
+/// An exchange with what its head says about it.
+fn open(
+    worker: &Worker,
+    client: &Client,
+    published: &Rc<Published>,
+    head: &RequestHead<'_>,
+    options: ConnectionOptions,
+) -> Box<Exchange> {
+    let mut exchange = worker.new_exchange();
+    exchange.published = Some(published.clone());
+    exchange.times.started_us = worker.clock.now_us();
+    exchange.record.seed = worker.random.borrow_mut().next_u64();
+    exchange.notes.client = Some(client.peer);
+    let worn = published.snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max);
+    let last = !options.persists(head.version);
+    exchange.facts = Facts {
+        method: head.method,
+        version: head.version,
+        persists: !last && !worn && !worker.is_draining(),
+        last,
+        upgrade: false,
+        listener: client.listener,
+    };
+    exchange
+}
+
+/// What makes a request one that can be understood in one way only.
+pub fn check<'a>(
+    head: &RequestHead<'a>,
+    options: ConnectionOptions,
+    snapshot: &Snapshot,
+    path: &'a mut Vec<u8>,
+    host: &'a mut Vec<u8>,
+) -> Result<(Identity<'a>, BodyLength), Refusal> {
+    let body = framing::request_body(head).map_err(|m| m.as_request_reason())?;
+    if options.too_many {
+        let detail = Some("the field Connection has more options than allowed");
+        return Err(Refusal { reason: Reason::TooManyFields, detail });
+    }
+    let identity = identify(head, &snapshot.http.paths, path, host)?;
+    if head.fields.has(Known::Expect) {
+        let met = head.fields.all(Known::Expect).all(|v| v.eq_ignore_ascii_case(b"100-continue"));
+        if !met {
+            return Err(Reason::BadExpectation.into());
+        }
+    }
+    Ok((identity, body))
+}
+
+/// Limits that depend on the route.
+pub fn check_route(snapshot: &Snapshot, found: Found, body: BodyLength) -> Result<Found, Refusal> {
+    let settings = &snapshot.routes[found.route as usize].settings;
+    match (settings.max_body, body) {
+        (Some(max), BodyLength::Known(length)) if length > max => Err(Reason::BodyTooLarge.into()),
+        _ => Ok(found),
+    }
+}
+
+/// An upgrade is asked for (RFC 9110 section 7.8). One to HTTP/2 is not passed on: both sides would
+/// then speak a protocol that nobody looks into.
+fn wants_upgrade(head: &RequestHead<'_>, options: ConnectionOptions) -> bool {
+    options.upgrade
+        && head.version == Version::Http11
+        && head.fields.has(Known::Upgrade)
+        && !head.fields.all(Known::Upgrade).flat_map(|v| v.split(|b| *b == b',')).any(|p| {
+            let name = p.trim_ascii();
+            name.len() >= 3 && name[..3].eq_ignore_ascii_case(b"h2c")
+        })
+}
+
+/// Bytes behind a head, in the buffer they were received in.
+pub struct Received<'a> {
+    /// The buffer.
+    pub scratch: &'a mut [u8],
+    /// Where they begin.
+    pub start: usize,
+    /// Where they end.
+    pub end: usize,
+}
+
+/// The request is to be forwarded: takes over the part of its body that is there, and notes the rest.
+fn forward(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    mut exchange: Box<Exchange>,
+    destination: &Destination,
+    body: BodyLength,
+    received: &mut Received<'_>,
+) -> Intake {
+    let now = worker.clock.now_ms();
+    let total_ms = exchange.route().map_or(0, |r| r.settings.timeouts.total_ms);
+    exchange.times.total_deadline_ms = now.saturating_add(total_ms);
+    exchange.request.replayable = true;
+    let trailers_max =
+        exchange.published.as_ref().map_or(usize::MAX, |p| p.snapshot.http.request_head.head_size);
+    exchange.body = BodyReader::new(body, trailers_max);
+    match decide::upstream(destination, exchange.record.seed) {
+        Ok(upstream) => exchange.record.upstream = Some(upstream),
+        Err(reason) => {
+            exchange.request.bytes.clear();
+            end_unforwarded(client, &mut exchange, body, &received.scratch[received.start..received.end]);
+            answer_refusal(worker, &mut exchange, reason.into());
+            return Intake::Answered(exchange);
+        }
+    }
+    if received.start < received.end
+        && let Err(refusal) = request_body::take_received(client, &mut exchange, received)
+    {
+        exchange.facts.persists = false;
+        answer_refusal(worker, &mut exchange, refusal);
+        return Intake::Answered(exchange);
+    }
+    Intake::Forward(exchange)
+}
