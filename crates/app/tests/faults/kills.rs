@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use tollgate_testkit::{Client, Origin, refusing};
 
 use crate::load::Load;
-use crate::{get, launch, origin_in_a_process, wait_until};
+use crate::{descriptors_at_rest, get, launch, origin_in_a_process, wait_until};
 
 const THREE: &str = "upstreams:\n  u:\n    endpoints: [\"{a}\", \"{b}\", \"{c}\"]\n    \
-                     ejection: { base: 100ms, max: 100ms }\nroutes: [{ path: /, to: u }]\n";
+                     ejection: { base: 100ms, max: 100ms }\n    pool: { idle_timeout: 500ms }\nroutes:\n  \
+                     - { path: /, to: u }\n  - { path: { exact: /ready }, respond: { status: 200 } }\n";
 
 #[test]
 fn killing_endpoints_under_load_fails_no_request_that_may_be_repeated_and_repeats_no_other() {
@@ -19,6 +20,7 @@ fn killing_endpoints_under_load_fails_no_request_that_may_be_repeated_and_repeat
     let mut origins: Vec<_> = (0..3).map(|_| origin_in_a_process(&executed)).collect();
     let [a, b, c] = [0, 1, 2].map(|n: usize| origins[n].address());
     let tollgate = launch(THREE, &[("a", &a), ("b", &b), ("c", &c)]);
+    let descriptors = descriptors_at_rest(&tollgate);
     let load = Load { clients: 32, post_every: 10, size: |number| number * 97 % 12_000 };
     let outcomes = load.run(tollgate.address(), |outcomes| {
         for kill in 0..KILLS {
@@ -30,6 +32,12 @@ fn killing_endpoints_under_load_fails_no_request_that_may_be_repeated_and_repeat
         outcomes.wait_for_more(BETWEEN);
     });
     outcomes.assert_no_failures();
+    for address in [a, b, c] {
+        let active = format!("tollgate_endpoint_active_requests{{upstream=\"u\",endpoint=\"{address}\"}}");
+        wait_until("nothing is in flight", || tollgate.metric(&active) == 0.0);
+    }
+    // A worker that had not begun yet when the start was looked at opens a few for itself.
+    wait_until("all descriptors are given back", || tollgate.descriptors() <= descriptors + 8);
     let text = std::fs::read_to_string(&executed).unwrap();
     let mut times: HashMap<&str, usize> = HashMap::new();
     for id in text.lines().filter_map(|line| line.strip_prefix("POST ")) {
