@@ -197,6 +197,8 @@ pub struct Incoming {
     pub close: bool,
     /// The response cannot be finished: the client must see that it is cut.
     pub cut: bool,
+    /// What is pending is an answer from here, and the client has a deadline for taking it.
+    pub answering: bool,
     /// Bytes on their way inside the kernel.
     pub pipe: Option<Pipe>,
 }
@@ -218,6 +220,7 @@ impl Incoming {
         self.upstream_persists = false;
         self.close = false;
         self.cut = false;
+        self.answering = false;
         self.pipe = None;
     }
 }

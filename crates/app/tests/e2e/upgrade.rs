@@ -235,3 +235,24 @@ fn a_client_that_resets_its_tunnel_frees_the_origin() {
     client.reset();
     origin.wait_for_ended(1);
 }
+
+/// RFC 9110 section 15.5.22: the field says what to upgrade to.
+#[test]
+fn a_426_keeps_the_field_that_says_what_to_upgrade_to() {
+    let origin = Origin::answering(|_| {
+        b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n"
+            .to_vec()
+    });
+    let response = forwarding(&origin).request(get("/"));
+    assert_eq!((response.status, response.get("upgrade")), (426, Some("websocket")));
+}
+
+/// The rest of such a body could not be told from what follows the upgrade.
+#[test]
+fn a_request_with_a_body_is_sent_on_without_its_upgrade() {
+    let origin = Origin::saying("ok");
+    let tollgate = forwarding(&origin);
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(tollgate.request(request).status, 200);
+    assert!(origin.requests()[0].get("upgrade").is_none());
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tollgate_decision::Reason;
+use tollgate_message::Method;
 use tollgate_runtime::wheel::NEVER;
 use tollgate_upstream::PickKey;
 
@@ -54,7 +55,8 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
     let Some(attempt) = &mut exchange.attempt else { return false };
     let now = worker.clock.now_ms();
     // What could not be sent a second time is worth a question to the kernel.
-    let lives = |socket: &mut Socket| socket.looks_alive() && (repeatable || socket.is_alive());
+    let lives =
+        |socket: &mut Socket| socket.looks_alive() && (repeatable && !socket.doubtful || socket.is_alive());
     attempt.socket = worker.pool.borrow_mut().take(attempt.id, now, lives);
     attempt.reused = attempt.socket.is_some();
     if let (true, Some(published), Some(upstream)) =
@@ -120,7 +122,10 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
         && !exchange.request.broken;
     let settings = exchange.upstream().map(|u| u.settings().pool);
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
-    if let Some(socket) = attempt.socket.filter(|_| clean && !worker.is_draining()) {
+    if let Some(mut socket) = attempt.socket.filter(|_| clean && !worker.is_draining()) {
+        // Origins that send a body with these send it a moment later, as the next response.
+        socket.doubtful =
+            exchange.facts.method == Method::Head || matches!(exchange.response.status, 204 | 304);
         worker.pool.borrow_mut().put(attempt.id, socket, settings, worker.clock.now_ms());
     }
 }

@@ -82,7 +82,8 @@ pub fn begin(
         answer_action(worker, &mut exchange, route, &place, rewritten);
         return Intake::Answered(exchange);
     };
-    let upgrade = wants_upgrade(&head, options) && route.settings.upgrade;
+    // A request whose body is still coming could not be told from what follows the upgrade.
+    let upgrade = body == BodyLength::None && wants_upgrade(&head, options) && route.settings.upgrade;
     exchange.facts.upgrade = upgrade;
     let source =
         Source { head, bytes: head_bytes, list: fields, options, body, identity, matched, origins, upgrade };

@@ -110,7 +110,16 @@ fn poll_deadline(
     Poll::Pending
 }
 
-fn keep_partial(worker: &Worker, client: &mut Client, published: &Published, received: &[u8]) {
+fn keep_partial(worker: &Worker, client: &mut Client, published: &Published, mut received: &[u8]) {
+    // Empty lines before a request are nothing, and must not add up to something.
+    while let Some(rest) = received.strip_prefix(b"\r\n") {
+        received = rest;
+    }
+    if received.is_empty() {
+        client.leftover.clear();
+        client.partial = false;
+        return;
+    }
     if !client.partial {
         let deadline = worker.clock.now_ms() + published.snapshot.http.client.head_ms;
         worker.wheel.borrow_mut().set(client.timer, deadline);

@@ -338,7 +338,6 @@ fn final_head(
     response.close =
         !exchange.facts.persists || unframed || early || client.half_closed || worker.is_draining();
     report(worker, exchange, line.status);
-    let Some(published) = &exchange.published else { return Ok(()) };
     let Some(route) = exchange.route() else { return Ok(()) };
     let [request_id, ..] = exchange.notes.parts();
     let source = Source {
@@ -351,7 +350,6 @@ fn final_head(
         close: exchange.response.close,
         request_id,
     };
-    let _ = published;
     response_head::write(out, &source, &route.settings.response_edits, |out| {
         worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));
     });

@@ -68,7 +68,8 @@ fn mark(source: &Source<'_>, keep_upgrade: bool) -> Removed {
         let drop = match field.known {
             Known::Other => false,
             Known::TransferEncoding => true,
-            Known::Upgrade => !keep_upgrade,
+            // 426 says with it what to upgrade to (RFC 9110 section 15.5.22).
+            Known::Upgrade => !keep_upgrade && source.head.status != 426,
             Known::XRequestId => !source.request_id.is_empty(),
             // Repeated equal lengths become one; a response without a body must not have any.
             Known::ContentLength => {

@@ -18,9 +18,9 @@ use crate::worker::Worker;
 
 /// How long a connection that ends with an answer is read on, so that the client gets the answer
 /// before it hears that nobody took the rest of what it sent.
-const LINGER_MS: u64 = 1_000;
+const LINGER_MS: u64 = 5_000;
 /// How much is read and thrown away meanwhile.
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Serves the requests of a connection, one after the other.
 ///
@@ -171,8 +171,8 @@ fn poll_write_deadline(
     let now = worker.clock.now_ms();
     let mut wheel = worker.wheel.borrow_mut();
     wheel.register(client.timer, cx.waker());
-    if moved || !exchange.response.begun {
-        exchange.response.begun = true;
+    if moved || !exchange.response.answering {
+        exchange.response.answering = true;
         let write_ms = exchange.published.as_ref().map_or(0, |p| p.snapshot.http.client.write_ms);
         wheel.set(client.timer, now + write_ms);
     } else if wheel.is_due(client.timer, now) {
