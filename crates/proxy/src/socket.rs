@@ -26,8 +26,6 @@ const FRESH_CALLS: u8 = 8;
 #[derive(Debug)]
 pub struct Socket {
     state: State,
-    /// More may still come on it that belongs to nothing: ask the kernel before it is used again.
-    pub doubtful: bool,
 }
 
 #[derive(Debug)]
@@ -42,12 +40,12 @@ enum State {
 impl Socket {
     /// Takes over a stream that the reactor knows.
     pub fn new(stream: TcpStream) -> Self {
-        Self { state: State::Registered(stream), doubtful: false }
+        Self { state: State::Registered(stream) }
     }
 
     /// Takes over a stream that was just accepted, and does not block.
     pub fn fresh(stream: std::net::TcpStream) -> Self {
-        Self { state: State::Fresh(stream, FRESH_CALLS), doubtful: false }
+        Self { state: State::Fresh(stream, FRESH_CALLS) }
     }
 
     /// Whether the reactor knows the socket. One that it does not know wakes nobody.

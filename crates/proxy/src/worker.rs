@@ -26,6 +26,15 @@ const PIPES_KEPT: usize = 64;
 /// Log lines are handed to the writer when the block has this many bytes, or at the next tick.
 const LOG_BLOCK: usize = 32 * 1024;
 
+/// An upstream connection that waits for its next request.
+#[derive(Debug)]
+pub struct Idle {
+    /// The connection.
+    pub socket: Socket,
+    /// More may still come on it that belongs to nothing: the kernel is asked before it is used again.
+    pub doubtful: bool,
+}
+
 /// What control tells a worker.
 #[derive(Debug)]
 pub enum Command {
@@ -53,7 +62,7 @@ pub struct Worker {
     /// The snapshot in force. An exchange keeps the one it began with.
     pub published: RefCell<Rc<Published>>,
     /// Idle upstream connections.
-    pub pool: RefCell<Pool<Socket>>,
+    pub pool: RefCell<Pool<Idle>>,
     /// Deadlines of connections.
     pub wheel: RefCell<Wheel>,
     /// Buffers for use within one poll.
@@ -243,7 +252,7 @@ async fn tick(worker: Rc<Worker>) {
         worker.flush_log();
         ticks += 1;
         if ticks.is_multiple_of(20) {
-            worker.pool.borrow_mut().sweep(now, |socket| socket.looks_alive());
+            worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());
         }
     }
 }

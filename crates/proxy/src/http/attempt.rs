@@ -12,7 +12,7 @@ use tollgate_upstream::PickKey;
 use crate::decide;
 use crate::exchange::{Attempt, Exchange};
 use crate::socket::Socket;
-use crate::worker::Worker;
+use crate::worker::{Idle, Worker};
 
 /// Picks an endpoint and begins an attempt at it, without a connection yet.
 pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
@@ -55,9 +55,10 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
     let Some(attempt) = &mut exchange.attempt else { return false };
     let now = worker.clock.now_ms();
     // What could not be sent a second time is worth a question to the kernel.
-    let lives =
-        |socket: &mut Socket| socket.looks_alive() && (repeatable && !socket.doubtful || socket.is_alive());
-    attempt.socket = worker.pool.borrow_mut().take(attempt.id, now, lives);
+    let lives = |idle: &mut Idle| {
+        idle.socket.looks_alive() && (repeatable && !idle.doubtful || idle.socket.is_alive())
+    };
+    attempt.socket = worker.pool.borrow_mut().take(attempt.id, now, lives).map(|idle| idle.socket);
     attempt.reused = attempt.socket.is_some();
     if let (true, Some(published), Some(upstream)) =
         (attempt.reused, &exchange.published, exchange.record.upstream)
@@ -122,10 +123,10 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
         && !exchange.request.broken;
     let settings = exchange.upstream().map(|u| u.settings().pool);
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
-    if let Some(mut socket) = attempt.socket.filter(|_| clean && !worker.is_draining()) {
+    if let Some(socket) = attempt.socket.filter(|_| clean && !worker.is_draining()) {
         // Origins that send a body with these send it a moment later, as the next response.
-        socket.doubtful =
-            exchange.facts.method == Method::Head || matches!(exchange.response.status, 204 | 304);
-        worker.pool.borrow_mut().put(attempt.id, socket, settings, worker.clock.now_ms());
+        let doubtful = exchange.facts.method == Method::Head || matches!(exchange.response.status, 204 | 304);
+        let (idle, now) = (Idle { socket, doubtful }, worker.clock.now_ms());
+        worker.pool.borrow_mut().put(attempt.id, idle, settings, now);
     }
 }
