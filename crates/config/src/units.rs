@@ -19,5 +19,5 @@ pub use http::{FieldValue, HeaderName, MethodName, Scheme, StatusRange};
 pub use name::Name;
 pub use path::{PathPattern, QueryName, Regex};
 pub use percent::Percent;
-pub use secret::{Secret, SecretFile};
+pub use secret::{EditValue, Secret, SecretFile};
 pub use size::Size;

@@ -4,7 +4,7 @@ use crate::section::section;
 use crate::setting::Many;
 use crate::source::Located;
 use crate::table::Table;
-use crate::units::{FieldValue, HeaderName};
+use crate::units::{EditValue, HeaderName};
 
 section! {
     /// Changes of header fields on the way. A name may be in one of `set`, `add` and `remove` only.
@@ -20,9 +20,9 @@ section! {
     /// Changes of the header fields of one message.
     pub struct MessageEdits {
         /// Replaces all fields of the name by one.
-        set: Table<HeaderName, FieldValue> = default(Table::none());
+        set: Table<HeaderName, EditValue> = default(Table::none());
         /// Adds a field beside those of the name that are there.
-        add: Table<HeaderName, FieldValue> = default(Table::none());
+        add: Table<HeaderName, EditValue> = default(Table::none());
         /// Removes all fields of the name.
         remove: Many<Located<HeaderName>> = default(Many::none());
     }

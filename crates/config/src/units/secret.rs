@@ -81,6 +81,50 @@ impl Setting for Secret {
     }
 }
 
+/// A header value that may be a secret: a text, which is shown, or `{ file: … }`, whose content never is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EditValue {
+    content: FieldValue,
+    file: Option<Box<str>>,
+}
+
+impl EditValue {
+    /// The value itself. Must not be logged, since it may come from a file.
+    pub fn reveal(&self) -> &str {
+        self.content.as_str()
+    }
+}
+
+impl fmt::Debug for EditValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(_) => f.write_str("(secret)"),
+            None => self.content.fmt(f),
+        }
+    }
+}
+
+impl Setting for EditValue {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Mapping(_) => {
+                let Secret { content, file } = Secret::decode(node, decoder)?;
+                Some(Self { content, file })
+            }
+            _ => FieldValue::decode(node, decoder).map(|content| Self { content, file: None }),
+        }
+    }
+    fn shape() -> Shape {
+        Shape::AnyOf(vec![FieldValue::shape(), SecretFile::shape()])
+    }
+    fn encode(&self) -> Json {
+        match &self.file {
+            Some(file) => json!({ "file": file }),
+            None => self.content.encode(),
+        }
+    }
+}
+
 fn from_content(
     text: &str,
     file: Option<Box<str>>,
@@ -109,4 +153,32 @@ fn read(file: &str, node: &Node, decoder: &mut Decoder<'_>) -> Option<String> {
     let message = format!("cannot read the secret file `{}`: {problem}", path.display());
     decoder.report(Diagnostic::error(node.origin, message));
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{MemoryFiles, parse_str};
+
+    const DOCUMENT: &str = "version: 1\nlisten: \":8080\"\nroutes:\n  - path: /\n    to: http://127.0.0.1:3000\n    headers:\n      request:\n        set: { X-Team: blue, Authorization: { file: token } }\n";
+
+    #[test]
+    fn a_header_for_the_origin_may_come_from_a_file_and_is_never_shown() {
+        let mut files = MemoryFiles::default();
+        files.insert("token", "Bearer s3cret\n");
+        let loaded = parse_str("t.yaml", DOCUMENT, &files, &|_| None);
+        let document = loaded.document.expect("nothing is wrong with it");
+        let edits = document.routes[0].headers.as_ref().unwrap();
+        let values: Vec<_> = edits.request.set.iter().map(|(_, value)| value.reveal()).collect();
+        assert_eq!(values, ["blue", "Bearer s3cret"]);
+        let shown = format!("{document:?}{}", document.to_yaml());
+        assert!(shown.contains("blue") && !shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn a_file_that_holds_a_line_end_inside_is_refused() {
+        let mut files = MemoryFiles::default();
+        files.insert("token", "a\r\nX-Evil: 1");
+        let loaded = parse_str("t.yaml", DOCUMENT, &files, &|_| None);
+        assert!(loaded.document.is_none() && loaded.diagnostics.errors() == 1);
+    }
 }

@@ -261,10 +261,10 @@ fn edits(edits: &config::MessageEdits) -> Edits {
         compiled.remove(name.value.as_ref());
     }
     for (name, value) in edits.set.iter() {
-        compiled.set(name.value.as_ref(), value.as_ref());
+        compiled.set(name.value.as_ref(), value.reveal());
     }
     for (name, value) in edits.add.iter() {
-        compiled.add(name.value.as_ref(), value.as_ref());
+        compiled.add(name.value.as_ref(), value.reveal());
     }
     compiled
 }
