@@ -7,14 +7,7 @@ use crate::Malformed;
 /// The length of a request's body. Anything that two recipients could read in two ways is refused:
 /// two lengths (even equal ones), a length beside a transfer coding, a coding other than `chunked`.
 pub fn request_body(head: &RequestHead<'_>) -> Result<BodyLength, Malformed> {
-    if head.fields.has(Known::TransferEncoding) {
-        if head.fields.has(Known::ContentLength) {
-            return Err(Malformed::LengthWithTransferEncoding);
-        }
-        if head.version == Version::Http10 {
-            return Err(Malformed::TransferEncoding);
-        }
-        check_chunked_only(&head.fields)?;
+    if is_chunked(&head.fields, head.version)? {
         return Ok(BodyLength::Chunked);
     }
     if !head.fields.has(Known::ContentLength) {
@@ -32,14 +25,7 @@ pub fn request_body(head: &RequestHead<'_>) -> Result<BodyLength, Malformed> {
 /// repeated but equal are taken as one (RFC 9110 section 8.6), since an endpoint is not a stranger.
 pub fn response_body(method: Method, head: &ResponseHead<'_>) -> Result<BodyLength, Malformed> {
     let no_body = method == Method::Head || matches!(head.status, 100..=199 | 204 | 304);
-    if head.fields.has(Known::TransferEncoding) {
-        if head.fields.has(Known::ContentLength) {
-            return Err(Malformed::LengthWithTransferEncoding);
-        }
-        if head.version == Version::Http10 {
-            return Err(Malformed::TransferEncoding);
-        }
-        check_chunked_only(&head.fields)?;
+    if is_chunked(&head.fields, head.version)? {
         return Ok(if no_body { BodyLength::None } else { BodyLength::Chunked });
     }
     if !head.fields.has(Known::ContentLength) {
@@ -72,6 +58,22 @@ fn parse_length(value: &[u8]) -> Result<u64, Malformed> {
         length = length * 10 + u64::from(byte - b'0');
     }
     if length > i64::MAX as u64 { Err(Malformed::ContentLength) } else { Ok(length) }
+}
+
+/// Whether the body is chunked. A transfer coding beside a length, in HTTP/1.0, or any other than
+/// `chunked` is refused in requests and responses alike.
+fn is_chunked(fields: &Fields<'_>, version: Version) -> Result<bool, Malformed> {
+    if !fields.has(Known::TransferEncoding) {
+        return Ok(false);
+    }
+    if fields.has(Known::ContentLength) {
+        return Err(Malformed::LengthWithTransferEncoding);
+    }
+    if version == Version::Http10 {
+        return Err(Malformed::TransferEncoding);
+    }
+    check_chunked_only(fields)?;
+    Ok(true)
 }
 
 fn check_chunked_only(fields: &Fields<'_>) -> Result<(), Malformed> {

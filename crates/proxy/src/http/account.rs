@@ -13,14 +13,7 @@ pub fn account(worker: &Worker, exchange: &Exchange, peer: std::net::IpAddr) {
     let now_us = worker.clock.now_us();
     let reason = exchange.record.reason.unwrap_or(Reason::Forwarded);
     let timings = exchange.timings(now_us);
-    let status = if exchange.response.begun
-        || !exchange.response.pending.bytes.is_empty()
-        || exchange.response.status > 0
-    {
-        exchange.response.status
-    } else {
-        0
-    };
+    let status = exchange.response.status;
     if worker.counts {
         published.shard.reason(reason).add(1);
         published.shard.route(exchange.record.route).record(status, timings.total_us);
