@@ -9,6 +9,7 @@
 //! The types of `model` are one row per key; the same row makes the field, its decoding, its
 //! default, its line in the [`schema()`] and in the [`reference()`].
 
+mod bundle;
 mod check;
 mod diagnostic;
 mod interpolate;
@@ -26,6 +27,7 @@ mod tree;
 mod units;
 mod write;
 
+pub use bundle::{Bundle, BundleError, BundleFiles};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};
 pub use load::{Loaded, load, parse_str};
 pub use model::*;
