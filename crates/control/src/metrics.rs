@@ -1,5 +1,6 @@
 //! The process's metrics as text.
 
+use tollgate_proxy::Snapshot;
 use tollgate_runtime::Clock;
 use tollgate_telemetry::exposition::{EndpointState, Names, Writer, write_endpoints, write_shards};
 use tollgate_upstream::Health;
@@ -8,7 +9,8 @@ use crate::process::Process;
 
 /// All metrics in the Prometheus text format.
 pub fn text(process: &Process) -> String {
-    let snapshot = process.snapshot();
+    let current = process.current();
+    let snapshot = &current.snapshot;
     let names = Names {
         routes: snapshot.routes.iter().map(|r| r.name.clone()).collect(),
         upstreams: snapshot.upstreams.iter().map(|u| u.name().to_string()).collect(),
@@ -27,14 +29,14 @@ pub fn text(process: &Process) -> String {
         "Access records lost because their destination did not keep up.",
     );
     writer.series("tollgate_access_log_lost_total", &[], process.log_lines_lost());
-    write_shards(&mut writer, process.shards(), &names);
-    write_endpoints(&mut writer, &endpoints(process));
+    write_shards(&mut writer, &current.shards, &names);
+    write_endpoints(&mut writer, &endpoints(snapshot));
     writer.finish()
 }
 
-fn endpoints(process: &Process) -> Vec<EndpointState> {
+fn endpoints(snapshot: &Snapshot) -> Vec<EndpointState> {
     let now = Clock::new().now_ms();
-    let upstreams = process.snapshot().upstreams.iter();
+    let upstreams = snapshot.upstreams.iter();
     let states = upstreams.flat_map(|upstream| {
         upstream.endpoints().iter().map(move |endpoint| EndpointState {
             upstream: upstream.name().to_string(),

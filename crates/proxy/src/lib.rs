@@ -11,10 +11,13 @@ pub mod edits;
 pub mod exchange;
 pub mod http;
 pub mod listen;
+pub mod listening;
+pub mod publication;
 pub mod snapshot;
 pub mod socket;
 pub mod trust;
 pub mod worker;
 
+pub use publication::Publication;
 pub use snapshot::Snapshot;
 pub use worker::{Command, Worker};

@@ -15,7 +15,9 @@ use tollgate_upstream::{Pool, View};
 
 use crate::buffers::Buffers;
 use crate::exchange::Exchange;
-use crate::listen::ListenSocket;
+use crate::listen::{self, ListenSocket};
+use crate::listening::Listening;
+use crate::publication::{self, Publication};
 use crate::snapshot::Snapshot;
 use crate::socket::Socket;
 
@@ -38,6 +40,8 @@ pub struct Idle {
 /// What control tells a worker.
 #[derive(Debug)]
 pub enum Command {
+    /// Serve another snapshot from now on.
+    Publish(Box<Publication>),
     /// Take no new connections, end those that are idle, finish the others.
     Drain,
 }
@@ -53,6 +57,14 @@ pub struct Published {
     pub views: RefCell<Vec<View>>,
 }
 
+impl Published {
+    /// A snapshot with nothing known yet of its upstreams.
+    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>) -> Self {
+        let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
+        Self { snapshot, shard, views: RefCell::new(views) }
+    }
+}
+
 /// A worker's state, shared by the tasks on its thread.
 pub struct Worker {
     /// The clock, read where a task begins to run.
@@ -61,6 +73,8 @@ pub struct Worker {
     pub random: RefCell<Random>,
     /// The snapshot in force. An exchange keeps the one it began with.
     pub published: RefCell<Rc<Published>>,
+    /// The listeners of the snapshot in force, by index.
+    pub listening: RefCell<Vec<Rc<Listening>>>,
     /// Idle upstream connections.
     pub pool: RefCell<Pool<Idle>>,
     /// Deadlines of connections.
@@ -73,6 +87,8 @@ pub struct Worker {
     pub changed: Notify,
     /// Client connections open.
     pub connections: Cell<usize>,
+    /// Sockets that take connections.
+    pub accepting: Cell<usize>,
     /// Counts picks, so that turns follow each other.
     pub turn: Cell<u64>,
     /// Empty pipes for the next bodies that are spliced.
@@ -102,11 +118,11 @@ impl Worker {
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, counts: bool, log: Option<LogSender>) -> Self {
         let clock = CachedClock::new(Clock::new());
         let mut random = Random::from_machine();
-        let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
         Self {
             turn: Cell::new(random.next_u64()),
             random: RefCell::new(random),
-            published: RefCell::new(Rc::new(Published { snapshot, shard, views: RefCell::new(views) })),
+            published: RefCell::new(Rc::new(Published::new(snapshot, shard))),
+            listening: RefCell::default(),
             pool: RefCell::default(),
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
             clock,
@@ -114,6 +130,7 @@ impl Worker {
             draining_since: Cell::new(None),
             changed: Notify::new(),
             connections: Cell::new(0),
+            accepting: Cell::new(0),
             pipes: RefCell::default(),
             exchanges: RefCell::default(),
             counts,
@@ -194,24 +211,42 @@ impl Worker {
         sockets: Vec<ListenSocket>,
         mut commands: mpsc::UnboundedReceiver<Command>,
     ) {
-        let accept = |socket| tokio::task::spawn_local(crate::listen::accept(self.clone(), socket));
-        let accepting: Vec<_> = sockets.into_iter().map(accept).collect();
+        let published = self.published();
+        let accept = |socket: ListenSocket| {
+            let listening = publication::listen(&self, &published.snapshot, &published.shard, &socket);
+            self.listening.borrow_mut().push(listening.clone());
+            tokio::task::spawn_local(listen::accept(listening, socket.socket));
+        };
+        sockets.into_iter().for_each(accept);
+        drop(published);
         tokio::task::spawn_local(tick(self.clone()));
-        // Control is gone when the channel closes: the process is ending.
-        let Some(Command::Drain) = commands.recv().await else { return };
+        loop {
+            match commands.recv().await {
+                Some(Command::Publish(publication)) => publication::publish(&self, *publication),
+                Some(Command::Drain) => break,
+                // Control is gone: the process is ending.
+                None => return,
+            }
+        }
         self.clock.refresh();
         self.draining_since.set(Some(self.clock.now_ms()));
-        self.changed.notify_waiters();
-        self.wheel.borrow().wake_all();
+        self.wake_all();
         // They still take what the kernel has queued, which counts as connections only then.
-        for task in accepting {
-            // A task that has panicked accepts nothing more either.
-            let _ = task.await;
+        while self.accepting.get() > 0 {
+            self.changed.notified().await;
         }
         while self.connections.get() > 0 {
             self.changed.notified().await;
         }
+        // They hold the worker, which holds them.
+        self.listening.borrow_mut().clear();
         self.flush_log();
+    }
+
+    /// Wakes every connection and whoever accepts, so that they see what has changed.
+    pub fn wake_all(&self) {
+        self.changed.notify_waiters();
+        self.wheel.borrow().wake_all();
     }
 
     /// Counts a connection that ended.

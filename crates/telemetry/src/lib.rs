@@ -10,4 +10,4 @@ pub mod log_writer;
 pub mod shard;
 
 pub use histogram::Histogram;
-pub use shard::{Counter, Shard};
+pub use shard::{Counter, Shard, Succession};

@@ -1,7 +1,7 @@
 //! One worker's counters.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tollgate_decision::Reason;
 
@@ -81,34 +81,62 @@ pub struct ListenerSeries {
     pub closed: Counter,
 }
 
-/// The counters of one worker for one snapshot.
+/// The counters of one worker for one snapshot. A series lives on in the shards of later snapshots as
+/// long as these have its route, upstream or listener.
 #[derive(Debug)]
 pub struct Shard {
     /// By route index; the last one counts requests without a route.
-    pub routes: Box<[RouteSeries]>,
+    pub routes: Box<[Arc<RouteSeries>]>,
     /// By upstream index.
-    pub upstreams: Box<[UpstreamSeries]>,
+    pub upstreams: Box<[Arc<UpstreamSeries>]>,
     /// By listener index.
-    pub listeners: Box<[ListenerSeries]>,
-    reasons: Box<[Counter]>,
+    pub listeners: Box<[Arc<ListenerSeries>]>,
+    reasons: Arc<[Counter]>,
+}
+
+/// For each route, upstream and listener of a snapshot: its index in the snapshot before, if it was there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Succession {
+    /// By route index.
+    pub routes: Vec<Option<u32>>,
+    /// By upstream index.
+    pub upstreams: Vec<Option<u32>>,
+    /// By listener index.
+    pub listeners: Vec<Option<u32>>,
 }
 
 impl Shard {
     /// Counters at 0 for so many routes, upstreams and listeners.
     pub fn new(routes: usize, upstreams: usize, listeners: usize) -> Self {
-        fn many<T: Default>(count: usize) -> Box<[T]> {
-            (0..count).map(|_| T::default()).collect()
+        fn many<T: Default>(count: usize) -> Box<[Arc<T>]> {
+            (0..count).map(|_| Arc::default()).collect()
         }
         Self {
             routes: many(routes + 1),
             upstreams: many(upstreams),
             listeners: many(listeners),
-            reasons: many(Reason::ALL.len()),
+            reasons: Reason::ALL.iter().map(|_| Counter::new()).collect(),
+        }
+    }
+
+    /// The shard of the same worker for the next snapshot: what was there before counts on.
+    pub fn successor(&self, succession: &Succession) -> Self {
+        fn taken_over<T: Default>(before: &[Arc<T>], from: &[Option<u32>]) -> Vec<Arc<T>> {
+            let series = |index: &Option<u32>| index.and_then(|i| before.get(i as usize)).cloned();
+            from.iter().map(|index| series(index).unwrap_or_default()).collect()
+        }
+        let mut routes = taken_over(&self.routes, &succession.routes);
+        routes.push(self.route(None).clone());
+        Self {
+            routes: routes.into(),
+            upstreams: taken_over(&self.upstreams, &succession.upstreams).into(),
+            listeners: taken_over(&self.listeners, &succession.listeners).into(),
+            reasons: self.reasons.clone(),
         }
     }
 
     /// The series of a route, or of the requests without one.
-    pub fn route(&self, index: Option<u32>) -> &RouteSeries {
+    pub fn route(&self, index: Option<u32>) -> &Arc<RouteSeries> {
         let last = self.routes.len() - 1;
         &self.routes[index.map_or(last, |i| (i as usize).min(last))]
     }
@@ -116,5 +144,29 @@ impl Shard {
     /// The counter of a reason.
     pub fn reason(&self, reason: Reason) -> &Counter {
         &self.reasons[reason as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reason, Shard, Succession};
+
+    #[test]
+    fn what_stays_counts_on_and_what_is_new_begins_at_nothing() {
+        let before = Shard::new(3, 1, 1);
+        before.route(Some(2)).record(200, 10);
+        before.route(None).record(404, 10);
+        before.reason(Reason::NoRoute).add(1);
+        before.listeners[0].accepted.add(7);
+        let succession =
+            Succession { routes: vec![Some(2), None], upstreams: vec![], listeners: vec![None, Some(0)] };
+        let after = before.successor(&succession);
+        assert_eq!((after.routes[0].classes[2].get(), after.routes[1].classes[2].get()), (1, 0));
+        assert_eq!(after.route(None).classes[4].get(), 1);
+        assert_eq!(after.reason(Reason::NoRoute).get(), 1);
+        assert_eq!((after.listeners[0].accepted.get(), after.listeners[1].accepted.get()), (0, 7));
+        // An exchange that began before ends on the old shard, and counts as well.
+        before.route(Some(2)).record(200, 10);
+        assert_eq!(after.routes[0].classes[2].get(), 2);
     }
 }

@@ -46,7 +46,8 @@ pub fn begin(
     let head = arrived.line.view(head_bytes, fields);
     let options = ConnectionOptions::of(&head.fields);
     let mut exchange = open(worker, client, published, &head, options);
-    let own_listener = &snapshot.listeners[client.listener as usize];
+    let listening = client.listener.clone();
+    let own_listener = &*listening.settings();
     let origins = Origins::of(worker, &own_listener.trusted, client.peer, &head.fields);
     exchange.notes.keep([origins.request_id.as_bytes(), b"", b"", b""]);
 
@@ -117,11 +118,11 @@ fn open(
     exchange.facts = Facts {
         method: head.method,
         version: head.version,
-        persists: !last && !worn && !worker.is_draining(),
+        persists: !last && !worn && client.draining_since().is_none(),
         last,
         expects: head.fields.has(Known::Expect),
         upgrade: false,
-        listener: client.listener,
+        listener: client.listener.index(),
     };
     exchange
 }

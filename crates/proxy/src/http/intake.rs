@@ -38,7 +38,7 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
         let mut end = buffers.load(&client.leftover);
         let mut parse = !client.leftover.is_empty() && !client.partial;
         if !parse {
-            if let Some(since) = worker.draining_since.get().filter(|_| client.leftover.is_empty()) {
+            if let Some(since) = client.draining_since().filter(|_| client.leftover.is_empty()) {
                 // A request that has come already is served: the kernel is asked, since the runtime may
                 // not have heard of it yet.
                 if client.served > 0 && client.socket.is_alive() {
@@ -50,7 +50,7 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             let received = match client.socket.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
                 Poll::Ready(_) => return Poll::Ready(Intake::Closed),
-                Poll::Pending if ends_idle(worker, client) => return Poll::Ready(Intake::Closed),
+                Poll::Pending if ends_idle(client) => return Poll::Ready(Intake::Closed),
                 Poll::Pending => return poll_deadline(cx, worker, client, &published),
             };
             // A head that trickles in is parsed anew only when another line is complete, so that the
@@ -86,8 +86,11 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
 
 /// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The
 /// kernel is asked, since what has come may not have been heard of yet, and would be lost.
-fn ends_idle(worker: &Worker, client: &Client) -> bool {
-    worker.is_draining() && client.served > 0 && client.leftover.is_empty() && client.socket.is_alive()
+fn ends_idle(client: &Client) -> bool {
+    client.draining_since().is_some()
+        && client.served > 0
+        && client.leftover.is_empty()
+        && client.socket.is_alive()
 }
 
 /// Nothing more has come. A connection may wait long for a request, but a head must come quickly.
@@ -150,7 +153,7 @@ fn refuse_unread(
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
     exchange.times.started_us = worker.clock.now_us();
-    exchange.facts = Facts { persists: false, listener: client.listener, ..Facts::default() };
+    exchange.facts = Facts { persists: false, listener: client.listener.index(), ..Facts::default() };
     exchange.notes.client = Some(client.peer);
     answer_refusal(worker, &mut exchange, refusal);
     Intake::Answered(exchange)

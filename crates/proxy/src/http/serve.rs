@@ -31,10 +31,7 @@ pub fn connection(mut client: Client) -> impl Future<Output = ()> {
     async move {
         begin(&client);
         while serve_next(&mut client).await {}
-        let published = client.worker().published();
-        if let Some(series) = published.shard.listeners.get(client.listener as usize) {
-            series.closed.add(1);
-        }
+        client.listener.series.closed.add(1);
     }
 }
 
