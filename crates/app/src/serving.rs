@@ -41,6 +41,7 @@ pub fn serve(
         workers: workers(document),
         metrics: document.admin.is_some(),
         access_log: access_log(document),
+        recorder: tollgate_control::recorders::settings(document),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

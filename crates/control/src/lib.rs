@@ -5,7 +5,9 @@ pub mod compile;
 pub mod explain;
 pub mod metrics;
 pub mod process;
+pub mod recorders;
 pub mod resolve;
 
 pub use compile::{Compiled, compile};
 pub use process::{Process, StartError};
+pub use recorders::{Filter, Recorded, Recorders};

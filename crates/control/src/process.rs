@@ -9,13 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
+use tollgate_decision::{Recorder, RecorderSettings};
 use tollgate_proxy::listen::{ConnectionLimits, ListenSocket};
+use tollgate_proxy::recorder::Entry;
 use tollgate_proxy::{Command, Snapshot, Worker};
 use tollgate_runtime::sockets::{self, ListenOptions};
 use tollgate_runtime::{Clock, Random};
 use tollgate_telemetry::Shard;
 use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter, Losses};
 use tollgate_upstream::run_probes;
+
+use crate::recorders::Recorders;
 
 /// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -33,6 +37,8 @@ pub struct Options {
     pub metrics: bool,
     /// Where access records go; `None` for nowhere.
     pub access_log: Option<Destination>,
+    /// What the flight recorder keeps.
+    pub recorder: RecorderSettings,
 }
 
 /// Why a process could not start.
@@ -77,6 +83,7 @@ pub struct Process {
     addresses: Vec<SocketAddr>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
     losses: Option<Losses>,
+    recorders: Recorders,
     ends: Mutex<Ends>,
     draining: AtomicBool,
 }
@@ -102,6 +109,7 @@ impl Process {
                 (Some(sender), Some(writer))
             }
         };
+        let recorders = Recorders::new(options.recorder, options.workers);
         let (mut workers, mut shards) = (Vec::new(), Vec::new());
         let mut ends = Ends { log: writer, ..Ends::default() };
         for (index, sockets) in sockets.into_iter().enumerate() {
@@ -112,7 +120,8 @@ impl Process {
             ));
             shards.push(shard.clone());
             let (snapshot, log) = (snapshot.clone(), sender.clone());
-            let parts = Parts { snapshot, shard, metrics: options.metrics, log };
+            let recorder = recorders.of_worker(index).cloned();
+            let parts = Parts { snapshot, shard, metrics: options.metrics, log, recorder };
             let worker = spawn(index, parts, sockets, &mut ends);
             workers.push(worker.map_err(StartError::Thread)?);
         }
@@ -122,6 +131,7 @@ impl Process {
             addresses,
             workers,
             losses: sender.as_ref().map(LogSender::losses),
+            recorders,
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
         })
@@ -162,6 +172,11 @@ impl Process {
     /// Lines of the access log that were lost because its destination did not keep up.
     pub fn log_lines_lost(&self) -> u64 {
         self.losses.as_ref().map_or(0, Losses::count)
+    }
+
+    /// The flight recorders.
+    pub fn recorder(&self) -> Recorders {
+        self.recorders.clone()
     }
 
     /// Whether the process no longer wants traffic.
@@ -235,6 +250,7 @@ struct Parts {
     shard: Arc<Shard>,
     metrics: bool,
     log: Option<LogSender>,
+    recorder: Option<Arc<Recorder<Entry>>>,
 }
 
 fn spawn(
@@ -253,6 +269,7 @@ fn spawn(
         match runtime {
             Ok(runtime) => {
                 let worker = Worker::new(parts.snapshot, parts.shard, parts.metrics, parts.log);
+                let worker = parts.recorder.into_iter().fold(worker, Worker::recording);
                 runtime.block_on(Rc::new(worker).run(sockets, receiver));
             }
             Err(error) => eprintln!("tollgate: worker {index} cannot run: {error}"),

@@ -8,9 +8,11 @@
 pub mod buffers;
 pub mod decide;
 pub mod edits;
+pub mod evidence;
 pub mod exchange;
 pub mod http;
 pub mod listen;
+pub mod recorder;
 pub mod snapshot;
 pub mod socket;
 pub mod trust;

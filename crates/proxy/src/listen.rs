@@ -14,7 +14,9 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tollgate_decision::Reason;
 
+use crate::http::forwarded::make_id;
 use crate::http::{Client, respond, serve};
+use crate::recorder;
 use crate::snapshot::Listener;
 use crate::socket::Socket;
 use crate::worker::Worker;
@@ -197,7 +199,9 @@ fn admit(
             published.shard.reason(reason).add(1);
             series.closed.add(1);
             // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
-            let _ = (&stream).write(&respond::bare(reason));
+            let request_id = make_id(worker);
+            recorder::refused_connection(worker, peer, index, reason, &request_id);
+            let _ = (&stream).write(&respond::bare(reason, &request_id));
         }
     }
 }
