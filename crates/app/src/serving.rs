@@ -83,6 +83,7 @@ fn options(document: &Document) -> Options {
         workers: workers(document),
         metrics: document.admin.is_some(),
         access_log: access_log(document),
+        recorder: tollgate_control::recorders::settings(document),
     }
 }
 

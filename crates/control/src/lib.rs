@@ -10,9 +10,11 @@ pub mod metrics;
 pub mod prepare;
 pub mod probes;
 pub mod process;
+pub mod recorders;
 pub mod resolve;
 pub mod watch;
 
 pub use compile::{Compiled, compile};
 pub use instance::Instance;
 pub use process::{Process, StartError};
+pub use recorders::{Filter, Recorded, Recorders};

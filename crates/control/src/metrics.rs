@@ -29,9 +29,27 @@ pub fn text(process: &Process) -> String {
         "Access records lost because their destination did not keep up.",
     );
     writer.series("tollgate_access_log_lost_total", &[], process.log_lines_lost());
+    write_recorder(&mut writer, process);
     write_shards(&mut writer, &current.shards, &names);
     write_endpoints(&mut writer, &endpoints(snapshot));
     writer.finish()
+}
+
+fn write_recorder(writer: &mut Writer, process: &Process) {
+    let counts = process.recorder().counts();
+    for (name, kind, help, value) in [
+        ("tollgate_recorder_entries", "gauge", "Exchanges in the flight recorder.", counts.entries),
+        ("tollgate_recorder_bytes", "gauge", "Bytes that the flight recorder holds.", counts.bytes),
+        (
+            "tollgate_recorder_dropped_total",
+            "counter",
+            "Exchanges that the flight recorder should have kept and could not.",
+            counts.dropped,
+        ),
+    ] {
+        writer.family(name, kind, help);
+        writer.series(name, &[], value);
+    }
 }
 
 fn endpoints(snapshot: &Snapshot) -> Vec<EndpointState> {

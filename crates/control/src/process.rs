@@ -10,13 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
+use tollgate_decision::{Recorder, RecorderSettings};
 use tollgate_proxy::listen::ListenSocket;
+use tollgate_proxy::recorder::Entry;
 use tollgate_proxy::{Command, Publication, Snapshot, Worker};
 use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter, Losses};
 use tollgate_telemetry::{Shard, Succession};
 use tollgate_upstream::{Endpoint, EndpointId, Upstream};
 
 use crate::bind::{BindError, Binding, Bound, bind};
+use crate::recorders::Recorders;
 
 /// After how many tasks a busy worker looks for new events. More than tokio's 61, since a task here is
 /// a few microseconds and each look is a system call.
@@ -31,6 +34,8 @@ pub struct Options {
     pub metrics: bool,
     /// Where access records go; `None` for nowhere.
     pub access_log: Option<Destination>,
+    /// What the flight recorder keeps.
+    pub recorder: RecorderSettings,
 }
 
 /// Why a process could not start, or take another snapshot.
@@ -102,6 +107,7 @@ pub struct Process {
     retired: Mutex<Vec<Arc<Current>>>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
     losses: Option<Losses>,
+    recorders: Recorders,
     ends: Mutex<Ends>,
     draining: AtomicBool,
 }
@@ -127,6 +133,7 @@ impl Process {
                 (Some(sender), Some(writer))
             }
         };
+        let recorders = Recorders::new(options.recorder, options.workers);
         let (mut workers, mut shards) = (Vec::new(), Vec::new());
         let mut ends = Ends { log: writer, ..Ends::default() };
         for (index, sockets) in sockets.into_iter().enumerate() {
@@ -137,7 +144,8 @@ impl Process {
             ));
             shards.push(shard.clone());
             let (snapshot, log) = (snapshot.clone(), sender.clone());
-            let parts = Parts { snapshot, shard, metrics: options.metrics, log };
+            let recorder = recorders.of_worker(index).cloned();
+            let parts = Parts { snapshot, shard, metrics: options.metrics, log, recorder };
             let worker = spawn(index, parts, sockets, &mut ends);
             workers.push(worker.map_err(StartError::Thread)?);
         }
@@ -146,6 +154,7 @@ impl Process {
             retired: Mutex::default(),
             workers,
             losses: sender.as_ref().map(LogSender::losses),
+            recorders,
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
         })
@@ -225,6 +234,11 @@ impl Process {
         self.losses.as_ref().map_or(0, Losses::count)
     }
 
+    /// The flight recorders.
+    pub fn recorder(&self) -> Recorders {
+        self.recorders.clone()
+    }
+
     /// Whether the process no longer wants traffic.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
@@ -301,6 +315,7 @@ struct Parts {
     shard: Arc<Shard>,
     metrics: bool,
     log: Option<LogSender>,
+    recorder: Option<Arc<Recorder<Entry>>>,
 }
 
 fn spawn(
@@ -319,6 +334,7 @@ fn spawn(
         match runtime {
             Ok(runtime) => {
                 let worker = Worker::new(parts.snapshot, parts.shard, parts.metrics, parts.log);
+                let worker = parts.recorder.into_iter().fold(worker, Worker::recording);
                 runtime.block_on(Rc::new(worker).run(sockets, receiver));
             }
             Err(error) => eprintln!("tollgate: worker {index} cannot run: {error}"),

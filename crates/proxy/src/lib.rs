@@ -8,11 +8,13 @@
 pub mod buffers;
 pub mod decide;
 pub mod edits;
+pub mod evidence;
 pub mod exchange;
 pub mod http;
 pub mod listen;
 pub mod listening;
 pub mod publication;
+pub mod recorder;
 pub mod snapshot;
 pub mod socket;
 pub mod trust;

@@ -14,8 +14,10 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tollgate_decision::Reason;
 
+use crate::http::forwarded::make_id;
 use crate::http::{Client, respond, serve};
 use crate::listening::Listening;
+use crate::recorder;
 use crate::snapshot::Listener;
 use crate::socket::Socket;
 use crate::worker::Worker;
@@ -226,10 +228,13 @@ fn admit(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>) {
             tokio::task::spawn_local(serve::connection(client));
         }
         Err(reason) => {
-            listening.worker().published.borrow().shard.reason(reason).add(1);
+            let worker = listening.worker();
+            worker.published.borrow().shard.reason(reason).add(1);
             listening.series.closed.add(1);
             // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
-            let _ = (&stream).write(&respond::bare(reason));
+            let request_id = make_id(worker);
+            recorder::refused_connection(worker, peer, listening.index(), reason, &request_id);
+            let _ = (&stream).write(&respond::bare(reason, &request_id));
         }
     }
 }

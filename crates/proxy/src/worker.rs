@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
+use tollgate_decision::{Keeper, Recorder};
 use tollgate_runtime::splice::Pipe;
 use tollgate_runtime::wheel::TICK_MS;
 use tollgate_runtime::{CachedClock, Clock, Random, Wheel, date};
@@ -18,6 +19,7 @@ use crate::exchange::Exchange;
 use crate::listen::{self, ListenSocket};
 use crate::listening::Listening;
 use crate::publication::{self, Publication};
+use crate::recorder::Entry;
 use crate::snapshot::Snapshot;
 use crate::socket::Socket;
 
@@ -54,13 +56,13 @@ pub struct Published {
     /// This worker's counters.
     pub shard: Arc<Shard>,
     /// What this worker knows of each upstream's endpoints.
-    pub views: RefCell<Vec<View>>,
+    pub views: RefCell<Vec<Arc<View>>>,
 }
 
 impl Published {
     /// A snapshot with nothing known yet of its upstreams.
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>) -> Self {
-        let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
+        let views = snapshot.upstreams.iter().map(|_| Arc::default()).collect();
         Self { snapshot, shard, views: RefCell::new(views) }
     }
 }
@@ -93,11 +95,19 @@ pub struct Worker {
     pub turn: Cell<u64>,
     /// Empty pipes for the next bodies that are spliced.
     pub pipes: RefCell<Vec<Pipe>>,
-    #[expect(clippy::vec_box, reason = "the boxes move between here and the connections as they are")]
-    exchanges: RefCell<Vec<Box<Exchange>>>,
+    /// Puts exchanges into the flight recorder, where there is one.
+    pub keeper: Option<Keeper<Entry>>,
     /// Somebody can read the counters, so exchanges are counted.
     pub counts: bool,
     log: Option<RefCell<LogBlock>>,
+    reused: Reused,
+}
+
+/// What is made once and used again.
+#[derive(Default)]
+struct Reused {
+    #[expect(clippy::vec_box, reason = "the boxes move between here and the connections as they are")]
+    exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<DateCache>,
 }
 
@@ -132,11 +142,22 @@ impl Worker {
             connections: Cell::new(0),
             accepting: Cell::new(0),
             pipes: RefCell::default(),
-            exchanges: RefCell::default(),
+            keeper: None,
             counts,
             log: log.map(|sender| RefCell::new(LogBlock { sender, block: Vec::new(), lines: 0 })),
-            date: RefCell::default(),
+            reused: Reused::default(),
         }
+    }
+
+    /// With a flight recorder, of which this worker is the only one to put anything in.
+    pub fn recording(self, recorder: Arc<Recorder<Entry>>) -> Self {
+        Self { keeper: Some(Keeper::new(recorder)), ..self }
+    }
+
+    /// Whether what decisions depend on is gathered for a flight recorder.
+    #[inline]
+    pub fn records(&self) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.recorder().is_on())
     }
 
     /// Whether the worker takes nothing new and ends what is idle.
@@ -158,12 +179,12 @@ impl Worker {
 
     /// An empty exchange.
     pub fn new_exchange(&self) -> Box<Exchange> {
-        self.exchanges.borrow_mut().pop().unwrap_or_default()
+        self.reused.exchanges.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Takes an exchange back that is over.
     pub fn recycle(&self, mut exchange: Box<Exchange>) {
-        let mut kept = self.exchanges.borrow_mut();
+        let mut kept = self.reused.exchanges.borrow_mut();
         if kept.len() < EXCHANGES_KEPT {
             exchange.reset();
             kept.push(exchange);
@@ -198,7 +219,7 @@ impl Worker {
     /// The value of a `Date` field for now; made once a second.
     pub fn with_http_date(&self, use_date: impl FnOnce(&str)) {
         let wall = self.clock.wall();
-        let mut cache = self.date.borrow_mut();
+        let mut cache = self.reused.date.borrow_mut();
         if cache.second != wall.as_secs() {
             *cache = DateCache { second: wall.as_secs(), http: date::http_date(wall) };
         }
@@ -285,6 +306,7 @@ async fn tick(worker: Rc<Worker>) {
         let now = worker.clock.now_ms();
         worker.wheel.borrow_mut().advance(now);
         worker.flush_log();
+        worker.keeper.as_ref().inspect(|keeper| keeper.flush());
         ticks += 1;
         if ticks.is_multiple_of(20) {
             worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());

@@ -5,6 +5,7 @@ use tollgate_runtime::date;
 use tollgate_telemetry::access::{self, Entry, RequestLine};
 
 use crate::exchange::Exchange;
+use crate::recorder;
 use crate::worker::Worker;
 
 /// Counts the exchange and writes its line to the access log.
@@ -13,6 +14,7 @@ pub fn account(worker: &Worker, exchange: &Exchange, peer: std::net::IpAddr) {
     let now_us = worker.clock.now_us();
     let reason = exchange.record.reason.unwrap_or(Reason::Forwarded);
     let timings = exchange.timings(now_us);
+    recorder::consider(worker, exchange, peer);
     let status = exchange.response.status;
     if worker.counts {
         published.shard.reason(reason).add(1);

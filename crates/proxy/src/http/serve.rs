@@ -99,11 +99,11 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
             Err(reason) => Err(reason),
         };
         let Err(reason) = result else {
-            exchange.record.reason = Some(if exchange.response.phase == Phase::Tunnel {
-                Reason::Upgraded
-            } else {
-                Reason::Forwarded
-            });
+            let upgraded = exchange.response.phase == Phase::Tunnel;
+            let reason = if upgraded { Reason::Upgraded } else { Reason::Forwarded };
+            exchange.record.reason = Some(reason);
+            let end_us = exchange.since_start(worker.clock.now_us());
+            exchange.record.attempt_ended(reason, end_us);
             attempt::release(worker, exchange);
             return Ok(());
         };
