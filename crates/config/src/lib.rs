@@ -13,6 +13,7 @@ mod bundle;
 mod check;
 mod diagnostic;
 mod interpolate;
+mod item;
 mod load;
 mod model;
 mod reference;
