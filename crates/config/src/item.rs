@@ -65,6 +65,17 @@ impl Item {
     }
 }
 
+/// The path of a key below another: `limits.fields`, `match.query["a b"]`.
+pub(crate) fn path(parent: &str, key: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_/".contains(c);
+    match (parent, key) {
+        (parent, SEALED) => parent.to_owned(),
+        (parent, key) if !key.chars().all(plain) => format!("{parent}[{}]", Json::from(key)),
+        ("", key) => key.to_owned(),
+        (parent, key) => format!("{parent}.{key}"),
+    }
+}
+
 /// Makes items of encoded values.
 #[derive(Default)]
 pub(crate) struct Builder {

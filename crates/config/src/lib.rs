@@ -12,6 +12,7 @@
 mod bundle;
 mod check;
 mod diagnostic;
+mod difference;
 mod interpolate;
 mod item;
 mod load;
@@ -30,6 +31,7 @@ mod write;
 
 pub use bundle::{Bundle, BundleError, BundleFiles};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};
+pub use difference::{Change, ChangeKind, Subject, SubjectKind, What, difference};
 pub use load::{Loaded, load, parse_str};
 pub use model::*;
 pub use reference::reference;

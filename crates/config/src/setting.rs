@@ -226,6 +226,9 @@ impl<T: Setting> Setting for Located<T> {
     fn encode(&self) -> Json {
         self.value.encode()
     }
+    fn encode_without(&self, keys: &[&str]) -> Json {
+        self.value.encode_without(keys)
+    }
 }
 
 impl<T: Setting> Setting for Box<T> {
@@ -237,6 +240,9 @@ impl<T: Setting> Setting for Box<T> {
     }
     fn encode(&self) -> Json {
         (**self).encode()
+    }
+    fn encode_without(&self, keys: &[&str]) -> Json {
+        (**self).encode_without(keys)
     }
 }
 
