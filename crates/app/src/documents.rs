@@ -65,9 +65,21 @@ impl Compiled {
 
     /// Prints everything found to standard error, with the lines it is about.
     pub fn report(&self) {
-        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        eprint!("{}", tollgate_config::render(&self.diagnostics, &self.sources, colour));
+        report(&self.diagnostics, &self.sources);
     }
+}
+
+/// Loads the document at `path` without compiling it. Reports what is wrong with it, in which case there is none.
+pub fn load(path: &Path) -> Loaded {
+    let loaded = tollgate_config::load(path, &DiskFiles, &environment);
+    report(&loaded.diagnostics, &loaded.sources);
+    loaded
+}
+
+/// Prints findings to standard error, with the lines they are about.
+fn report(diagnostics: &Diagnostics, sources: &Sources) {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    eprint!("{}", tollgate_config::render(diagnostics, sources, colour));
 }
 
 fn environment(name: &str) -> Option<String> {

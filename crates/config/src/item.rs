@@ -51,6 +51,14 @@ impl Item {
         entries.iter().filter(move |(key, item)| key != SEALED && (item.set || !only_set))
     }
 
+    fn is_empty(&self) -> bool {
+        match &self.content {
+            Content::List(items) => items.is_empty(),
+            Content::Mapping(entries) => entries.is_empty(),
+            Content::Scalar(_) | Content::Secret(_) => false,
+        }
+    }
+
     /// The value as it may be shown, without defaults.
     pub(crate) fn masked(&self) -> Json {
         match &self.content {
@@ -135,7 +143,11 @@ impl Builder {
                 // The short form stands for the one key that is written.
                 short => short.filter(|_| present),
             };
-            entries.push((key.to_owned(), self.item(value, &row.shape, node, set && present)));
+            let item = self.item(value, &row.shape, node, set && present);
+            // Nothing, where nothing was written, is not worth a line.
+            if present || node.is_some() || !item.is_empty() {
+                entries.push((key.to_owned(), item));
+            }
         }
         if let Some(seal) = map.get(SEALED) {
             let content = Content::Secret(seal.clone());
