@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use tollgate_config::Loaded;
 use tollgate_control::compile::Predecessor;
 use tollgate_control::prepare::{Prepared, Text};
 use tollgate_control::resolve::{NoResolver, Resolve};
@@ -40,8 +41,18 @@ pub fn look_at(path: &Path) -> Prepared {
     prepare(&Text::File(path.to_owned()), &NoResolver, &HealthEvents::unheard())
 }
 
+/// Loads the document at `path` without compiling it. Prints what is found.
+pub fn load(path: &Path) -> Loaded {
+    let loaded = Text::File(path.to_owned()).load();
+    eprint!("{}", tollgate_config::render(&loaded.diagnostics, &loaded.sources, colour()));
+    loaded
+}
+
 /// Prints everything found to standard error, with the lines it is about.
 pub fn report(prepared: &Prepared) {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    eprint!("{}", prepared.report(colour));
+    eprint!("{}", prepared.report(colour()));
+}
+
+fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

@@ -12,11 +12,16 @@
 mod bundle;
 mod check;
 mod diagnostic;
+mod difference;
+mod effective;
 mod interpolate;
+mod item;
 mod load;
 mod model;
 mod reference;
 mod schema;
+#[cfg(test)]
+mod secrecy;
 mod section;
 mod setting;
 mod shape;
@@ -29,6 +34,8 @@ mod write;
 
 pub use bundle::{Bundle, BundleError, BundleFiles};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};
+pub use difference::{Change, ChangeKind, Subject, SubjectKind, What, difference};
+pub use effective::{Effective, effective};
 pub use load::{Loaded, load, parse_str};
 pub use model::*;
 pub use reference::reference;

@@ -231,6 +231,16 @@ impl<'a> Loader<'a> {
     }
 }
 
+/// The merged tree of texts that were loaded before. Only its places are of use: what variables hold is not in it.
+pub(crate) fn written(sources: &Sources) -> Node {
+    let mut known = Diagnostics::default();
+    let texts = (0..).zip(sources.names()).filter_map(|(file, _)| Some((file, sources.text(file)?)));
+    let trees =
+        texts.filter_map(|(file, text)| tree::parse(file, text, &|_| Some("x".to_owned()), &mut known));
+    let trees: Vec<Node> = trees.filter(|tree| matches!(tree.value, Value::Mapping(_))).collect();
+    merge(trees, &mut known)
+}
+
 /// The tree as if it began with `version: 1`.
 fn with_version(mut tree: Node) -> Node {
     if let Value::Mapping(entries) = &mut tree.value {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex as Turn;
-use tollgate_config::{Bundle, Document};
+use tollgate_config::{Bundle, Change, Document};
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::Clock;
 use tollgate_runtime::process::in_background;
@@ -18,6 +18,9 @@ use crate::prepare::{Prepared, Ready, Text, prepare_aside};
 use crate::probes::Probes;
 use crate::process::Process;
 use crate::resolve::Resolve;
+
+/// How many changes a line of the process's log names.
+const CHANGES_TOLD: usize = 20;
 
 /// What an instance needs besides its process.
 pub struct Surroundings {
@@ -78,6 +81,8 @@ pub struct Applied {
     pub number: u64,
     /// It was in force already, so nothing was done.
     pub unchanged: bool,
+    /// What it changed.
+    pub changes: Vec<Change>,
     /// Findings that did not keep the document from being used, for people.
     pub warnings: String,
 }
@@ -227,9 +232,13 @@ impl Instance {
             Ok(Applied { unchanged: true, number, .. }) => {
                 format!("{occasion}: nothing changed, document {number} stays in force")
             }
-            Ok(Applied { number, warnings, .. }) => {
+            Ok(Applied { number, changes, warnings, .. }) => {
+                let shown = changes.iter().take(CHANGES_TOLD).map(|change| format!("\n  {change}"));
+                let more = changes.len().saturating_sub(CHANGES_TOLD);
+                let more = if more == 0 { String::new() } else { format!("\n  and {more} more") };
                 let warnings = if warnings.is_empty() { "" } else { &format!("\n{}", warnings.trim_end()) };
-                format!("{occasion}: document {number} is in force{warnings}")
+                let shown: String = shown.collect();
+                format!("{occasion}: document {number} is in force{shown}{more}{warnings}")
             }
             Err(refused) => format!("{occasion} refused, what runs goes on as it was: {refused}"),
         };
@@ -252,8 +261,9 @@ impl Instance {
         let bundle = bundle.ok_or_else(|| "the document has no text".to_owned())?;
         if self.is_in_force(&ready, &bundle) {
             let number = self.process.snapshot().number;
-            return Ok(Applied { number, unchanged: true, warnings: report });
+            return Ok(Applied { number, unchanged: true, changes: Vec::new(), warnings: report });
         }
+        let changes = tollgate_config::difference(&self.document(), &ready.document);
         let published = self.process.publish(ready.snapshot.clone()).map_err(|error| error.to_string())?;
         published.await;
         let number = ready.snapshot.number;
@@ -265,7 +275,7 @@ impl Instance {
             state.plans = ready.plans;
         }
         self.free_retired();
-        Ok(Applied { number, unchanged: false, warnings: report })
+        Ok(Applied { number, unchanged: false, changes, warnings: report })
     }
 
     /// Whether a document would change nothing: the same texts, which mean the same, at the same addresses.

@@ -25,7 +25,8 @@ pub enum Text {
 }
 
 impl Text {
-    fn load(&self) -> Loaded {
+    /// Reads and parses it.
+    pub fn load(&self) -> Loaded {
         match self {
             Self::File(path) => tollgate_config::load(path, &DiskFiles, &environment),
             Self::Inline(name, text) => tollgate_config::parse_str(name, text, &DiskFiles, &environment),
