@@ -3,6 +3,7 @@
 
 pub mod compile;
 pub mod explain;
+pub mod health;
 pub mod metrics;
 pub mod process;
 pub mod resolve;

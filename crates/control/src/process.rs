@@ -14,8 +14,11 @@ use tollgate_proxy::{Command, Snapshot, Worker};
 use tollgate_runtime::sockets::{self, ListenOptions};
 use tollgate_runtime::{Clock, Random};
 use tollgate_telemetry::Shard;
+use tollgate_telemetry::exposition::ReloadState;
 use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter, Losses};
 use tollgate_upstream::run_probes;
+
+use crate::metrics::Memory;
 
 /// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -79,6 +82,7 @@ pub struct Process {
     losses: Option<Losses>,
     ends: Mutex<Ends>,
     draining: AtomicBool,
+    pub(crate) metrics: Memory,
 }
 
 /// What is waited for at the end; each is taken once.
@@ -124,6 +128,7 @@ impl Process {
             losses: sender.as_ref().map(LogSender::losses),
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
+            metrics: Memory::new(),
         })
     }
 
@@ -157,6 +162,11 @@ impl Process {
     /// How many workers run.
     pub fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Notes how a reload went, for the metrics.
+    pub fn note_reload(&self, change: impl FnOnce(&mut ReloadState)) {
+        self.metrics.note_reload(change);
     }
 
     /// Lines of the access log that were lost because its destination did not keep up.

@@ -15,6 +15,7 @@ use tollgate_upstream::{Pool, View};
 
 use crate::buffers::Buffers;
 use crate::exchange::Exchange;
+use crate::http::EndpointTallies;
 use crate::listen::ListenSocket;
 use crate::snapshot::Snapshot;
 use crate::socket::Socket;
@@ -51,6 +52,8 @@ pub struct Published {
     pub shard: Arc<Shard>,
     /// What this worker knows of each upstream's endpoints.
     pub views: RefCell<Vec<View>>,
+    /// Where this worker counts for endpoints.
+    pub endpoints: EndpointTallies,
 }
 
 /// A worker's state, shared by the tasks on its thread.
@@ -106,7 +109,12 @@ impl Worker {
         Self {
             turn: Cell::new(random.next_u64()),
             random: RefCell::new(random),
-            published: RefCell::new(Rc::new(Published { snapshot, shard, views: RefCell::new(views) })),
+            published: RefCell::new(Rc::new(Published {
+                snapshot,
+                shard,
+                views: RefCell::new(views),
+                endpoints: EndpointTallies::default(),
+            })),
             pool: RefCell::default(),
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
             clock,
@@ -212,6 +220,7 @@ impl Worker {
             self.changed.notified().await;
         }
         self.flush_log();
+        self.published().shard.pulse.end();
     }
 
     /// Counts a connection that ended.
@@ -250,6 +259,7 @@ async fn tick(worker: Rc<Worker>) {
         let now = worker.clock.now_ms();
         worker.wheel.borrow_mut().advance(now);
         worker.flush_log();
+        worker.published.borrow().shard.pulse.beat(now, tollgate_runtime::process::thread_cpu_us());
         ticks += 1;
         if ticks.is_multiple_of(20) {
             worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());

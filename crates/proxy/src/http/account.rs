@@ -3,6 +3,7 @@
 use tollgate_decision::Reason;
 use tollgate_runtime::date;
 use tollgate_telemetry::access::{self, Entry, RequestLine};
+use tollgate_telemetry::outcomes::Outcome;
 
 use crate::exchange::Exchange;
 use crate::worker::Worker;
@@ -15,8 +16,11 @@ pub fn account(worker: &Worker, exchange: &Exchange, peer: std::net::IpAddr) {
     let timings = exchange.timings(now_us);
     let status = exchange.response.status;
     if worker.counts {
-        published.shard.reason(reason).add(1);
-        published.shard.route(exchange.record.route).record(status, timings.total_us);
+        let shard = &published.shard;
+        shard.reason(reason).add(1);
+        shard.listeners[exchange.facts.listener as usize].ended.add(1);
+        let (outcome, bytes) = (Outcome::new(exchange.facts.method, status, reason), &exchange.bytes);
+        shard.route(exchange.record.route).record(outcome, timings.total_us, bytes.received, bytes.sent);
     }
     if !worker.logs() {
         return;

@@ -15,7 +15,7 @@ use super::forwarded::Origins;
 use super::identify::{Identity, identify};
 use super::intake::Intake;
 use super::request_head::{self, Source};
-use super::{Refusal, request_body};
+use super::{Refusal, request_body, tally};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
 use crate::exchange::{BodyReader, Exchange, Facts};
@@ -109,6 +109,7 @@ fn open(
 ) -> Box<Exchange> {
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
+    tally::exchange_begins(worker, published, client.listener);
     exchange.times.started_us = worker.clock.now_us();
     exchange.record.seed = worker.random.borrow_mut().next_u64();
     exchange.notes.client = Some(client.peer);

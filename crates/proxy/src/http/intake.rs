@@ -10,6 +10,7 @@ use super::Refusal;
 use super::answer::answer_refusal;
 use super::begin::{Arrived, begin};
 use super::client::Client;
+use super::tally;
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Facts};
 use crate::worker::{Published, Worker};
@@ -149,6 +150,7 @@ fn refuse_unread(
     client.leftover = Vec::new();
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
+    tally::exchange_begins(worker, published, client.listener);
     exchange.times.started_us = worker.clock.now_us();
     exchange.facts = Facts { persists: false, listener: client.listener, ..Facts::default() };
     exchange.notes.client = Some(client.peer);
