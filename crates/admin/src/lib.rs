@@ -1,12 +1,13 @@
 //! The admin endpoints: metrics and health. They run on the control thread, away from the workers.
 
+mod health;
+
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -21,8 +22,8 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(metrics_text))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
         .with_state(process);
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
@@ -30,12 +31,4 @@ pub async fn serve(
 async fn metrics_text(State(process): State<Arc<Process>>) -> impl IntoResponse {
     let text = metrics::text(&process);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
-}
-
-async fn ready(State(process): State<Arc<Process>>) -> impl IntoResponse {
-    if process.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        (StatusCode::OK, "ready\n")
-    }
 }

@@ -48,8 +48,6 @@ struct State {
     probes: Probes,
     history: History,
     last: Option<Outcome>,
-    succeeded: u64,
-    failed: u64,
 }
 
 /// How the last change went.
@@ -61,17 +59,6 @@ pub struct Outcome {
     pub occasion: Occasion,
     /// What was wrong; `None` where the document was put into force or was in force already.
     pub problem: Option<String>,
-}
-
-/// How many changes there were, and how the last one went.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// The last one; `None` where there was none.
-    pub last: Option<Outcome>,
-    /// How many documents were put into force after the first.
-    pub succeeded: u64,
-    /// How many were refused.
-    pub failed: u64,
 }
 
 /// A document that was put into force.
@@ -124,11 +111,11 @@ impl Instance {
             probes: Probes::default(),
             history: History::default(),
             last: None,
-            succeeded: 0,
-            failed: 0,
         };
         state.probes.adopt(&first.snapshot.upstreams);
         state.history.push(version(&first.snapshot, Occasion::Start, bundle));
+        let hash = state.history.current().map_or_else(String::new, |v| v.fingerprint.clone());
+        process.note_reload(|reload| reload.hash = hash);
         Self { process, surroundings, turn: Turn::new(()), state: Mutex::new(state) }
     }
 
@@ -152,10 +139,9 @@ impl Instance {
         self.state().history.iter().cloned().collect()
     }
 
-    /// How changes went.
-    pub fn changes(&self) -> Changes {
-        let state = self.state();
-        Changes { last: state.last.clone(), succeeded: state.succeeded, failed: state.failed }
+    /// How the last change went; `None` where there was none.
+    pub fn last_change(&self) -> Option<Outcome> {
+        self.state().last.clone()
     }
 
     /// The snapshot of this number, if it is in force or still kept.
@@ -216,12 +202,22 @@ impl Instance {
         let result = self.try_change(text, &occasion).await;
         let problem = result.as_ref().err().map(|refused| refused.problem.clone());
         {
-            let mut state = self.state();
-            match &result {
-                Ok(applied) => state.succeeded += u64::from(!applied.unchanged),
-                Err(_) => state.failed += 1,
-            }
-            state.last = Some(Outcome { at: Clock::new().wall(), occasion: occasion.clone(), problem });
+            let (mut state, at) = (self.state(), Clock::new().wall());
+            let (number, hash) =
+                state.history.current().map_or((0, ""), |v| (v.number, v.fingerprint.as_str()));
+            self.process.note_reload(|reload| {
+                reload.number = number;
+                reload.hash = hash.to_owned();
+                reload.last_result = result.is_ok();
+                match &result {
+                    Ok(applied) => {
+                        reload.last_success_at = at;
+                        reload.reloads_ok += u64::from(!applied.unchanged);
+                    }
+                    Err(_) => reload.reloads_failed += 1,
+                }
+            });
+            state.last = Some(Outcome { at, occasion: occasion.clone(), problem });
         }
         self.tell(&occasion, &result);
         result

@@ -4,6 +4,7 @@
 pub mod bind;
 pub mod compile;
 pub mod explain;
+pub mod health;
 pub mod history;
 pub mod instance;
 pub mod metrics;

@@ -14,11 +14,13 @@ use tollgate_decision::{Recorder, RecorderSettings};
 use tollgate_proxy::listen::ListenSocket;
 use tollgate_proxy::recorder::Entry;
 use tollgate_proxy::{Command, Publication, Snapshot, Worker};
+use tollgate_telemetry::exposition::ReloadState;
 use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter, Losses};
 use tollgate_telemetry::{Shard, Succession};
 use tollgate_upstream::{Endpoint, EndpointId, Upstream};
 
 use crate::bind::{BindError, Binding, Bound, bind};
+use crate::metrics::Memory;
 use crate::recorders::Recorders;
 
 /// After how many tasks a busy worker looks for new events. More than tokio's 61, since a task here is
@@ -110,6 +112,7 @@ pub struct Process {
     recorders: Recorders,
     ends: Mutex<Ends>,
     draining: AtomicBool,
+    pub(crate) metrics: Memory,
 }
 
 /// What is waited for at the end; each is taken once.
@@ -157,6 +160,7 @@ impl Process {
             recorders,
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
+            metrics: Memory::new(),
         })
     }
 
@@ -227,6 +231,11 @@ impl Process {
     /// How many workers run.
     pub fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Notes how a reload went, for the metrics.
+    pub fn note_reload(&self, change: impl FnOnce(&mut ReloadState)) {
+        self.metrics.note_reload(change);
     }
 
     /// Lines of the access log that were lost because its destination did not keep up.

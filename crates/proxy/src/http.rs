@@ -17,8 +17,10 @@ mod response_body;
 mod response_head;
 mod retry;
 pub mod serve;
+mod tally;
 
 pub use client::Client;
+pub use tally::EndpointTallies;
 
 use tollgate_decision::Reason;
 

@@ -48,6 +48,20 @@ impl Listening {
         &self.worker
     }
 
+    /// Counts an exchange that begins on one of its connections.
+    pub fn exchange_begins(&self) {
+        if self.worker.counts {
+            self.series.begun.add(1);
+        }
+    }
+
+    /// Counts an exchange that has ended.
+    pub fn exchange_ended(&self) {
+        if self.worker.counts {
+            self.series.ended.add(1);
+        }
+    }
+
     /// Its index in the snapshot in force; where it has gone, in the last one that had it.
     pub fn index(&self) -> u32 {
         self.index.get()

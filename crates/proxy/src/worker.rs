@@ -16,6 +16,7 @@ use tollgate_upstream::{Pool, View};
 
 use crate::buffers::Buffers;
 use crate::exchange::Exchange;
+use crate::http::EndpointTallies;
 use crate::listen::{self, ListenSocket};
 use crate::listening::Listening;
 use crate::publication::{self, Publication};
@@ -57,13 +58,15 @@ pub struct Published {
     pub shard: Arc<Shard>,
     /// What this worker knows of each upstream's endpoints.
     pub views: RefCell<Vec<Arc<View>>>,
+    /// Where this worker counts for endpoints.
+    pub endpoints: EndpointTallies,
 }
 
 impl Published {
     /// A snapshot with nothing known yet of its upstreams.
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>) -> Self {
         let views = snapshot.upstreams.iter().map(|_| Arc::default()).collect();
-        Self { snapshot, shard, views: RefCell::new(views) }
+        Self { snapshot, shard, views: RefCell::new(views), endpoints: EndpointTallies::default() }
     }
 }
 
@@ -262,6 +265,7 @@ impl Worker {
         // They hold the worker, which holds them.
         self.listening.borrow_mut().clear();
         self.flush_log();
+        self.published().shard.pulse.end();
     }
 
     /// Wakes every connection and whoever accepts, so that they see what has changed.
@@ -307,6 +311,7 @@ async fn tick(worker: Rc<Worker>) {
         worker.wheel.borrow_mut().advance(now);
         worker.flush_log();
         worker.keeper.as_ref().inspect(|keeper| keeper.flush());
+        worker.published.borrow().shard.pulse.beat(now, tollgate_runtime::process::thread_cpu_us());
         ticks += 1;
         if ticks.is_multiple_of(20) {
             worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());

@@ -9,6 +9,7 @@ use tollgate_message::Method;
 use tollgate_runtime::wheel::NEVER;
 use tollgate_upstream::{PickKey, View};
 
+use super::tally;
 use crate::decide;
 use crate::exchange::{Attempt, Exchange};
 use crate::socket::Socket;
@@ -132,6 +133,7 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
         && exchange.request.pending().is_empty()
         && !exchange.request.broken;
     let settings = exchange.upstream().map(|u| u.settings().pool);
+    tally::attempt_ended(worker, exchange, exchange.record.reason.unwrap_or(Reason::Forwarded));
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
     if let Some(socket) = attempt.socket.filter(|_| clean && !worker.is_draining()) {
         // Origins that send a body with these send it a moment later, as the next response.

@@ -116,6 +116,7 @@ fn open(
 ) -> Box<Exchange> {
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
+    client.listener.exchange_begins();
     exchange.times.started_us = worker.clock.now_us();
     exchange.record.seed = worker.random.borrow_mut().next_u64();
     exchange.notes.client = Some(client.peer);

@@ -165,6 +165,7 @@ fn refuse_unread(
     client.leftover = Vec::new();
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
+    client.listener.exchange_begins();
     exchange.times.started_us = worker.clock.now_us();
     exchange.facts = Facts { persists: false, listener: client.listener.index(), ..Facts::default() };
     exchange.notes.client = Some(client.peer);

@@ -17,6 +17,7 @@ use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
 use super::response_head::{self, Source};
+use super::tally;
 use crate::buffers::{Buffers, HEADROOM, RECEIVE};
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
 use crate::socket::Socket;
@@ -212,12 +213,7 @@ fn note_first_byte(worker: &Worker, exchange: &mut Exchange) {
     if let Some(latest) = exchange.record.latest() {
         latest.first_byte_us = exchange.times.first_byte_us;
     }
-    if let (true, Some(published), Some(upstream)) =
-        (worker.counts, &exchange.published, exchange.record.upstream)
-    {
-        let waited = now.saturating_sub(exchange.times.attempt_us);
-        published.shard.upstreams[upstream as usize].first_byte.record(waited);
-    }
+    tally::first_byte(worker, exchange);
 }
 
 /// Reads one head at `start`. Returns where what follows it begins, or `None` if it is not complete.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tollgate_decision::Reason;
 use tollgate_upstream::Failure as EndpointFailure;
 
+use super::tally;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -19,7 +20,10 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     exchange.record.attempt_ended(reason, end_us);
     let stale = exchange.attempt.as_ref().is_some_and(|a| a.reused && !a.answered)
         && reason == Reason::UpstreamClosed;
-    if !stale {
+    if stale {
+        tally::attempt_was_stale(exchange);
+    } else {
+        tally::attempt_ended(worker, exchange, reason);
         report(worker, exchange, reason);
     }
     let allowed = is_safe(exchange, reason) && (stale || attempts_left(exchange));

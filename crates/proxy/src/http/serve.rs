@@ -65,7 +65,7 @@ async fn serve_next(client: &mut Client) -> bool {
         let failure = exchange.record.reason.filter(|r| r.is_failure());
         exchange.record.reason = Some(failure.unwrap_or(reason));
     }
-    account(&worker, &exchange, client.peer);
+    account(client, &exchange);
     let failed = exchange.record.reason.is_some_and(Reason::is_failure);
     let unread = !exchange.body.is_done() || !exchange.facts.persists && failed;
     // What is left of a body must not be taken for the next request.
