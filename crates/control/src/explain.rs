@@ -234,6 +234,16 @@ impl Explanation {
         self
     }
 
+    /// The choices of endpoints, for programs.
+    pub(crate) fn picks_to_json(&self) -> Json {
+        let picks = self.picks.iter().map(|pick| {
+            let endpoints = pick.endpoints.iter();
+            let endpoints = endpoints.map(|(name, state)| json!({ "endpoint": name, "state": state }));
+            json!({ "endpoints": endpoints.collect::<Vec<_>>(), "endpoint": pick.endpoint })
+        });
+        picks.collect()
+    }
+
     /// The first choice of an endpoint.
     fn first(&self) -> (&[(String, String)], Option<&str>) {
         self.picks.first().map_or((&[], None), |pick| (&pick.endpoints, pick.endpoint.as_deref()))

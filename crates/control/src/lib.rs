@@ -7,6 +7,7 @@ pub mod metrics;
 pub mod process;
 pub mod recorders;
 pub mod resolve;
+pub mod why;
 
 pub use compile::{Compiled, compile};
 pub use process::{Process, StartError};
