@@ -88,7 +88,10 @@ pub struct AttemptTold {
 /// Tells about a recorded exchange. With its snapshot all decisions are told; without, what was recorded.
 pub fn why(recorded: &Recorded, snapshot: Option<&Snapshot>, show: Show) -> Why {
     let entry = &*recorded.entry;
-    let explanation = snapshot.filter(|_| entry.head.is_some()).map(|s| explain_recorded(s, entry));
+    let mut explanation = snapshot.filter(|_| entry.head.is_some()).map(|s| explain_recorded(s, entry));
+    if let Some((_, _, query)) = explanation.as_mut().and_then(|e| e.matched_as.as_mut()) {
+        *query = request::query_shown(query, show);
+    }
     let doubt = match (snapshot, &entry.head) {
         (Some(snapshot), _) => verify(snapshot, entry).err().map(|divergence| {
             format!("its decisions do not come out the same again ({divergence}): please report this")

@@ -69,21 +69,25 @@ fn target_shown(text: &[u8], show: Show) -> Vec<u8> {
     let (before, rest) = text.split_at(query + 1);
     let end = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
     let (query, after) = rest.split_at(end);
-    let mut shown = before.to_vec();
-    for (number, parameter) in query.split(|byte| *byte == b'&').enumerate() {
-        shown.extend_from_slice(if number > 0 { b"&" } else { b"" });
-        match parameter.iter().position(|byte| *byte == b'=') {
-            Some(at) => {
-                shown.extend_from_slice(&parameter[..=at]);
-                shown.extend_from_slice(HIDDEN.as_bytes());
-            }
-            // A parameter without a name may be the secret itself.
-            None if parameter.is_empty() => {}
-            None => shown.extend_from_slice(HIDDEN.as_bytes()),
-        }
+    [before, &hide_values(query), after].concat()
+}
+
+/// A query: its values hidden, unless they shall be shown.
+pub(super) fn query_shown(query: &str, show: Show) -> String {
+    match show.query {
+        true => query.to_owned(),
+        false => printable(&hide_values(query.as_bytes())),
     }
-    shown.extend_from_slice(after);
-    shown
+}
+
+fn hide_values(query: &[u8]) -> Vec<u8> {
+    let hide = |parameter: &[u8]| match parameter.iter().position(|byte| *byte == b'=') {
+        Some(at) => [&parameter[..=at], HIDDEN.as_bytes()].concat(),
+        // A parameter without a name may be the secret itself.
+        None if parameter.is_empty() => Vec::new(),
+        None => HIDDEN.as_bytes().to_vec(),
+    };
+    query.split(|byte| *byte == b'&').map(hide).collect::<Vec<_>>().join(&b'&')
 }
 
 fn printable(bytes: &[u8]) -> String {

@@ -3,3 +3,4 @@
 
 mod plaza;
 mod replay;
+mod why;

@@ -50,6 +50,10 @@ impl Plaza {
         Client::connect(self.address())
     }
 
+    pub fn recorders(&self) -> Recorders {
+        self.process.recorder()
+    }
+
     /// Ends the process politely, so that nothing is under way any more. What is left of it.
     pub fn end(self) -> (Recorders, Arc<Snapshot>) {
         runtime().block_on(self.process.drain());
