@@ -2,11 +2,13 @@
 
 mod check;
 mod demo;
+mod endpoint;
 mod explain;
 mod proxy;
 mod reference;
 mod run;
 mod schema;
+mod status;
 mod version;
 
 use std::process::ExitCode;
@@ -28,6 +30,10 @@ pub enum Command {
     Check(check::Arguments),
     /// Tell how a made-up request would be decided
     Explain(explain::Arguments),
+    /// Tell what the running instance does, and how it does
+    Status(status::Arguments),
+    /// Take endpoints of the running instance out of rotation and back
+    Endpoint(endpoint::Arguments),
     /// Print the JSON Schema of the document
     Schema,
     /// Print the reference of the document, in Markdown
@@ -44,6 +50,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Endpoint(arguments) => endpoint::run(&arguments),
         Command::Schema => schema::run(),
         Command::Reference => reference::run(),
         Command::Version(arguments) => version::run(&arguments),

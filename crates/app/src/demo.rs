@@ -20,7 +20,8 @@ pub fn run(listen: &str, admin: &str) -> Result<ExitCode> {
     let compiled = Compiled::parse("the demo's document", &text, &SystemResolver, &events);
     compiled.report();
     let Some((document, snapshot)) = compiled.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
-    serving::serve(&document, snapshot, receiver, |process| greet(process, admin, &text))
+    let greeting = |process: &Process| greet(process, admin, &text);
+    serving::serve("the demo's document", &document, snapshot, receiver, greeting)
 }
 
 fn document(listen: &str, admin: &str, shop: &shop::Shop) -> String {
@@ -77,6 +78,8 @@ Try these in another terminal:
       400: a request that could be read in two ways goes no further
   curl -i http://{at}/shop/shoes?size=42
       a redirect that replaces a path prefix
+  tollgate status; tollgate top
+      what runs, how it does, and what happens now
   curl -s http://{admin}/metrics | grep tollgate_exchanges_total | grep -v ' 0$'
       what happened so far, by reason
 

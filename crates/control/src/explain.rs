@@ -153,7 +153,7 @@ fn tell_endpoints(
             None => {
                 format!("can be picked, weight {}, {} requests now", endpoint.weight(), endpoint.in_flight())
             }
-            Some(exclusion) if view.is_panicking() => {
+            Some(exclusion) if view.is_panicking() && !exclusion.is_meant() => {
                 format!("{exclusion}, but too few others are left, so it is used")
             }
             Some(exclusion) => exclusion.to_string(),

@@ -29,7 +29,24 @@ pub fn text(process: &Process) -> String {
     writer.series("tollgate_access_log_lost_total", &[], process.log_lines_lost());
     write_shards(&mut writer, process.shards(), &names);
     write_endpoints(&mut writer, &endpoints(process));
+    write_operator(&mut writer, process);
     writer.finish()
+}
+
+/// What the operator has set at endpoints.
+fn write_operator(writer: &mut Writer, process: &Process) {
+    let upstreams = &process.snapshot().upstreams;
+    let endpoints = || upstreams.iter().flat_map(|u| u.endpoints().iter().map(move |e| (u.name(), e)));
+    writer.family("tollgate_endpoint_drained", "gauge", "Whether the operator has drained an endpoint.");
+    for (upstream, endpoint) in endpoints() {
+        let labels = [("upstream", &**upstream), ("endpoint", &**endpoint.name())];
+        writer.series("tollgate_endpoint_drained", &labels, u8::from(endpoint.is_drained()));
+    }
+    writer.family("tollgate_endpoint_weight", "gauge", "The weight of an endpoint, the operator's included.");
+    for (upstream, endpoint) in endpoints() {
+        let labels = [("upstream", &**upstream), ("endpoint", &**endpoint.name())];
+        writer.series("tollgate_endpoint_weight", &labels, endpoint.weight());
+    }
 }
 
 fn endpoints(process: &Process) -> Vec<EndpointState> {

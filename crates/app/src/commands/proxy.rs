@@ -32,5 +32,5 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let compiled = Compiled::parse("command line", &text, &SystemResolver, &events);
     compiled.report();
     let Some((document, snapshot)) = compiled.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
-    serving::serve(&document, snapshot, receiver, |_| {})
+    serving::serve("command line", &document, snapshot, receiver, |_| {})
 }

@@ -24,5 +24,5 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let compiled = Compiled::load(&path, &SystemResolver, &events);
     compiled.report();
     let Some((document, snapshot)) = compiled.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
-    serving::serve(&document, snapshot, receiver, |_| {})
+    serving::serve(&path.display().to_string(), &document, snapshot, receiver, |_| {})
 }

@@ -132,8 +132,7 @@ fn a_drained_endpoint_is_not_counted_among_those_that_may_be_ejected() {
     let address = "127.0.0.1:80".parse().unwrap();
     let endpoints = (0..2).map(|i| Endpoint::new(format!("e{i}"), address, 1)).collect();
     let outliers = OutlierSettings { consecutive_failures: 1, ..OutlierSettings::default() };
-    let settings =
-        UpstreamSettings { panic_threshold_percent: 0, outliers, ..UpstreamSettings::default() };
+    let settings = UpstreamSettings { panic_threshold_percent: 0, outliers, ..UpstreamSettings::default() };
     let upstream = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
     upstream.set_drained(0, true);
     assert!(!upstream.report_failure(1, Failure::Connect, 0, 7), "the last one must stay");
