@@ -1,5 +1,6 @@
 //! What clients send, read within bounds and refused in words.
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -13,6 +14,8 @@ use crate::problem::Problem;
 
 /// How many bytes of JSON a client may send. What the API takes are a few words.
 const BODY_MAX: usize = 64 << 10;
+/// How much of a body that is too large is read all the same: a client that still sends would lose the answer.
+const DISCARDED_MAX: usize = 4 << 20;
 
 /// The JSON of a body.
 #[derive(Debug)]
@@ -22,18 +25,14 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Sent<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let body = request.into_body();
-        let too_large = || {
-            let detail = format!("the body is larger than {BODY_MAX} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-        };
-        // Refused before any of it is read, if its length is known.
-        if axum::body::HttpBody::size_hint(&body).lower() > BODY_MAX as u64 {
-            return Err(too_large());
-        }
-        let bytes = match Limited::new(body, BODY_MAX).collect().await {
+        let mut body = request.into_body();
+        let bytes = match Limited::new(&mut body, BODY_MAX).collect().await {
             Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                discard(body).await;
+                let detail = format!("the body is larger than {BODY_MAX} bytes");
+                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+            }
             Err(error) => {
                 let detail = format!("the body did not come whole: {error}");
                 return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
@@ -42,6 +41,17 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Sent<T> {
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Problem::new(StatusCode::BAD_REQUEST, format!("the body is not the JSON that is wanted: {error}"))
         })
+    }
+}
+
+async fn discard(mut body: Body) {
+    let mut left = DISCARDED_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, |data| data.len());
+        match left.checked_sub(length) {
+            Some(less) => left = less,
+            None => return,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use tollgate_runtime::process;
 use crate::serving::note;
 
 /// Names the socket, for the process and for the verbs that talk to it.
-pub const SOCKET_VARIABLE: &str = "TOLLGATE_SOCKET";
+const SOCKET_VARIABLE: &str = "TOLLGATE_SOCKET";
 
 /// Where the socket is if nothing names one: for a service, then for a user's own process.
 pub fn default_places() -> Vec<PathBuf> {

@@ -31,8 +31,8 @@ const RESPONSE_MAX: usize = 256 << 20;
 /// How a verb reaches the running instance.
 #[derive(Debug, clap::Args)]
 pub struct Reach {
-    /// The unix socket of the running instance; the default place if left out
-    #[arg(long, value_name = "PATH", env = crate::admin::SOCKET_VARIABLE)]
+    /// The unix socket of the running instance; else TOLLGATE_SOCKET, else the default place
+    #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// The admin address of the running instance instead, such as http://127.0.0.1:9901
     #[arg(long, value_name = "URL", env = "TOLLGATE_ADDRESS")]
@@ -52,9 +52,9 @@ pub struct Client {
 impl Reach {
     /// The client for it.
     pub fn client(&self) -> Result<Client> {
-        let places = match (&self.address, &self.socket) {
-            (Some(address), _) => vec![Place::parse(address)?],
-            (None, Some(socket)) => vec![Place::Socket(socket.clone())],
+        let places = match (&self.socket, &self.address) {
+            (Some(socket), _) => vec![Place::Socket(socket.clone())],
+            (None, Some(address)) => vec![Place::parse(address)?],
             (None, None) => crate::admin::default_places().into_iter().map(Place::Socket).collect(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -9,6 +9,7 @@ mod reference;
 mod run;
 mod schema;
 mod status;
+mod top;
 mod version;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ pub enum Command {
     Explain(explain::Arguments),
     /// Tell what the running instance does, and how it does
     Status(status::Arguments),
+    /// Show what happens in the running instance now
+    Top(top::Arguments),
     /// Take endpoints of the running instance out of rotation and back
     Endpoint(endpoint::Arguments),
     /// Print the JSON Schema of the document
@@ -51,6 +54,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Endpoint(arguments) => endpoint::run(&arguments),
         Command::Schema => schema::run(),
         Command::Reference => reference::run(),

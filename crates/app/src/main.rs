@@ -9,6 +9,7 @@ mod exit;
 mod overview;
 mod serving;
 mod terminal;
+mod top;
 
 use std::process::ExitCode;
 

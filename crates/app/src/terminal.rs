@@ -19,8 +19,6 @@ pub enum Tone {
     Bad,
     /// Of less interest.
     Quiet,
-    /// A heading.
-    Strong,
 }
 
 /// Whether standard output gets colours: `NO_COLOR` and `CLICOLOR=0` switch them off, `CLICOLOR_FORCE` on, else
@@ -44,7 +42,6 @@ pub fn painted(text: &str, tone: Tone, colours: bool) -> String {
         Tone::Doubtful => "33",
         Tone::Bad => "31",
         Tone::Quiet => "2",
-        Tone::Strong => "1",
     };
     if !colours || code.is_empty() { text.to_owned() } else { format!("\x1b[{code}m{text}\x1b[0m") }
 }
