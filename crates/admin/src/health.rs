@@ -5,18 +5,19 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use tollgate_control::Process;
 use tollgate_control::health::{self, Verdict};
 
+use crate::Api;
+
 /// `/healthz`: the process lives, and its workers.
-pub async fn alive(State(process): State<Arc<Process>>, RawQuery(query): RawQuery) -> impl IntoResponse {
-    told(&health::alive(&process), query.as_deref(), ["ok\n", "stuck\n"])
+pub async fn alive(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    told(&health::alive(api.process()), query.as_deref(), ["ok\n", "stuck\n"])
 }
 
 /// `/readyz`: it wants traffic.
-pub async fn ready(State(process): State<Arc<Process>>, RawQuery(query): RawQuery) -> impl IntoResponse {
-    let no = if process.is_draining() { "draining\n" } else { "not ready\n" };
-    told(&health::ready(&process), query.as_deref(), ["ready\n", no])
+pub async fn ready(State(api): State<Arc<Api>>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let no = if api.process().is_draining() { "draining\n" } else { "not ready\n" };
+    told(&health::ready(api.process()), query.as_deref(), ["ready\n", no])
 }
 
 /// The verdict in a word, or with its reasons where the query asks for them by `verbose`.

@@ -3,11 +3,14 @@
 mod check;
 mod config;
 mod demo;
+mod endpoint;
 mod explain;
 mod proxy;
 mod reference;
 mod run;
 mod schema;
+mod status;
+mod top;
 mod version;
 
 use std::process::ExitCode;
@@ -32,6 +35,12 @@ pub enum Command {
     Config(config::Command),
     /// Tell how a made-up request would be decided
     Explain(explain::Arguments),
+    /// Tell what the running instance does, and how it does
+    Status(status::Arguments),
+    /// Show what happens in the running instance now
+    Top(top::Arguments),
+    /// Take endpoints of the running instance out of rotation and back
+    Endpoint(endpoint::Arguments),
     /// Print the JSON Schema of the document
     Schema,
     /// Print the reference of the document, in Markdown
@@ -49,6 +58,9 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
+        Command::Endpoint(arguments) => endpoint::run(&arguments),
         Command::Schema => schema::run(),
         Command::Reference => reference::run(),
         Command::Version(arguments) => version::run(&arguments),

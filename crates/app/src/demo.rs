@@ -73,6 +73,8 @@ Try these in another terminal:
       400: a request that could be read in two ways goes no further
   curl -i http://{at}/shop/shoes?size=42
       a redirect that replaces a path prefix
+  tollgate status; tollgate top
+      what runs, how it does, and what happens now
   curl -s http://{admin}/metrics | grep tollgate_exchanges_total | grep -v ' 0$'
       what happened so far, by reason
 

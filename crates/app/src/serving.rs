@@ -1,18 +1,12 @@
 //! A process from its start to its end: workers, probes, admin endpoints, signals, drain.
 
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tollgate_admin::Api;
 use tollgate_config::{AccessLog, Document};
 use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::Text;
@@ -23,6 +17,7 @@ use tollgate_runtime::{Clock, date};
 use tollgate_telemetry::log_writer::Destination;
 use tollgate_upstream::{HealthEvent, HealthEvents};
 
+use crate::admin::{AdminServer, AdminSockets};
 use crate::{documents, exit};
 
 /// How many health events may wait to be printed.
@@ -57,7 +52,8 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         .context("cannot start the control thread")?;
     runtime.block_on(async {
         let mut ending = Ending::new()?;
-        let options = options(&first.document);
+        let admin = AdminSockets::bind(&first.document)?;
+        let options = options(&first.document, !admin.is_empty());
         let process = Arc::new(Process::start(first.snapshot.clone(), &options)?);
         tokio::spawn(print_events(receiver));
         tokio::spawn(decline(SignalKind::user_defined1(), "SIGUSR1: the access log's file stays open"));
@@ -65,8 +61,8 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
             let (address, name) = (listener.address, &listener.settings.name);
             note(&format!("listening on {address} ({name}), {} workers", process.workers()));
         }
-        let admin = start_admin(&first.document, &process).await?;
         let instance = Arc::new(Instance::new(process.clone(), first, bundle, surroundings));
+        let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note }));
         tokio::spawn(reload_on_hangup(instance.clone()));
         if manner.watch {
             tokio::spawn(watch::watch(instance.clone()));
@@ -78,10 +74,10 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
     })
 }
 
-fn options(document: &Document) -> Options {
+fn options(document: &Document, metrics: bool) -> Options {
     Options {
         workers: workers(document),
-        metrics: document.admin.is_some(),
+        metrics,
         access_log: access_log(document),
         recorder: tollgate_control::recorders::settings(document),
     }
@@ -97,12 +93,7 @@ async fn reload_on_hangup(instance: Arc<Instance>) {
 
 /// The polite end: readiness fails first, then the listeners close, then what runs may finish. A
 /// second signal, or the end of the grace, is now. Whether everything had ended by then.
-async fn drain(
-    document: &Document,
-    process: Arc<Process>,
-    ending: &mut Ending,
-    mut admin: JoinSet<()>,
-) -> bool {
+async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, admin: AdminServer) -> bool {
     let (delay, grace) = (document.shutdown.delay.get(), document.shutdown.grace.get());
     note(&format!("draining, at most {}s", (delay + grace).as_secs()));
     process.announce_drain();
@@ -124,56 +115,12 @@ async fn drain(
         }
     };
     // The admin endpoints hold the process until they have ended.
-    admin.shutdown().await;
+    admin.end().await;
     if drained {
         process.finish();
     }
     note("ended");
     drained
-}
-
-async fn start_admin(document: &Document, process: &Arc<Process>) -> Result<JoinSet<()>> {
-    let mut tasks = JoinSet::new();
-    let Some(admin) = &document.admin else { return Ok(tasks) };
-    if let Some(listen) = &admin.listen {
-        let address: SocketAddr = listen.value.socket(true);
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address} for the admin API"))?;
-        note(&format!("metrics and health on http://{}/", listener.local_addr()?));
-        tasks.spawn(told(tollgate_admin::serve(listener, process.clone(), std::future::pending())));
-    }
-    if let Some(socket) = &admin.socket {
-        let path = Path::new(socket.value.as_str());
-        let listener = listen_privately(path)
-            .with_context(|| format!("cannot listen on {} for the admin API", path.display()))?;
-        note(&format!("metrics and health on {}", path.display()));
-        tasks.spawn(told(tollgate_admin::serve(listener, process.clone(), std::future::pending())));
-    }
-    Ok(tasks)
-}
-
-async fn told(serving: impl Future<Output = io::Result<()>>) {
-    if let Err(error) = serving.await {
-        note(&format!("the admin API ended: {error}"));
-    }
-}
-
-/// A unix socket that only this user can open. One that a process left behind is replaced; one that
-/// somebody listens on is not, and neither is a file that is no socket.
-fn listen_privately(path: &Path) -> io::Result<UnixListener> {
-    if let Ok(found) = std::fs::metadata(path) {
-        // Connecting to any other file is refused just as connecting to a socket left behind.
-        if !found.file_type().is_socket() {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
-        }
-        match std::os::unix::net::UnixStream::connect(path) {
-            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on it")),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-            Err(error) => return Err(error),
-        }
-    }
-    tollgate_runtime::process::privately(|| UnixListener::bind(path))
 }
 
 fn workers(document: &Document) -> usize {
@@ -238,21 +185,5 @@ impl Ending {
             _ = self.interrupt.recv() => {}
             _ = self.quit.recv() => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::listen_privately;
-    use std::io::ErrorKind;
-
-    #[test]
-    fn a_file_in_the_place_of_the_admin_socket_is_left_alone() {
-        let path = std::env::temp_dir().join(format!("tollgate-no-socket-{}", std::process::id()));
-        std::fs::write(&path, "precious").unwrap();
-        let refused = listen_privately(&path).map(drop).map_err(|error| error.kind());
-        let kept = std::fs::read_to_string(&path);
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!((refused, kept.unwrap().as_str()), (Err(ErrorKind::AlreadyExists), "precious"));
     }
 }

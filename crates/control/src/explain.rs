@@ -206,7 +206,7 @@ fn tell_endpoints(
                 format!("can be picked, weight {weight}, {load} requests {when}")
             }
             (None, weight) => format!("can be picked, weight {}", weight.map_or(0, |(weight, ..)| weight)),
-            (Some(exclusion), _) if view.is_panicking() && exclusion != Exclusion::WeightZero => {
+            (Some(exclusion), _) if view.is_panicking() && !exclusion.is_meant() => {
                 format!("{}, but too few others are left, so it is used", tell_exclusion(exclusion, at_ms))
             }
             (Some(exclusion), _) => tell_exclusion(exclusion, at_ms),

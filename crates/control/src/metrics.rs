@@ -93,6 +93,7 @@ pub fn endpoints(snapshot: &Snapshot, now_ms: u64) -> Vec<EndpointState> {
             endpoint: endpoint.name().to_string(),
             id: endpoint.id().number(),
             weight: endpoint.weight(),
+            drained: endpoint.is_drained(),
             in_flight: u64::from(endpoint.in_flight()),
             healthy: endpoint.health(now_ms) == Health::Usable,
         })

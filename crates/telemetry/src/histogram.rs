@@ -161,6 +161,16 @@ fn bucket_of(duration_us: u64) -> usize {
     above as usize * STEPS + ((duration >> shift) as usize & (STEPS - 1))
 }
 
+/// From which duration on, and below which one, a bucket counts, in microseconds; the last one has no end.
+pub fn bounds_of(bucket: u16) -> (u64, Option<u64>) {
+    let start = |bucket: usize| {
+        let (chunk, step) = (bucket / STEPS, (bucket % STEPS) as u64);
+        if chunk == 0 { step } else { (STEPS as u64 + step) << (chunk - 1) }
+    };
+    let bucket = usize::from(bucket).min(BUCKETS - 1);
+    (start(bucket), (bucket + 1 < BUCKETS).then(|| start(bucket + 1)))
+}
+
 fn middle_of(bucket: usize) -> u64 {
     let (chunk, step) = ((bucket / STEPS).min(CHUNKS - 1), (bucket % STEPS) as u64);
     if chunk == 0 {

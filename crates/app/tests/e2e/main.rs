@@ -1,5 +1,6 @@
 //! The real program on real sockets, a file a subject.
 
+mod admin;
 mod ambiguity;
 mod bodies;
 mod cli;
@@ -20,6 +21,7 @@ mod telling;
 mod timeouts;
 mod unread;
 mod upgrade;
+mod verbs;
 
 use std::fmt::Display;
 

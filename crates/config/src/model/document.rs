@@ -54,8 +54,9 @@ section! {
         workers: Option<Whole<1, 1024>> = optional;
         /// Where to accept connections: an address, a list of them, or the long form.
         listen: Many<Located<Listener>> = default(Many::none());
-        /// The admin API with metrics and health. Off if left out.
-        admin: Option<Located<Admin>> = optional;
+        /// The admin API with metrics and health. If left out, a unix socket at the default place;
+        /// `none` for no API at all.
+        admin: Option<Located<Switch<Admin>>> = optional;
         /// Where a record of each exchange goes.
         access_log: AccessLog = default(AccessLog::Stdout(LogFormat::Json));
         /// What is kept of ended exchanges, so that `why` can tell about them. `none` keeps nothing.

@@ -7,7 +7,7 @@ use crate::setting::{Decoder, Many, Setting, Whole};
 use crate::shape::{Shape, Word};
 use crate::source::Located;
 use crate::tree::{Node, Value};
-use crate::units::{Cidr, Duration, ListenAddress, Name};
+use crate::units::{Cidr, Duration, ListenAddress, Name, Secret};
 
 section! {
     /// A socket that takes traffic.
@@ -28,12 +28,16 @@ section! {
 }
 
 section! {
-    /// The admin API. Keep it away from strangers: whoever reaches it can see and change everything.
+    /// The admin API. Whoever has its token or can open its socket can see and change everything.
     pub struct Admin {
-        /// The TCP address of the admin API.
+        /// A TCP address for metrics and health, and with a `token` for the whole API.
         listen: Option<Located<ListenAddress>> = optional;
-        /// The path of the admin API's unix socket.
+        /// The path of the admin API's unix socket, which only Tollgate's own user can open. The default
+        /// place if left out.
         socket: Option<Located<String>> = optional;
+        /// What a client of `listen` sends as `Authorization: Bearer`. If left out, `listen` serves metrics and health
+        /// only.
+        token: Option<Located<Secret>> = optional;
     }
 }
 

@@ -42,8 +42,10 @@ pub struct EndpointState {
     pub endpoint: String,
     /// Its identity, under which the workers count.
     pub id: u64,
-    /// Its weight.
+    /// Its weight, the operator's included.
     pub weight: u32,
+    /// Whether the operator has drained it.
+    pub drained: bool,
     /// Attempts at it now.
     pub in_flight: u64,
     /// Whether its health allows to pick it.
@@ -195,8 +197,9 @@ fn added<'a>(histograms: impl Iterator<Item = &'a Histogram>) -> Sparse {
 pub fn write_endpoints(writer: &mut Writer, shards: &[Arc<Shard>], endpoints: &[EndpointState]) {
     write_usable(writer, endpoints);
     type Value = fn(&EndpointState) -> u64;
-    let families: [(&Family, Value); 3] = [
+    let families: [(&Family, Value); 4] = [
         (&families::ENDPOINT_HEALTHY, |e| u64::from(e.healthy)),
+        (&families::ENDPOINT_DRAINED, |e| u64::from(e.drained)),
         (&families::ENDPOINT_WEIGHT, |e| u64::from(e.weight)),
         (&families::ENDPOINT_ACTIVE, |e| e.in_flight),
     ];
@@ -228,7 +231,7 @@ fn write_usable(writer: &mut Writer, endpoints: &[EndpointState]) {
     type Counts = fn(&EndpointState) -> bool;
     let families: [(&Family, Counts); 2] = [
         (&families::ENDPOINTS, |e| e.weight > 0),
-        (&families::ENDPOINTS_USABLE, |e| e.weight > 0 && e.healthy),
+        (&families::ENDPOINTS_USABLE, |e| e.weight > 0 && e.healthy && !e.drained),
     ];
     for (family, counts) in families {
         writer.family(family);

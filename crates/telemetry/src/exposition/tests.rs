@@ -38,7 +38,7 @@ fn traffic() -> [Arc<Shard>; 2] {
 
 fn endpoint(healthy: bool, weight: u32, id: u64) -> EndpointState {
     let (upstream, endpoint) = ("u".to_owned(), format!("127.0.0.1:{id}"));
-    EndpointState { upstream, upstream_index: 0, endpoint, id, weight, in_flight: 1, healthy }
+    EndpointState { upstream, upstream_index: 0, endpoint, id, weight, drained: false, in_flight: 1, healthy }
 }
 
 fn text() -> String {
