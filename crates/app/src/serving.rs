@@ -13,12 +13,12 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tollgate_config::{AccessLog, Document};
+use tollgate_config::Document;
 use tollgate_control::Process;
 use tollgate_control::process::Options;
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, date};
-use tollgate_telemetry::log_writer::Destination;
+use tollgate_telemetry::access::AccessLogs;
 use tollgate_upstream::{HealthEvent, HealthEvents};
 
 /// How many health events may wait to be printed.
@@ -37,11 +37,7 @@ pub fn serve(
     ready: impl FnOnce(&Process),
 ) -> Result<ExitCode> {
     raise_descriptor_limit();
-    let options = Options {
-        workers: workers(document),
-        metrics: document.admin.is_some(),
-        access_log: access_log(document),
-    };
+    let options = Options { workers: workers(document), metrics: document.admin.is_some() };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -52,7 +48,7 @@ pub fn serve(
         let probes = tokio::spawn(process.probes());
         tokio::spawn(print_events(events));
         tokio::spawn(decline(SignalKind::hangup(), "SIGHUP: a changed document is taken at the next start"));
-        tokio::spawn(decline(SignalKind::user_defined1(), "SIGUSR1: the access log's file stays open"));
+        tokio::spawn(reopen_logs(process.logs().clone()));
         for (listener, address) in process.snapshot().listeners.iter().zip(process.addresses()) {
             note(&format!("listening on {address} ({}), {} workers", listener.name, process.workers()));
         }
@@ -152,14 +148,6 @@ fn workers(document: &Document) -> usize {
     document.workers.map_or_else(cores, |w| w.get() as usize)
 }
 
-fn access_log(document: &Document) -> Option<Destination> {
-    match &document.access_log {
-        AccessLog::None => None,
-        AccessLog::Stdout(_) => Some(Destination::Stdout),
-        AccessLog::File(file) => Some(Destination::File(file.file.value.clone().into())),
-    }
-}
-
 /// Each connection takes a descriptor, and each splice two; the usual soft limit of 1024 is too low.
 fn raise_descriptor_limit() {
     if let Err(error) = tollgate_runtime::process::raise_descriptor_limit() {
@@ -172,6 +160,14 @@ async fn decline(kind: SignalKind, answer: &'static str) {
     let Ok(mut signals) = signal(kind) else { return };
     while signals.recv().await.is_some() {
         note(answer);
+    }
+}
+
+/// SIGUSR1 opens the access logs anew by their names, as after a rotation.
+async fn reopen_logs(logs: AccessLogs) {
+    let Ok(mut signals) = signal(SignalKind::user_defined1()) else { return };
+    while signals.recv().await.is_some() {
+        logs.reopen();
     }
 }
 

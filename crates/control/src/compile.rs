@@ -1,5 +1,6 @@
 //! Compiling: a checked document becomes a snapshot, or findings that point into its text.
 
+mod logs;
 mod routes;
 mod upstreams;
 
@@ -51,6 +52,7 @@ pub fn compile(document: &Document, resolver: &dyn Resolve, events: &HealthEvent
         report_findings(document, table, &mut compiler.diagnostics);
     }
     let listeners = compiler.listeners();
+    let logs = compiler.logs(&specs);
     let failed = compiler.diagnostics.has_errors();
     let snapshot = table.filter(|_| !failed).map(|table| {
         Arc::new(Snapshot {
@@ -59,6 +61,7 @@ pub fn compile(document: &Document, resolver: &dyn Resolve, events: &HealthEvent
             routes,
             upstreams: compiler.upstreams,
             http: http_settings(document),
+            logs: Arc::new(logs),
         })
     });
     compiler.diagnostics.sort();

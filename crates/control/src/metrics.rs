@@ -26,7 +26,7 @@ pub fn text(process: &Process) -> String {
         "counter",
         "Access records lost because their destination did not keep up.",
     );
-    writer.series("tollgate_access_log_lost_total", &[], process.log_lines_lost());
+    writer.series("tollgate_access_log_lost_total", &[], process.logs().lost());
     write_shards(&mut writer, process.shards(), &names);
     write_endpoints(&mut writer, &endpoints(process));
     writer.finish()

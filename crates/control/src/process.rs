@@ -14,7 +14,7 @@ use tollgate_proxy::{Command, Snapshot, Worker};
 use tollgate_runtime::sockets::{self, ListenOptions};
 use tollgate_runtime::{Clock, Random};
 use tollgate_telemetry::Shard;
-use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter, Losses};
+use tollgate_telemetry::access::{AccessLogs, LogHandle, OpenError};
 use tollgate_upstream::run_probes;
 
 /// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
@@ -31,8 +31,6 @@ pub struct Options {
     pub workers: usize,
     /// Whether exchanges are counted: pointless where no admin endpoint shows the counters.
     pub metrics: bool,
-    /// Where access records go; `None` for nowhere.
-    pub access_log: Option<Destination>,
 }
 
 /// Why a process could not start.
@@ -41,7 +39,7 @@ pub enum StartError {
     /// A listener could not be bound.
     Bind(SocketAddr, io::Error),
     /// The access log could not be opened.
-    AccessLog(Destination, io::Error),
+    AccessLog(OpenError),
     /// A thread could not be started.
     Thread(io::Error),
 }
@@ -59,10 +57,7 @@ impl fmt::Display for StartError {
                     _ => Ok(()),
                 }
             }
-            Self::AccessLog(Destination::File(path), error) => {
-                write!(f, "cannot open the access log {}: {error}", path.display())
-            }
-            Self::AccessLog(Destination::Stdout, error) => write!(f, "cannot write the access log: {error}"),
+            Self::AccessLog(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "cannot start a worker: {error}"),
         }
     }
@@ -76,7 +71,7 @@ pub struct Process {
     shards: Vec<Arc<Shard>>,
     addresses: Vec<SocketAddr>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
-    losses: Option<Losses>,
+    logs: AccessLogs,
     ends: Mutex<Ends>,
     draining: AtomicBool,
 }
@@ -87,23 +82,17 @@ struct Ends {
     /// One for each worker that has not drained.
     drained: Vec<oneshot::Receiver<()>>,
     threads: Vec<JoinHandle<()>>,
-    log: Option<LogWriter>,
 }
 
 impl Process {
     /// Binds the listeners and starts the workers.
     pub fn start(snapshot: Arc<Snapshot>, options: &Options) -> Result<Self, StartError> {
         let (sockets, addresses) = bind(&snapshot, options.workers)?;
-        let (sender, writer) = match &options.access_log {
-            None => (None, None),
-            Some(to) => {
-                let (sender, writer) =
-                    LogWriter::start(to).map_err(|e| StartError::AccessLog(to.clone(), e))?;
-                (Some(sender), Some(writer))
-            }
-        };
+        let logs = AccessLogs::default();
+        let opened = logs.open(snapshot.logs.clone()).map_err(StartError::AccessLog)?;
+        let log = logs.adopt(opened);
         let (mut workers, mut shards) = (Vec::new(), Vec::new());
-        let mut ends = Ends { log: writer, ..Ends::default() };
+        let mut ends = Ends::default();
         for (index, sockets) in sockets.into_iter().enumerate() {
             let shard = Arc::new(Shard::new(
                 snapshot.routes.len(),
@@ -111,7 +100,7 @@ impl Process {
                 snapshot.listeners.len(),
             ));
             shards.push(shard.clone());
-            let (snapshot, log) = (snapshot.clone(), sender.clone());
+            let (snapshot, log) = (snapshot.clone(), log.clone());
             let parts = Parts { snapshot, shard, metrics: options.metrics, log };
             let worker = spawn(index, parts, sockets, &mut ends);
             workers.push(worker.map_err(StartError::Thread)?);
@@ -121,7 +110,7 @@ impl Process {
             shards,
             addresses,
             workers,
-            losses: sender.as_ref().map(LogSender::losses),
+            logs,
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
         })
@@ -159,9 +148,9 @@ impl Process {
         self.workers.len()
     }
 
-    /// Lines of the access log that were lost because its destination did not keep up.
-    pub fn log_lines_lost(&self) -> u64 {
-        self.losses.as_ref().map_or(0, Losses::count)
+    /// The access logs, and who watches exchanges as they end.
+    pub fn logs(&self) -> &AccessLogs {
+        &self.logs
     }
 
     /// Whether the process no longer wants traffic.
@@ -191,13 +180,11 @@ impl Process {
 
     /// Waits for the threads of drained workers, and for the log to be written.
     pub fn finish(&self) {
-        let Ends { threads, log, .. } = std::mem::take(&mut *self.ends());
+        let Ends { threads, .. } = std::mem::take(&mut *self.ends());
         for thread in threads {
             let _ = thread.join();
         }
-        if let Some(log) = log {
-            log.finish();
-        }
+        self.logs.finish();
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {
@@ -234,7 +221,7 @@ struct Parts {
     snapshot: Arc<Snapshot>,
     shard: Arc<Shard>,
     metrics: bool,
-    log: Option<LogSender>,
+    log: LogHandle,
 }
 
 fn spawn(

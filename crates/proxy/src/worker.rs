@@ -10,7 +10,7 @@ use tollgate_runtime::splice::Pipe;
 use tollgate_runtime::wheel::TICK_MS;
 use tollgate_runtime::{CachedClock, Clock, Random, Wheel, date};
 use tollgate_telemetry::Shard;
-use tollgate_telemetry::log_writer::LogSender;
+use tollgate_telemetry::access::{LogHandle, LogSink};
 use tollgate_upstream::{Pool, View};
 
 use crate::buffers::Buffers;
@@ -23,8 +23,6 @@ use crate::socket::Socket;
 const EXCHANGES_KEPT: usize = 128;
 /// How many empty pipes a worker keeps for later.
 const PIPES_KEPT: usize = 64;
-/// Log lines are handed to the writer when the block has this many bytes, or at the next tick.
-const LOG_BLOCK: usize = 32 * 1024;
 
 /// An upstream connection that waits for its next request.
 #[derive(Debug)]
@@ -81,14 +79,9 @@ pub struct Worker {
     exchanges: RefCell<Vec<Box<Exchange>>>,
     /// Somebody can read the counters, so exchanges are counted.
     pub counts: bool,
-    log: Option<RefCell<LogBlock>>,
+    /// The access logs, and who watches exchanges as they end.
+    pub log: RefCell<LogSink>,
     date: RefCell<DateCache>,
-}
-
-struct LogBlock {
-    sender: LogSender,
-    block: Vec<u8>,
-    lines: u64,
 }
 
 #[derive(Default)]
@@ -99,7 +92,7 @@ struct DateCache {
 
 impl Worker {
     /// A worker that serves `snapshot`. Exchanges are counted in `shard` only if it `counts`.
-    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, counts: bool, log: Option<LogSender>) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, counts: bool, log: LogHandle) -> Self {
         let clock = CachedClock::new(Clock::new());
         let mut random = Random::from_machine();
         let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
@@ -117,7 +110,7 @@ impl Worker {
             pipes: RefCell::default(),
             exchanges: RefCell::default(),
             counts,
-            log: log.map(|sender| RefCell::new(LogBlock { sender, block: Vec::new(), lines: 0 })),
+            log: RefCell::new(LogSink::new(log)),
             date: RefCell::default(),
         }
     }
@@ -161,23 +154,6 @@ impl Worker {
         }
     }
 
-    /// Whether there is an access log.
-    pub fn logs(&self) -> bool {
-        self.log.is_some()
-    }
-
-    /// Writes a line to the access log, if there is one.
-    pub fn log(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(log) = &self.log {
-            let mut log = log.borrow_mut();
-            write(&mut log.block);
-            log.lines += 1;
-            if log.block.len() >= LOG_BLOCK {
-                log.flush();
-            }
-        }
-    }
-
     /// The value of a `Date` field for now; made once a second.
     pub fn with_http_date(&self, use_date: impl FnOnce(&str)) {
         let wall = self.clock.wall();
@@ -211,7 +187,7 @@ impl Worker {
         while self.connections.get() > 0 {
             self.changed.notified().await;
         }
-        self.flush_log();
+        self.log.borrow_mut().flush();
     }
 
     /// Counts a connection that ended.
@@ -219,21 +195,6 @@ impl Worker {
         self.connections.set(self.connections.get() - 1);
         if self.is_draining() {
             self.changed.notify_waiters();
-        }
-    }
-
-    fn flush_log(&self) {
-        if let Some(log) = &self.log {
-            log.borrow_mut().flush();
-        }
-    }
-}
-
-impl LogBlock {
-    fn flush(&mut self) {
-        if !self.block.is_empty() {
-            let block = std::mem::replace(&mut self.block, Vec::with_capacity(LOG_BLOCK));
-            self.sender.send(block, std::mem::take(&mut self.lines));
         }
     }
 }
@@ -249,7 +210,7 @@ async fn tick(worker: Rc<Worker>) {
         worker.clock.adjust();
         let now = worker.clock.now_ms();
         worker.wheel.borrow_mut().advance(now);
-        worker.flush_log();
+        worker.log.borrow_mut().flush();
         ticks += 1;
         if ticks.is_multiple_of(20) {
             worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());

@@ -8,6 +8,8 @@ pub mod exposition;
 pub mod histogram;
 pub mod log_writer;
 pub mod shard;
+pub mod tail;
 
 pub use histogram::Histogram;
 pub use shard::{Counter, Shard};
+pub use tail::Tail;

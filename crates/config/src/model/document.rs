@@ -2,13 +2,11 @@
 
 use serde_json::Value as Json;
 
-use super::{
-    AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, LogFormat, Paths, Route,
-};
+use super::{AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, Paths, Route};
 use super::{Shutdown, Upstream};
 use crate::diagnostic::Diagnostic;
 use crate::section::section;
-use crate::setting::{Decoder, Many, Setting, Whole};
+use crate::setting::{Decoder, Many, Setting, Switch, Whole};
 use crate::shape::Shape;
 use crate::source::Located;
 use crate::table::Table;
@@ -55,8 +53,8 @@ section! {
         listen: Many<Located<Listener>> = default(Many::none());
         /// The admin API with metrics and health. Off if left out.
         admin: Option<Located<Admin>> = optional;
-        /// Where a record of each exchange goes.
-        access_log: AccessLog = default(AccessLog::Stdout(LogFormat::Json));
+        /// Where a record of each exchange goes: `none`, a log, or a list of logs.
+        access_log: Switch<Many<Located<AccessLog>>> = default(Switch::On(Many(vec![AccessLog::standard()])));
         /// Addresses of proxies in front whose forwarding headers are believed.
         trusted_proxies: Many<Located<Cidr>> = default(Many::none());
         /// Which headers tell the upstream who the client is.

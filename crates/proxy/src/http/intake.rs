@@ -152,6 +152,7 @@ fn refuse_unread(
     exchange.times.started_us = worker.clock.now_us();
     exchange.facts = Facts { persists: false, listener: client.listener, ..Facts::default() };
     exchange.notes.client = Some(client.peer);
+    exchange.notes.wanted = worker.log.borrow().is_wanted();
     answer_refusal(worker, &mut exchange, refusal);
     Intake::Answered(exchange)
 }
