@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use crate::diagnostic::Diagnostic;
 use crate::section::{choice, section, words};
 use crate::setting::{Decoder, Many, Setting, decode_word};
 use crate::shape::{Shape, Word};
@@ -86,7 +87,8 @@ impl Setting for AccessLog {
             _ => decode_word(node, decoder, &[("none", false), ("stdout", true)], &["stderr", "syslog"])
                 .and_then(|stdout| {
                     if !stdout {
-                        decoder.expected(node, "a log in this list");
+                        let finding = Diagnostic::error(node.origin, "`none` cannot stand among logs");
+                        decoder.report(finding.mend("write `access_log: none`, or remove it"));
                     }
                     stdout.then(Self::stdout)
                 }),

@@ -271,8 +271,11 @@ mod tests {
         let range: StatusRange = "200-399".parse().unwrap();
         assert!(range.contains(200) && range.contains(399) && !range.contains(199) && !range.contains(400));
         assert!("204".parse::<StatusRange>().unwrap().contains(204));
+        assert_eq!("5xx".parse::<StatusRange>(), "500-599".parse());
         for (text, part) in [
-            ("2xx", "write `200-299`"),
+            ("6xx", "from 100 to 599"),
+            ("2x", "from 100 to 599"),
+            ("xx", "from 100 to 599"),
             ("399-200", "write `200-399`"),
             ("99", "from 100 to 599"),
             ("200-600", "from 100 to 599"),
