@@ -1,10 +1,11 @@
 //! Access logs: forms, conditions, sampling, what is hidden, rotation, and readers that do not read.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
@@ -21,7 +22,7 @@ const ROUTES: &str = "routes:\n  - { name: all, path: /, to: \"http://{origin}\"
 /// A program with these logs (files in its own directory).
 fn logging(logs: &str, origin: &Origin) -> Tollgate {
     let document = format!(
-        "version: 1\nlisten: \"127.0.0.1:0\"\nworkers: 2\nadmin: {{ listen: \"127.0.0.1:0\" }}\naccess_log: {logs}\n{ROUTES}"
+        "version: 1\nlisten: \"127.0.0.1:0\"\nworkers: 1\nadmin: {{ listen: \"127.0.0.1:0\" }}\naccess_log: {logs}\n{ROUTES}"
     );
     Launch::new(PROGRAM, &document).with("origin", origin.address()).start()
 }
@@ -117,21 +118,16 @@ fn only_what_is_asked_for_is_logged() {
         for path in ["/a", "/here", "/moved", "/nothing-here/%00"] {
             tollgate.request(format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-Path: {path}\r\n\r\n"));
         }
-        // A path that is refused is so before headers are looked at.
-        let found: Vec<_> = lines(&mut tollgate, "log");
-        let wanted: Vec<_> = wanted.iter().map(|path| if path.contains('%') { "-" } else { path }).collect();
-        let mut sorted = found.clone();
-        sorted.sort();
-        let mut expected: Vec<String> = wanted.iter().map(|path| (*path).to_owned()).collect();
-        expected.sort();
-        assert_eq!(sorted, expected, "{logs}");
+        let mut found = lines(&mut tollgate, "log");
+        found.sort();
+        assert_eq!(found, wanted, "{logs}");
     }
 }
 
 #[test]
 fn listed_headers_are_logged_and_secrets_are_not() {
     let origin = Origin::start(|connection| {
-        while connection.request().is_ok() {
+        while connection.request().is_some() {
             connection.send(
                 "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Team: blue\r\nSet-Cookie: id=s3cret\r\n\
                  Location: /next?code=s3cret\r\n\r\n",
@@ -165,17 +161,8 @@ fn listed_headers_are_logged_and_secrets_are_not() {
     assert_eq!(forwarded.get("http.request.header.x-none"), None);
     assert_eq!(forwarded.get("url.query"), None);
     assert_eq!(moved["http.response.header.server"], "tollgate");
-    assert_eq!(
-        moved["http.response.header.location"],
-        "http://a/new".replace("http://a", host_of(&moved)),
-        "{moved}"
-    );
-}
-
-/// A redirect's location may name the host.
-fn host_of(line: &Value) -> &str {
-    let location = line["http.response.header.location"].as_str().unwrap();
-    location.strip_suffix("/new").unwrap_or(location)
+    let location = format!("http://a:{}/new", tollgate.address().port());
+    assert_eq!(moved["http.response.header.location"], location);
 }
 
 #[test]
@@ -223,7 +210,7 @@ fn rotation_under_load_loses_no_line() {
     assert!(tollgate.stderr().contains("is opened anew"), "{}", tollgate.stderr());
 }
 
-fn wait_for(reached: impl Fn() -> bool) {
+fn wait_for(mut reached: impl FnMut() -> bool) {
     let began = Instant::now();
     while !reached() {
         assert!(began.elapsed() < PATIENCE);
@@ -255,34 +242,33 @@ fn a_reader_that_does_not_read_costs_counted_lines_and_no_request() {
         sent += 1;
         assert!(began.elapsed() < 4 * PATIENCE, "{sent} requests and nothing is lost");
     }
-    drop(client);
-    // What waited is read now, to the end.
-    rustix::fs::fcntl_setfl(&unread, OFlags::empty()).unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        let mut unread = unread;
-        unread.read_to_string(&mut text).map(|_| text)
-    });
-    // The last lines are handed over a moment after their request.
     let memory = tollgate.memory_kib().1;
-    let lost = {
-        let mut last = -1.0;
-        loop {
-            let lost = tollgate.metric("tollgate_access_log_lost_total");
-            if lost == last {
-                break lost;
+    // What waited is read now, and what follows.
+    rustix::fs::fcntl_setfl(&unread, OFlags::empty()).unwrap();
+    let (seen, lines) = (Arc::new(Mutex::new(String::new())), Arc::new(AtomicUsize::new(0)));
+    let reader = std::thread::spawn({
+        let (seen, lines) = (seen.clone(), lines.clone());
+        move || {
+            for line in BufReader::new(unread).lines() {
+                *seen.lock().unwrap() = line.unwrap();
+                lines.fetch_add(1, Ordering::Relaxed);
             }
-            last = lost;
-            client = tollgate.connect();
-            assert_eq!(client.request(get("/here")).status, 204);
-            sent += 1;
         }
-    };
+    });
+    // There is room again once a line comes through; then nothing before the last one is on its way.
+    for path in ["/here", "/moved"] {
+        wait_for(|| {
+            assert!(client.request(get(path)).status < 400);
+            sent += 1;
+            seen.lock().unwrap().contains(path)
+        });
+    }
+    let lost = tollgate.metric("tollgate_access_log_lost_total");
+    drop(client);
     tollgate.terminate();
     assert_eq!(tollgate.wait().code(), Some(0));
-    let text = reader.join().unwrap().unwrap();
-    assert!(text.ends_with('\n'));
-    assert_eq!(text.lines().count() + lost as usize, sent);
+    reader.join().unwrap();
+    assert_eq!(lines.load(Ordering::Relaxed) + lost as usize, sent);
     assert!(memory < 200 * 1024, "{memory} KiB");
 }
 

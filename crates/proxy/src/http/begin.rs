@@ -56,6 +56,7 @@ pub fn begin(
         Err(refusal) => {
             // What is malformed ends the connection.
             exchange.facts.persists = false;
+            log::keep_refused(worker, &mut exchange, origins.request_id.as_bytes(), &head);
             answer_refusal(worker, &mut exchange, refusal);
             return Intake::Answered(exchange);
         }

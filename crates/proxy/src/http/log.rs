@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use tollgate_decision::Reason;
-use tollgate_message::Fields;
+use tollgate_message::{Fields, Known, RequestHead};
 use tollgate_telemetry::access::{Bytes, Entry, RequestLine, Timings};
 
 use crate::exchange::Exchange;
@@ -15,6 +15,19 @@ pub fn keep_request(worker: &Worker, exchange: &mut Exchange, query: Option<&[u8
         let header = |name: &str| fields.get_by_name(name.as_bytes());
         exchange.notes.captured.request(wanted, query, header);
     }
+}
+
+/// Keeps what can be told of a request that is refused for what stands in its head: its path and host as
+/// they came.
+pub fn keep_refused(worker: &Worker, exchange: &mut Exchange, request_id: &[u8], head: &RequestHead<'_>) {
+    if !exchange.notes.wanted {
+        return;
+    }
+    let mut parts = head.target.splitn(2, |byte| *byte == b'?');
+    let path = parts.next().unwrap_or_default();
+    let host = head.fields.get(Known::Host).unwrap_or_default();
+    exchange.notes.keep([request_id, head.method_bytes, path, host]);
+    keep_request(worker, exchange, parts.next(), &head.fields);
 }
 
 /// Keeps what some log wants of the endpoint's response.
