@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 use tollgate_runtime::{Clock, date};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the writer waits for a destination that would have it wait.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A destination that fails again and again is told of this often.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+const TOLD_EVERY_MS: u64 = 60_000;
 
 /// Where log lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,12 +134,13 @@ impl LogWriter {
     /// Waits until everything is written. All senders must be dropped before. A destination that takes
     /// nothing for some seconds is left, which is said.
     pub fn finish(self) {
-        let began = Instant::now();
+        let clock = Clock::new();
+        let began = clock.now_ms();
         let mut waiting = self.shared.waiting.load(Ordering::Relaxed);
         while self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             let still = self.shared.waiting.load(Ordering::Relaxed);
             if still >= waiting {
-                let seconds = began.elapsed().as_secs();
+                let seconds = (clock.now_ms() - began) / 1000;
                 note(&format!(
                     "the access log {} has taken nothing for {seconds}s; its last {still} bytes are lost",
                     self.destination
@@ -160,8 +161,8 @@ struct Output {
     /// What was written last is the start of a line whose rest was lost.
     torn: bool,
     failing: bool,
-    /// When the latest failure was told of.
-    told: Option<Instant>,
+    /// When the latest failure was told of, in milliseconds of the process's clock.
+    told: Option<u64>,
 }
 
 impl Output {
@@ -227,12 +228,13 @@ impl Output {
     }
 
     fn tell_failure(&mut self, error: &io::Error) {
-        let told_lately = self.told.is_some_and(|told| told.elapsed() < TOLD_EVERY);
+        let now = Clock::new().now_ms();
+        let told_lately = self.told.is_some_and(|told| now - told < TOLD_EVERY_MS);
         if self.failing || told_lately {
             return;
         }
         self.failing = true;
-        self.told = Some(Instant::now());
+        self.told = Some(now);
         note(&format!(
             "cannot write the access log {}: {error}; its lines are lost until that is mended",
             self.destination

@@ -26,7 +26,7 @@ section! {
         /// `Referer` and `Location`.
         query: LogQuery = default(LogQuery::Hide);
         /// Request headers that `json` and `pretty` records have. Headers with secrets in them
-        /// (`Authorization`, `Cookie`, names that end in `-Token` or `-Key`, …) show only `***`.
+        /// (`Authorization`, `Cookie`, names that end in `-Token`, `-Secret`, …) show only `***`.
         request_headers: Many<Located<HeaderName>> = default(Many::none());
         /// Response headers that `json` and `pretty` records have, with the same care.
         response_headers: Many<Located<HeaderName>> = default(Many::none());

@@ -14,6 +14,7 @@ const SECRETS: &[&str] = &[
     "x-api-key",
     "api-key",
     "apikey",
+    "x-auth",
     "x-csrf-token",
     "x-xsrf-token",
     "x-forwarded-client-cert",
@@ -23,10 +24,20 @@ const SECRETS: &[&str] = &[
     "www-authenticate",
     "proxy-authenticate",
     "authentication-info",
-    "sec-websocket-key",
 ];
-const SECRET_ENDINGS: &[&str] =
-    &["-token", "-secret", "-password", "-key", "-authorization", "-signature", "-jwt"];
+const SECRET_ENDINGS: &[&str] = &[
+    "-token",
+    "-secret",
+    "-password",
+    "-api-key",
+    "-access-key",
+    "-secret-key",
+    "-auth-key",
+    "-subscription-key",
+    "-authorization",
+    "-signature",
+    "-jwt",
+];
 /// Headers whose values are URLs: the rule for queries is theirs too.
 const URLS: &[&str] = &["referer", "location", "content-location"];
 

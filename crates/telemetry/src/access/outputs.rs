@@ -126,9 +126,10 @@ impl AccessLogs {
         &self.0.tail
     }
 
-    /// Waits until all lines are written. All handles and sinks must be gone. A destination that takes
+    /// Ends live tails, and waits until all lines are written. All handles and sinks must be gone. A destination that takes
     /// nothing is given up after a few seconds.
     pub fn finish(&self) {
+        self.0.tail.close();
         let State { outputs, ending, .. } = std::mem::take(&mut *self.state());
         let last = outputs.into_iter().map(|output| {
             drop(output.sender);
