@@ -7,14 +7,14 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tollgate_admin::Api;
-use tollgate_config::{AccessLog, Document};
+use tollgate_config::Document;
 use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::Text;
 use tollgate_control::process::Options;
 use tollgate_control::resolve::SystemResolver;
 use tollgate_control::{Instance, Process, watch};
 use tollgate_runtime::{Clock, date};
-use tollgate_telemetry::log_writer::Destination;
+use tollgate_telemetry::access::AccessLogs;
 use tollgate_upstream::{HealthEvent, HealthEvents};
 
 use crate::admin::{AdminServer, AdminSockets};
@@ -51,19 +51,22 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         .build()
         .context("cannot start the control thread")?;
     runtime.block_on(async {
+        // Before anything is told: whoever reads that it listens may send a signal at once.
         let mut ending = Ending::new()?;
+        let [hangup, rotated] = [SignalKind::hangup(), SignalKind::user_defined1()].map(listen_for);
+        let (hangup, rotated) = (hangup?, rotated?);
         let admin = AdminSockets::bind(&first.document)?;
         let options = options(&first.document, !admin.is_empty());
         let process = Arc::new(Process::start(first.snapshot.clone(), &options)?);
         tokio::spawn(print_events(receiver));
-        tokio::spawn(decline(SignalKind::user_defined1(), "SIGUSR1: the access log's file stays open"));
+        tokio::spawn(reopen_logs(rotated, process.logs().clone()));
         for listener in &process.current().listeners {
             let (address, name) = (listener.address, &listener.settings.name);
             note(&format!("listening on {address} ({name}), {} workers", process.workers()));
         }
         let instance = Arc::new(Instance::new(process.clone(), first, bundle, surroundings));
         let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note }));
-        tokio::spawn(reload_on_hangup(instance.clone()));
+        tokio::spawn(reload_on_hangup(hangup, instance.clone()));
         if manner.watch {
             tokio::spawn(watch::watch(instance.clone()));
         }
@@ -75,17 +78,11 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
 }
 
 fn options(document: &Document, metrics: bool) -> Options {
-    Options {
-        workers: workers(document),
-        metrics,
-        access_log: access_log(document),
-        recorder: tollgate_control::recorders::settings(document),
-    }
+    Options { workers: workers(document), metrics, recorder: tollgate_control::recorders::settings(document) }
 }
 
 /// Reloads at each SIGHUP. What becomes of it is told in the process's log.
-async fn reload_on_hangup(instance: Arc<Instance>) {
-    let Ok(mut signals) = signal(SignalKind::hangup()) else { return };
+async fn reload_on_hangup(mut signals: Signal, instance: Arc<Instance>) {
     while signals.recv().await.is_some() {
         let _ = instance.reload().await;
     }
@@ -128,26 +125,10 @@ fn workers(document: &Document) -> usize {
     document.workers.map_or_else(cores, |w| w.get() as usize)
 }
 
-fn access_log(document: &Document) -> Option<Destination> {
-    match &document.access_log {
-        AccessLog::None => None,
-        AccessLog::Stdout(_) => Some(Destination::Stdout),
-        AccessLog::File(file) => Some(Destination::File(file.file.value.clone().into())),
-    }
-}
-
 /// Each connection takes a descriptor, and each splice two; the usual soft limit of 1024 is too low.
 fn raise_descriptor_limit() {
     if let Err(error) = tollgate_runtime::process::raise_descriptor_limit() {
         note(&format!("cannot raise the limit of open files: {error}"));
-    }
-}
-
-/// Says that a signal does nothing here. Without anybody listening it would end the process.
-async fn decline(kind: SignalKind, answer: &'static str) {
-    let Ok(mut signals) = signal(kind) else { return };
-    while signals.recv().await.is_some() {
-        note(answer);
     }
 }
 
@@ -162,6 +143,10 @@ pub fn note(text: &str) {
     eprintln!("{} {text}", date::rfc3339(Clock::new().wall()));
 }
 
+fn listen_for(kind: SignalKind) -> Result<Signal> {
+    signal(kind).context("cannot listen for signals")
+}
+
 /// The signals that end the process politely.
 struct Ending {
     terminate: Signal,
@@ -171,11 +156,10 @@ struct Ending {
 
 impl Ending {
     fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            quit: listen(SignalKind::quit())?,
+            terminate: listen_for(SignalKind::terminate())?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+            quit: listen_for(SignalKind::quit())?,
         })
     }
 

@@ -42,6 +42,7 @@ pub use reference::reference;
 pub use schema::schema;
 pub use setting::{Many, NonEmpty, Switch, ValueError, Whole};
 pub use source::{DiskFiles, Files, Located, MemoryFiles, Origin, Sources};
+pub use suggest::nearest;
 pub use table::Table;
 pub use units::*;
 pub use write::forwarding;

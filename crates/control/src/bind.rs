@@ -22,6 +22,13 @@ pub struct Bound {
     limits: Arc<ConnectionLimits>,
 }
 
+impl Bound {
+    /// Takes over the limits that the document has now.
+    pub fn set_limits(&self) {
+        self.limits.set(&self.settings);
+    }
+}
+
 /// A listener that could not be bound.
 #[derive(Debug)]
 pub struct BindError(pub SocketAddr, pub io::Error);
@@ -62,8 +69,6 @@ pub fn bind(before: &[Bound], snapshot: &Snapshot, workers: usize) -> Result<Bin
         }
         bound.push(open(index, settings, &mut sockets)?);
     }
-    // Only now, when nothing can fail any more.
-    bound.iter().for_each(|b| b.limits.set(&b.settings));
     Ok(Binding { bound, sockets, successors })
 }
 

@@ -1,5 +1,6 @@
 //! Compiling: a checked document becomes a snapshot, or findings that point into its text.
 
+mod logs;
 pub mod predecessor;
 mod routes;
 mod upstreams;
@@ -69,6 +70,7 @@ pub fn compile_after(
         report_findings(document, table, &mut compiler.diagnostics);
     }
     let listeners = compiler.listeners();
+    let logs = compiler.logs(&specs);
     let failed = compiler.diagnostics.has_errors();
     let snapshot = table.filter(|_| !failed).map(|table| {
         Arc::new(Snapshot {
@@ -78,6 +80,7 @@ pub fn compile_after(
             routes,
             upstreams: compiler.upstreams,
             http: http_settings(document),
+            logs: Arc::new(logs),
         })
     });
     compiler.diagnostics.sort();

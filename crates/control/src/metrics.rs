@@ -57,7 +57,7 @@ pub fn text(process: &Process) -> String {
         now_ms,
         usage: usage(),
         draining: process.is_draining(),
-        log_lost: process.log_lines_lost(),
+        log_lost: process.logs().lost(),
         recorder: RecorderState {
             entries: recorder.entries,
             bytes: recorder.bytes,

@@ -14,8 +14,8 @@ use tollgate_decision::{Recorder, RecorderSettings};
 use tollgate_proxy::listen::ListenSocket;
 use tollgate_proxy::recorder::Entry;
 use tollgate_proxy::{Command, Publication, Snapshot, Worker};
+use tollgate_telemetry::access::{AccessLogs, LogHandle, OpenError};
 use tollgate_telemetry::exposition::ReloadState;
-use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter, Losses};
 use tollgate_telemetry::{Shard, Succession};
 use tollgate_upstream::{Endpoint, EndpointId, Upstream};
 
@@ -34,8 +34,6 @@ pub struct Options {
     pub workers: usize,
     /// Whether exchanges are counted: pointless where no admin endpoint shows the counters.
     pub metrics: bool,
-    /// Where access records go; `None` for nowhere.
-    pub access_log: Option<Destination>,
     /// What the flight recorder keeps.
     pub recorder: RecorderSettings,
 }
@@ -46,7 +44,7 @@ pub enum StartError {
     /// A listener could not be bound.
     Bind(SocketAddr, io::Error),
     /// The access log could not be opened.
-    AccessLog(Destination, io::Error),
+    AccessLog(OpenError),
     /// A thread could not be started.
     Thread(io::Error),
     /// The process is ending and takes no other snapshot.
@@ -72,10 +70,7 @@ impl fmt::Display for StartError {
                     _ => Ok(()),
                 }
             }
-            Self::AccessLog(Destination::File(path), error) => {
-                write!(f, "cannot open the access log {}: {error}", path.display())
-            }
-            Self::AccessLog(Destination::Stdout, error) => write!(f, "cannot write the access log: {error}"),
+            Self::AccessLog(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "cannot start a worker: {error}"),
             Self::Draining => f.write_str("the process is draining"),
         }
@@ -108,7 +103,7 @@ pub struct Process {
     /// Snapshots that were in force and that exchanges may still be on.
     retired: Mutex<Vec<Arc<Current>>>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
-    losses: Option<Losses>,
+    logs: AccessLogs,
     recorders: Recorders,
     ends: Mutex<Ends>,
     draining: AtomicBool,
@@ -121,24 +116,18 @@ struct Ends {
     /// One for each worker that has not drained.
     drained: Vec<oneshot::Receiver<()>>,
     threads: Vec<JoinHandle<()>>,
-    log: Option<LogWriter>,
 }
 
 impl Process {
     /// Binds the listeners and starts the workers.
     pub fn start(snapshot: Arc<Snapshot>, options: &Options) -> Result<Self, StartError> {
         let Binding { bound, sockets, .. } = bind(&[], &snapshot, options.workers)?;
-        let (sender, writer) = match &options.access_log {
-            None => (None, None),
-            Some(to) => {
-                let (sender, writer) =
-                    LogWriter::start(to).map_err(|e| StartError::AccessLog(to.clone(), e))?;
-                (Some(sender), Some(writer))
-            }
-        };
+        let logs = AccessLogs::default();
+        let opened = logs.open(snapshot.logs.clone()).map_err(StartError::AccessLog)?;
+        let log = logs.adopt(opened);
         let recorders = Recorders::new(options.recorder, options.workers);
         let (mut workers, mut shards) = (Vec::new(), Vec::new());
-        let mut ends = Ends { log: writer, ..Ends::default() };
+        let mut ends = Ends::default();
         for (index, sockets) in sockets.into_iter().enumerate() {
             let shard = Arc::new(Shard::new(
                 snapshot.routes.len(),
@@ -146,7 +135,7 @@ impl Process {
                 snapshot.listeners.len(),
             ));
             shards.push(shard.clone());
-            let (snapshot, log) = (snapshot.clone(), sender.clone());
+            let (snapshot, log) = (snapshot.clone(), log.clone());
             let recorder = recorders.of_worker(index).cloned();
             let parts = Parts { snapshot, shard, metrics: options.metrics, log, recorder };
             let worker = spawn(index, parts, sockets, &mut ends);
@@ -156,7 +145,7 @@ impl Process {
             current: Mutex::new(Arc::new(Current { snapshot, shards, listeners: bound })),
             retired: Mutex::default(),
             workers,
-            losses: sender.as_ref().map(LogSender::losses),
+            logs,
             recorders,
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
@@ -169,13 +158,17 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// Where a listener cannot be bound, or the process is draining. Then everything is as it was.
+    /// Where a listener cannot be bound or a log cannot be opened, or the process is draining. Then everything is as it was.
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<impl Future<Output = ()> + use<>, StartError> {
         if self.is_draining() {
             return Err(StartError::Draining);
         }
         let mut current = lock(&self.current);
         let Binding { bound, sockets, successors } = bind(&current.listeners, &snapshot, self.workers.len())?;
+        let opened = self.logs.open(snapshot.logs.clone()).map_err(StartError::AccessLog)?;
+        // From here on nothing can fail.
+        let log = self.logs.adopt(opened);
+        bound.iter().for_each(Bound::set_limits);
         let succession = succession(&current.snapshot, &snapshot, &successors);
         let gone = gone(&current.snapshot, &snapshot);
         let (mut shards, mut waiting) = (Vec::new(), Vec::new());
@@ -185,7 +178,8 @@ impl Process {
             let (done, published) = oneshot::channel();
             waiting.push(published);
             let (snapshot, listeners, gone) = (snapshot.clone(), successors.clone(), gone.clone());
-            let publication = Publication { snapshot, shard, listeners, sockets, gone, done };
+            let log = log.clone();
+            let publication = Publication { snapshot, shard, log, listeners, sockets, gone, done };
             // A worker that is gone serves nothing any more.
             let _ = worker.send(Command::Publish(Box::new(publication)));
         }
@@ -238,9 +232,9 @@ impl Process {
         self.metrics.note_reload(change);
     }
 
-    /// Lines of the access log that were lost because its destination did not keep up.
-    pub fn log_lines_lost(&self) -> u64 {
-        self.losses.as_ref().map_or(0, Losses::count)
+    /// The access logs, and who watches exchanges as they end.
+    pub fn logs(&self) -> &AccessLogs {
+        &self.logs
     }
 
     /// The flight recorders.
@@ -275,13 +269,11 @@ impl Process {
 
     /// Waits for the threads of drained workers, and for the log to be written.
     pub fn finish(&self) {
-        let Ends { threads, log, .. } = std::mem::take(&mut *lock(&self.ends));
+        let Ends { threads, .. } = std::mem::take(&mut *lock(&self.ends));
         for thread in threads {
             let _ = thread.join();
         }
-        if let Some(log) = log {
-            log.finish();
-        }
+        self.logs.finish();
     }
 }
 
@@ -323,7 +315,7 @@ struct Parts {
     snapshot: Arc<Snapshot>,
     shard: Arc<Shard>,
     metrics: bool,
-    log: Option<LogSender>,
+    log: LogHandle,
     recorder: Option<Arc<Recorder<Entry>>>,
 }
 

@@ -8,7 +8,7 @@ use tollgate_decision::{Reason, Record};
 use tollgate_http1::chunked::Decoder;
 use tollgate_message::{BodyLength, Method, Version};
 use tollgate_runtime::splice::Pipe;
-use tollgate_telemetry::access::Timings;
+use tollgate_telemetry::access::{Captured, Timings};
 use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
 
 use crate::evidence::Evidence;
@@ -254,6 +254,8 @@ pub struct Times {
     pub started_us: u64,
     /// The attempt began.
     pub attempt_us: u64,
+    /// Waiting before further attempts took so long.
+    pub queue_us: u64,
     /// Opening the connection took so long.
     pub connect_us: u64,
     /// From the start to the first byte of the response.
@@ -314,6 +316,10 @@ pub struct ByteCounts {
 pub struct Notes {
     text: Vec<u8>,
     ends: [u32; 4],
+    /// Somebody wants to hear of the exchange, since before it began.
+    pub wanted: bool,
+    /// The query and headers that some log wants.
+    pub captured: Captured,
     /// The client's address, the peer's or what a trusted proxy said.
     pub client: Option<std::net::IpAddr>,
 }
@@ -342,6 +348,9 @@ impl Notes {
         self.text.clear();
         self.text.shrink_to(KEEP_CAPACITY);
         self.ends = [0; 4];
+        self.wanted = false;
+        self.captured.clear();
+        self.captured.shrink_to(KEEP_CAPACITY);
         self.client = None;
     }
 }
@@ -390,6 +399,7 @@ impl Exchange {
     /// The phase times for the log.
     pub fn timings(&self, now_us: u64) -> Timings {
         Timings {
+            queue_us: self.times.queue_us,
             connect_us: self.times.connect_us,
             first_byte_us: self.times.first_byte_us,
             total_us: now_us.saturating_sub(self.times.started_us),

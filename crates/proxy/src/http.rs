@@ -10,6 +10,7 @@ pub mod forward;
 pub mod forwarded;
 pub mod identify;
 pub mod intake;
+mod log;
 mod request_body;
 pub mod request_head;
 pub mod respond;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tollgate_telemetry::Shard;
+use tollgate_telemetry::access::LogHandle;
 use tollgate_upstream::EndpointId;
 
 use crate::listen::{ListenSocket, accept};
@@ -19,6 +20,8 @@ pub struct Publication {
     pub snapshot: Arc<Snapshot>,
     /// The worker's counters for it, successors of those it has.
     pub shard: Arc<Shard>,
+    /// The access logs of it.
+    pub log: LogHandle,
     /// For each listener of the snapshot before: its index in this one; `None` where it goes.
     pub listeners: Vec<Option<u32>>,
     /// The sockets of the listeners that are new.
@@ -32,7 +35,7 @@ pub struct Publication {
 /// Puts a publication into force. Exchanges under way end on the snapshot they began with; nothing is
 /// closed but idle connections to endpoints that are gone, and the sockets of listeners that are.
 pub fn publish(worker: &Rc<Worker>, publication: Publication) {
-    let Publication { snapshot, shard, listeners, sockets, gone, done } = publication;
+    let Publication { snapshot, shard, log, listeners, sockets, gone, done } = publication;
     worker.clock.refresh();
     let before = std::mem::take(&mut *worker.listening.borrow_mut());
     let mut listening: Vec<Option<Rc<Listening>>> = vec![None; snapshot.listeners.len()];
@@ -59,6 +62,7 @@ pub fn publish(worker: &Rc<Worker>, publication: Publication) {
     }
     *worker.listening.borrow_mut() = listening.into_iter().flatten().collect();
     *worker.published.borrow_mut() = Rc::new(Published::new(snapshot, shard));
+    worker.log.borrow_mut().replace(log);
     let mut pool = worker.pool.borrow_mut();
     gone.iter().for_each(|endpoint| pool.forget(*endpoint));
     drop(pool);

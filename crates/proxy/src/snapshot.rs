@@ -7,6 +7,7 @@ use tollgate_http1::HeadLimits;
 use tollgate_routing::RouteTable;
 use tollgate_routing::normalise::PathRules;
 use tollgate_routing::rewrite::{PathChange, Redirect};
+use tollgate_telemetry::access::LogPlan;
 use tollgate_upstream::{BackOff, Upstream};
 
 use crate::edits::Edits;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// How messages are read and what is told to origins about clients.
     pub http: HttpSettings,
+    /// What is told of exchanges, and to whom.
+    pub logs: Arc<LogPlan>,
 }
 
 /// A socket that takes traffic.

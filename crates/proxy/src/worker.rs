@@ -11,7 +11,7 @@ use tollgate_runtime::splice::Pipe;
 use tollgate_runtime::wheel::TICK_MS;
 use tollgate_runtime::{CachedClock, Clock, Random, Wheel, date};
 use tollgate_telemetry::Shard;
-use tollgate_telemetry::log_writer::LogSender;
+use tollgate_telemetry::access::{LogHandle, LogSink};
 use tollgate_upstream::{Pool, View};
 
 use crate::buffers::Buffers;
@@ -28,8 +28,6 @@ use crate::socket::Socket;
 const EXCHANGES_KEPT: usize = 128;
 /// How many empty pipes a worker keeps for later.
 const PIPES_KEPT: usize = 64;
-/// Log lines are handed to the writer when the block has this many bytes, or at the next tick.
-const LOG_BLOCK: usize = 32 * 1024;
 
 /// An upstream connection that waits for its next request.
 #[derive(Debug)]
@@ -102,7 +100,8 @@ pub struct Worker {
     pub keeper: Option<Keeper<Entry>>,
     /// Somebody can read the counters, so exchanges are counted.
     pub counts: bool,
-    log: Option<RefCell<LogBlock>>,
+    /// The access logs, and who watches exchanges as they end.
+    pub log: RefCell<LogSink>,
     reused: Reused,
 }
 
@@ -114,12 +113,6 @@ struct Reused {
     date: RefCell<DateCache>,
 }
 
-struct LogBlock {
-    sender: LogSender,
-    block: Vec<u8>,
-    lines: u64,
-}
-
 #[derive(Default)]
 struct DateCache {
     second: u64,
@@ -128,7 +121,7 @@ struct DateCache {
 
 impl Worker {
     /// A worker that serves `snapshot`. Exchanges are counted in `shard` only if it `counts`.
-    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, counts: bool, log: Option<LogSender>) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, counts: bool, log: LogHandle) -> Self {
         let clock = CachedClock::new(Clock::new());
         let mut random = Random::from_machine();
         Self {
@@ -147,7 +140,7 @@ impl Worker {
             pipes: RefCell::default(),
             keeper: None,
             counts,
-            log: log.map(|sender| RefCell::new(LogBlock { sender, block: Vec::new(), lines: 0 })),
+            log: RefCell::new(LogSink::new(log)),
             reused: Reused::default(),
         }
     }
@@ -202,23 +195,6 @@ impl Worker {
         }
     }
 
-    /// Whether there is an access log.
-    pub fn logs(&self) -> bool {
-        self.log.is_some()
-    }
-
-    /// Writes a line to the access log, if there is one.
-    pub fn log(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(log) = &self.log {
-            let mut log = log.borrow_mut();
-            write(&mut log.block);
-            log.lines += 1;
-            if log.block.len() >= LOG_BLOCK {
-                log.flush();
-            }
-        }
-    }
-
     /// The value of a `Date` field for now; made once a second.
     pub fn with_http_date(&self, use_date: impl FnOnce(&str)) {
         let wall = self.clock.wall();
@@ -264,7 +240,7 @@ impl Worker {
         }
         // They hold the worker, which holds them.
         self.listening.borrow_mut().clear();
-        self.flush_log();
+        self.log.borrow_mut().flush();
         self.published().shard.pulse.end();
     }
 
@@ -281,21 +257,6 @@ impl Worker {
             self.changed.notify_waiters();
         }
     }
-
-    fn flush_log(&self) {
-        if let Some(log) = &self.log {
-            log.borrow_mut().flush();
-        }
-    }
-}
-
-impl LogBlock {
-    fn flush(&mut self) {
-        if !self.block.is_empty() {
-            let block = std::mem::replace(&mut self.block, Vec::with_capacity(LOG_BLOCK));
-            self.sender.send(block, std::mem::take(&mut self.lines));
-        }
-    }
 }
 
 /// Turns the wheel, hands over the log and sweeps the pool.
@@ -309,7 +270,7 @@ async fn tick(worker: Rc<Worker>) {
         worker.clock.adjust();
         let now = worker.clock.now_ms();
         worker.wheel.borrow_mut().advance(now);
-        worker.flush_log();
+        worker.log.borrow_mut().flush();
         worker.keeper.as_ref().inspect(|keeper| keeper.flush());
         worker.published.borrow().shard.pulse.beat(now, tollgate_runtime::process::thread_cpu_us());
         ticks += 1;

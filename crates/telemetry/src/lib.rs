@@ -13,6 +13,8 @@ pub mod outcomes;
 pub mod pulse;
 pub mod recent;
 pub mod shard;
+pub mod tail;
 
 pub use histogram::Histogram;
 pub use shard::{Counter, Shard, Succession};
+pub use tail::Tail;

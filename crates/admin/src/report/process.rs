@@ -80,7 +80,7 @@ impl ProcessStatus {
             uptime_ms,
             workers: process.workers(),
             draining: process.is_draining(),
-            log_records_lost: process.log_lines_lost(),
+            log_records_lost: process.logs().lost(),
         }
     }
 }

@@ -3,8 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{
-    AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, LogFormat, Paths, Recorder,
-    Route,
+    AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, Paths, Recorder, Route,
 };
 use super::{Shutdown, Upstream};
 use crate::diagnostic::Diagnostic;
@@ -57,8 +56,8 @@ section! {
         /// The admin API with metrics and health. If left out, a unix socket at the default place;
         /// `none` for no API at all.
         admin: Option<Located<Switch<Admin>>> = optional;
-        /// Where a record of each exchange goes.
-        access_log: AccessLog = default(AccessLog::Stdout(LogFormat::Json));
+        /// Where a record of each exchange goes: `none`, a log, or a list of logs.
+        access_log: Switch<Many<Located<AccessLog>>> = default(Switch::On(Many(vec![AccessLog::standard()])));
         /// What is kept of ended exchanges, so that `why` can tell about them. `none` keeps nothing.
         recorder: Switch<Recorder> = default(Switch::On(Recorder::standard()));
         /// Addresses of proxies in front whose forwarding headers are believed.

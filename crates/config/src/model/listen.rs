@@ -1,12 +1,8 @@
 //! Listeners and what concerns all connections.
 
-use serde_json::{Value as Json, json};
-
 use crate::section::{section, words};
-use crate::setting::{Decoder, Many, Setting, Whole};
-use crate::shape::{Shape, Word};
+use crate::setting::{Many, Whole};
 use crate::source::Located;
-use crate::tree::{Node, Value};
 use crate::units::{Cidr, Duration, ListenAddress, Name, Secret};
 
 section! {
@@ -62,56 +58,5 @@ section! {
         grace: Duration = default(Duration::seconds(30));
         /// How long to go on accepting after readiness has failed, for load balancers in front to notice.
         delay: Duration = default(Duration::seconds(0));
-    }
-}
-
-words! {
-    /// The form of a log record.
-    pub enum LogFormat {
-        /// One JSON object a line.
-        Json = "json";
-    }
-}
-
-section! {
-    /// A log file.
-    pub struct LogFile {
-        /// The path. Records are appended.
-        file: Located<String> = required;
-        /// The form of the records.
-        format: LogFormat = default(LogFormat::Json);
-    }
-}
-
-/// Where a record of each exchange goes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AccessLog {
-    /// Nowhere.
-    None,
-    /// Standard output.
-    Stdout(LogFormat),
-    /// A file.
-    File(LogFile),
-}
-
-impl Setting for AccessLog {
-    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
-        const WORDS: &[(&str, bool)] = &[("none", false), ("stdout", true)];
-        match &node.value {
-            Value::Mapping(_) => LogFile::decode(node, decoder).map(Self::File),
-            _ => crate::setting::decode_word(node, decoder, WORDS, &["stderr", "syslog"])
-                .map(|on| if on { Self::Stdout(LogFormat::Json) } else { Self::None }),
-        }
-    }
-    fn shape() -> Shape {
-        let stdout = Word { word: "stdout", doc: "Standard output, one JSON object a line.".to_owned() };
-        Shape::AnyOf(vec![Shape::none(), Shape::Words(vec![stdout]), LogFile::shape()])
-    }
-    fn encode(&self) -> Json {
-        match self {
-            Self::None => json!("none"),
-            Self::Stdout(_) => json!("stdout"),
-            Self::File(file) => file.encode(),
-        }
     }
 }

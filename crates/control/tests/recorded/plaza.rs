@@ -31,7 +31,7 @@ impl Plaza {
         let findings = render(&compiled.diagnostics, &loaded.sources, false);
         let snapshot = compiled.snapshot.unwrap_or_else(|| panic!("{findings}"));
         let recorder = recorders::settings(&document);
-        let options = Options { workers, metrics: false, access_log: None, recorder };
+        let options = Options { workers, metrics: false, recorder };
         let process = Arc::new(Process::start(snapshot, &options).unwrap());
         let ((stop, stopped), probed) = (oneshot::channel(), process.clone());
         let probes = std::thread::spawn(move || {

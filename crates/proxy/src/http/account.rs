@@ -1,15 +1,14 @@
 //! Telling about an exchange that has ended.
 
 use tollgate_decision::Reason;
-use tollgate_runtime::date;
-use tollgate_telemetry::access::{self, Entry, RequestLine};
 use tollgate_telemetry::outcomes::Outcome;
 
 use super::client::Client;
+use super::log;
 use crate::exchange::Exchange;
 use crate::recorder;
 
-/// Counts the exchange and writes its line to the access log.
+/// Counts the exchange, records it if it is worth that, and tells the access logs of it.
 pub fn account(client: &Client, exchange: &Exchange) {
     let (worker, peer) = (client.worker(), client.peer);
     let Some(published) = &exchange.published else { return };
@@ -25,32 +24,5 @@ pub fn account(client: &Client, exchange: &Exchange) {
         let (outcome, bytes) = (Outcome::new(exchange.facts.method, status, reason), &exchange.bytes);
         shard.route(exchange.record.route).record(outcome, timings.total_us, bytes.received, bytes.sent);
     }
-    if !worker.logs() {
-        return;
-    }
-    let [request_id, method, path, host] = exchange.notes.parts();
-    let last = exchange.record.kept_attempts().last().map(|a| a.endpoint);
-    let upstream = exchange.upstream();
-    let endpoint = upstream.zip(last).and_then(|(u, e)| u.endpoint(e));
-    worker.log(|out| {
-        let time = date::rfc3339(worker.clock.wall());
-        access::write_json(
-            out,
-            &Entry {
-                time: &time,
-                request_id,
-                client: exchange.notes.client.unwrap_or(peer),
-                request: RequestLine { method, path, host, version: exchange.facts.version.label() },
-                status,
-                reason,
-                route: exchange.route().map_or("", |r| r.name.as_str()),
-                upstream: upstream.map_or("", |u| u.name()),
-                endpoint: endpoint.map_or("", |e| e.name()),
-                attempts: exchange.record.attempts,
-                bytes_sent: exchange.bytes.sent,
-                bytes_received: exchange.bytes.received,
-                timings,
-            },
-        );
-    });
+    log::tell(worker, exchange, peer, reason, timings);
 }

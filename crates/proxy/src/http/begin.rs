@@ -13,6 +13,7 @@ use super::client::Client;
 use super::forwarded::Origins;
 use super::identify::{Identity, identify};
 use super::intake::Intake;
+use super::log;
 use super::request_head::{self, Source};
 use super::{Refusal, request_body};
 use crate::buffers::{Buffers, HEADROOM};
@@ -58,14 +59,16 @@ pub fn begin(
         Err(refusal) => {
             // What is malformed ends the connection.
             exchange.facts.persists = false;
+            log::keep_refused(worker, &mut exchange, origins.request_id.as_bytes(), &head);
             answer_refusal(worker, &mut exchange, refusal);
             return Intake::Answered(exchange);
         }
     };
-    if worker.logs() {
+    if exchange.notes.wanted {
         exchange.notes.keep([origins.request_id.as_bytes(), head.method_bytes, identity.path, identity.host]);
+        log::keep_request(worker, &mut exchange, identity.query, &head.fields);
     }
-    if worker.logs() || exchange.evidence.is_on() {
+    if exchange.notes.wanted || exchange.evidence.is_on() {
         exchange.notes.client = Some(origins.client(&own_listener.trusted, &head.fields));
     }
     let view = identity.view(&head);
@@ -120,6 +123,7 @@ fn open(
     exchange.times.started_us = worker.clock.now_us();
     exchange.record.seed = worker.random.borrow_mut().next_u64();
     exchange.notes.client = Some(client.peer);
+    exchange.notes.wanted = worker.log.borrow().is_wanted();
     let worn = published.snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max);
     let last = !options.persists(head.version);
     exchange.facts = Facts {

@@ -169,6 +169,7 @@ fn refuse_unread(
     exchange.times.started_us = worker.clock.now_us();
     exchange.facts = Facts { persists: false, listener: client.listener.index(), ..Facts::default() };
     exchange.notes.client = Some(client.peer);
+    exchange.notes.wanted = worker.log.borrow().is_wanted();
     exchange.notes.keep([&make_id(worker), b"", b"", b""]);
     if worker.records() {
         exchange.evidence.begin(received);

@@ -16,6 +16,7 @@ use tollgate_upstream::Failure as EndpointFailure;
 use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
+use super::log;
 use super::response_head::{self, Source};
 use super::tally;
 use crate::buffers::{Buffers, HEADROOM, RECEIVE};
@@ -316,6 +317,7 @@ fn final_head(
     }
     let response_head_max =
         exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
+    log::keep_response(exchange, &view.fields);
     let response = &mut exchange.response;
     response.status = line.status;
     response.phase = Phase::Body;

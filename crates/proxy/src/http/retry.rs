@@ -97,8 +97,10 @@ async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason)
         if worker.clock.now_ms().saturating_add(delay) >= exchange.times.total_deadline_ms {
             return Err(reason);
         }
+        let began = worker.clock.now_us();
         tokio::time::sleep(Duration::from_millis(delay)).await;
         worker.clock.refresh();
+        exchange.times.queue_us += worker.clock.now_us().saturating_sub(began);
         if let Some(active) = published.snapshot.upstreams[index as usize].try_retry() {
             exchange.retrying = Some(active);
             series.retries.add(1);
