@@ -179,7 +179,12 @@ fn pick_again(upstream: &Upstream, entry: &Entry, told: &mut Explanation) -> Res
             weight.map(|weight| (weight, load.map(|load| load.in_flight), "then"))
         };
         let at_us = entry.started_us + attempt.map_or(entry.timings.total_us, |attempt| attempt.start_us);
-        let endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, state);
+        let mut endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, state);
+        for endpoint in &tried {
+            if let Some((_, state)) = endpoints.get_mut(*endpoint as usize) {
+                state.push_str(", tried already");
+            }
+        }
         told.picks.push(picked_one(upstream, endpoints, picked.ok()));
         tried.extend(picked.ok().filter(|endpoint| !tried.contains(endpoint)));
         picked?;
