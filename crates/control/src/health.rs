@@ -38,7 +38,7 @@ impl Verdict {
 pub fn alive(process: &Process) -> Verdict {
     let now_ms = Clock::new().now_ms();
     let mut verdict = Verdict::new();
-    for (worker, shard) in process.shards().iter().enumerate() {
+    for (worker, shard) in process.current().shards.iter().enumerate() {
         let silent = shard.pulse.silent_ms(now_ms) as f64 / 1e3;
         match shard.pulse.is_stuck(now_ms) {
             false => verdict.tell('+', format_args!("worker {worker}: runs")),
@@ -58,26 +58,23 @@ pub fn alive(process: &Process) -> Verdict {
 /// that nobody can be picked of are told, but other routes may be well.
 pub fn ready(process: &Process) -> Verdict {
     let mut verdict = Verdict::new();
-    let snapshot = process.snapshot();
+    let current = process.current();
+    let snapshot = &current.snapshot;
     let number = process.metrics.reload().number;
     let (routes, upstreams) = (snapshot.routes.len(), snapshot.upstreams.len());
     verdict.demand(
         number > 0,
         format_args!("document: number {number}, {routes} routes, {upstreams} upstreams"),
     );
-    for (index, listener) in snapshot.listeners.iter().enumerate() {
-        match process.addresses().get(index) {
-            Some(address) => {
-                verdict.demand(true, format_args!("listener {}: bound to {address}", listener.name))
-            }
-            None => verdict.demand(false, format_args!("listener {}: not bound", listener.name)),
-        }
+    for listener in &current.listeners {
+        verdict
+            .demand(true, format_args!("listener {}: bound to {}", listener.settings.name, listener.address));
     }
     match process.is_draining() {
         false => verdict.demand(true, format_args!("drain: not draining")),
         true => verdict.demand(false, format_args!("drain: draining")),
     }
-    let endpoints = metrics::endpoints(process, Clock::new().now_ms());
+    let endpoints = metrics::endpoints(snapshot, Clock::new().now_ms());
     for upstream in endpoints.chunk_by(|a, b| a.upstream_index == b.upstream_index) {
         let (all, name) = (upstream.len(), &upstream[0].upstream);
         let usable = upstream.iter().filter(|e| e.healthy && e.weight > 0).count();

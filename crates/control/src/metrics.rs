@@ -3,11 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     EndpointState, Names, ProcessState, Recents, ReloadState, Usage, Writer, write_endpoints, write_process,
     write_shards,
 };
+use tollgate_telemetry::families;
 use tollgate_upstream::Health;
 
 use crate::process::Process;
@@ -41,7 +43,8 @@ impl Memory {
 
 /// All metrics in the Prometheus text format.
 pub fn text(process: &Process) -> String {
-    let snapshot = process.snapshot();
+    let current = process.current();
+    let snapshot = &current.snapshot;
     let names = Names {
         routes: snapshot.routes.iter().map(|r| r.name.clone()).collect(),
         upstreams: snapshot.upstreams.iter().map(|u| u.name().to_string()).collect(),
@@ -57,12 +60,20 @@ pub fn text(process: &Process) -> String {
         log_lost: process.log_lines_lost(),
         reload: &process.metrics.reload(),
     };
-    let shards = process.shards();
+    let shards = &current.shards;
     let mut writer = Writer::default();
     write_process(&mut writer, &state, shards);
+    write_recorder(&mut writer, process);
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
-    write_endpoints(&mut writer, shards, &endpoints(process, now_ms));
+    write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     writer.finish()
+}
+
+fn write_recorder(writer: &mut Writer, process: &Process) {
+    let counts = process.recorder().counts();
+    writer.single(&families::RECORDER_ENTRIES, counts.entries);
+    writer.single(&families::RECORDER_BYTES, counts.bytes);
+    writer.single(&families::RECORDER_DROPPED, counts.dropped);
 }
 
 /// What the machine does not tell is shown as 0.
@@ -76,8 +87,8 @@ fn usage() -> Usage {
 }
 
 /// What is known of each endpoint, by upstream.
-pub fn endpoints(process: &Process, now_ms: u64) -> Vec<EndpointState> {
-    let upstreams = process.snapshot().upstreams.iter().enumerate();
+pub fn endpoints(snapshot: &Snapshot, now_ms: u64) -> Vec<EndpointState> {
+    let upstreams = snapshot.upstreams.iter().enumerate();
     let states = upstreams.flat_map(|(upstream_index, upstream)| {
         upstream.endpoints().iter().map(move |endpoint| EndpointState {
             upstream: upstream.name().to_string(),

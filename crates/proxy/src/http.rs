@@ -7,7 +7,7 @@ pub mod begin;
 mod body;
 pub mod client;
 pub mod forward;
-mod forwarded;
+pub mod forwarded;
 pub mod identify;
 pub mod intake;
 mod request_body;

@@ -1,6 +1,7 @@
 //! What the process may take of the machine, and what it takes.
 
 use std::io;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::param::page_size;
@@ -20,6 +21,25 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     Ok(())
+}
+
+/// How far work in the background steps back: a third of a worker's share of a core that both want.
+const NICENESS: i32 = 5;
+
+/// Does work that nobody on the hot path waits for, such as compiling a document, on a thread of its own
+/// that steps back behind the workers.
+pub fn in_background<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // On Linux a niceness belongs to a thread, so this leaves the others alone. Where it may not be
+        // set the work is done all the same.
+        if cfg!(target_os = "linux") {
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+        }
+        work()
+    })
 }
 
 /// The processor time that the calling thread has used, in microseconds.
@@ -58,6 +78,15 @@ fn duration(time: rustix::time::Timespec) -> Duration {
 mod tests {
     use std::fs::File;
     use std::time::Duration;
+
+    #[test]
+    fn background_work_steps_back_and_the_other_threads_do_not() {
+        let own = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        let before = own();
+        let there = super::in_background("test", own).unwrap().join().unwrap();
+        assert!(there > before || before >= super::NICENESS, "{there}");
+        assert_eq!(own(), before);
+    }
 
     #[test]
     fn usage_is_that_of_this_process() {

@@ -85,6 +85,12 @@ families! {
         "When a document was last taken, in seconds since 1970.";
     LOG_LOST = Counter "tollgate_access_log_lost_total" []
         "Access records lost because their destination did not keep up.";
+    RECORDER_ENTRIES = Gauge "tollgate_recorder_entries" []
+        "Exchanges in the flight recorder.";
+    RECORDER_BYTES = Gauge "tollgate_recorder_bytes" []
+        "Bytes that the flight recorder holds.";
+    RECORDER_DROPPED = Counter "tollgate_recorder_dropped_total" []
+        "Exchanges that the flight recorder should have kept and could not.";
     ACCEPTED = Counter "tollgate_connections_accepted_total" ["listener"]
         "Client connections accepted.";
     OPEN = Gauge "tollgate_connections_open" ["listener"]

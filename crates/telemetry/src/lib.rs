@@ -15,4 +15,4 @@ pub mod recent;
 pub mod shard;
 
 pub use histogram::Histogram;
-pub use shard::{Counter, Shard};
+pub use shard::{Counter, Shard, Succession};

@@ -123,37 +123,66 @@ pub struct ListenerSeries {
     pub ended: Counter,
 }
 
-/// The counters of one worker for one snapshot.
+/// The counters of one worker for one snapshot. A series lives on in the shards of later snapshots as
+/// long as these have its route, upstream or listener.
 #[derive(Debug)]
 pub struct Shard {
     /// By route index; the last one counts requests without a route.
-    pub routes: Box<[RouteSeries]>,
+    pub routes: Box<[Arc<RouteSeries>]>,
     /// By upstream index.
-    pub upstreams: Box<[UpstreamSeries]>,
+    pub upstreams: Box<[Arc<UpstreamSeries>]>,
     /// By listener index.
-    pub listeners: Box<[ListenerSeries]>,
-    /// The worker's signs of life; a successor takes them over.
+    pub listeners: Box<[Arc<ListenerSeries>]>,
+    /// The worker's signs of life.
     pub pulse: Arc<Pulse>,
-    reasons: Box<[Counter]>,
+    reasons: Arc<[Counter]>,
+}
+
+/// For each route, upstream and listener of a snapshot: its index in the snapshot before, if it was there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Succession {
+    /// By route index.
+    pub routes: Vec<Option<u32>>,
+    /// By upstream index.
+    pub upstreams: Vec<Option<u32>>,
+    /// By listener index.
+    pub listeners: Vec<Option<u32>>,
 }
 
 impl Shard {
     /// Counters at 0 for so many routes, upstreams and listeners.
     pub fn new(routes: usize, upstreams: usize, listeners: usize) -> Self {
-        fn many<T: Default>(count: usize) -> Box<[T]> {
-            (0..count).map(|_| T::default()).collect()
+        fn many<T: Default>(count: usize) -> Box<[Arc<T>]> {
+            (0..count).map(|_| Arc::default()).collect()
         }
         Self {
             routes: many(routes + 1),
             upstreams: many(upstreams),
             listeners: many(listeners),
             pulse: Arc::default(),
-            reasons: many(Reason::ALL.len()),
+            reasons: Reason::ALL.iter().map(|_| Counter::new()).collect(),
+        }
+    }
+
+    /// The shard of the same worker for the next snapshot: what was there before counts on.
+    pub fn successor(&self, succession: &Succession) -> Self {
+        fn taken_over<T: Default>(before: &[Arc<T>], from: &[Option<u32>]) -> Vec<Arc<T>> {
+            let series = |index: &Option<u32>| index.and_then(|i| before.get(i as usize)).cloned();
+            from.iter().map(|index| series(index).unwrap_or_default()).collect()
+        }
+        let mut routes = taken_over(&self.routes, &succession.routes);
+        routes.push(self.route(None).clone());
+        Self {
+            routes: routes.into(),
+            upstreams: taken_over(&self.upstreams, &succession.upstreams).into(),
+            listeners: taken_over(&self.listeners, &succession.listeners).into(),
+            pulse: self.pulse.clone(),
+            reasons: self.reasons.clone(),
         }
     }
 
     /// The series of a route, or of the requests without one.
-    pub fn route(&self, index: Option<u32>) -> &RouteSeries {
+    pub fn route(&self, index: Option<u32>) -> &Arc<RouteSeries> {
         let last = self.routes.len() - 1;
         &self.routes[index.map_or(last, |i| (i as usize).min(last))]
     }
@@ -161,5 +190,31 @@ impl Shard {
     /// The counter of a reason.
     pub fn reason(&self, reason: Reason) -> &Counter {
         &self.reasons[reason as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, Reason, Shard, Succession};
+    use tollgate_message::Method;
+
+    #[test]
+    fn what_stays_counts_on_and_what_is_new_begins_at_nothing() {
+        let before = Shard::new(3, 1, 1);
+        let outcome = |status| Outcome::new(Method::Get, status, Reason::Forwarded);
+        before.route(Some(2)).record(outcome(200), 10, 0, 0);
+        before.route(None).record(outcome(404), 10, 0, 0);
+        before.reason(Reason::NoRoute).add(1);
+        before.listeners[0].accepted.add(7);
+        let succession =
+            Succession { routes: vec![Some(2), None], upstreams: vec![], listeners: vec![None, Some(0)] };
+        let after = before.successor(&succession);
+        assert_eq!((after.routes[0].classes()[2], after.routes[1].classes()[2]), (1, 0));
+        assert_eq!(after.route(None).classes()[4], 1);
+        assert_eq!(after.reason(Reason::NoRoute).get(), 1);
+        assert_eq!((after.listeners[0].accepted.get(), after.listeners[1].accepted.get()), (0, 7));
+        // An exchange that began before ends on the old shard, and counts as well.
+        before.route(Some(2)).record(outcome(200), 10, 0, 0);
+        assert_eq!(after.routes[0].classes()[2], 2);
     }
 }

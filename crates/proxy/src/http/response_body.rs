@@ -209,7 +209,10 @@ fn note_first_byte(worker: &Worker, exchange: &mut Exchange) {
     let Some(attempt) = exchange.attempt.as_mut().filter(|a| !a.answered) else { return };
     attempt.answered = true;
     let now = worker.clock.now_us();
-    exchange.times.first_byte_us = now.saturating_sub(exchange.times.started_us);
+    exchange.times.first_byte_us = exchange.since_start(now);
+    if let Some(latest) = exchange.record.latest() {
+        latest.first_byte_us = exchange.times.first_byte_us;
+    }
     tally::first_byte(worker, exchange);
 }
 
@@ -283,6 +286,9 @@ fn interim_head(
         // Whatever comes on this connection from now on is no request.
         exchange.response.close = true;
         exchange.response.status = 101;
+        if let Some(latest) = exchange.record.latest() {
+            latest.status = 101;
+        }
         exchange.response.body = BodyReader::UntilClose;
         exchange.body = BodyReader::UntilClose;
         // A client that has closed its side already is read to its end once more, which is passed on.
@@ -355,7 +361,10 @@ fn final_head(
 /// Tells the endpoint's health how the attempt went.
 fn report(worker: &Worker, exchange: &mut Exchange, status: u16) {
     let Some(endpoint) = exchange.attempt.as_ref().map(|a| a.endpoint) else { return };
-    exchange.record.attempt_ended(Reason::Forwarded);
+    exchange.record.attempt_ended(Reason::Forwarded, exchange.times.first_byte_us);
+    if let Some(latest) = exchange.record.latest() {
+        latest.status = status;
+    }
     let Some(upstream) = exchange.upstream() else { return };
     match EndpointFailure::from_status(status) {
         Some(failure) => {

@@ -16,7 +16,8 @@ const BUDGET_ASKS: u32 = 40;
 /// An attempt failed: tells the endpoint's health, and prepares another attempt if one is allowed.
 /// Otherwise returns the reason that the exchange ends with.
 pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
-    exchange.record.attempt_ended(reason);
+    let end_us = exchange.since_start(worker.clock.now_us());
+    exchange.record.attempt_ended(reason, end_us);
     let stale = exchange.attempt.as_ref().is_some_and(|a| a.reused && !a.answered)
         && reason == Reason::UpstreamClosed;
     if stale {

@@ -53,13 +53,6 @@ fn open(
     Some(published.shard.upstreams.get(upstream)?.endpoints.open(id, current))
 }
 
-/// An exchange begins on a connection of this listener.
-pub fn exchange_begins(worker: &Worker, published: &Published, listener: u32) {
-    if worker.counts {
-        published.shard.listeners[listener as usize].begun.add(1);
-    }
-}
-
 /// The first byte of the response to the attempt under way has come.
 pub fn first_byte(worker: &Worker, exchange: &Exchange) {
     if worker.counts
