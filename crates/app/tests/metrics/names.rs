@@ -13,9 +13,6 @@ struct Exposed {
     series: usize,
 }
 
-/// Families that have no series as long as nothing was reloaded or hashed.
-const MAY_BE_EMPTY: [&str; 1] = ["tollgate_config_hash_info"];
-
 fn exposed(text: &str) -> BTreeMap<String, Exposed> {
     let mut families: BTreeMap<String, Exposed> = BTreeMap::new();
     let mut newest = String::new();
@@ -101,13 +98,11 @@ fn assert_known(query: &str, families: &BTreeMap<String, Exposed>, place: &str) 
         let family = family_of(&name, families).unwrap_or_else(|| panic!("{place}: no metric {name}"));
         for label in labels {
             let known = family.labels.contains(&label) || FROM_SCRAPE.contains(&label.as_str());
-            // The hash is exposed where a document has one.
             assert!(known, "{place}: {name} has no label {label}");
         }
     }
     let used: Vec<&Exposed> = names(query).iter().filter_map(|name| family_of(name, families)).collect();
-    for label in grouping(query).into_iter().filter(|label| !FROM_SCRAPE.contains(label) && *label != "hash")
-    {
+    for label in grouping(query).into_iter().filter(|label| !FROM_SCRAPE.contains(label)) {
         assert!(
             used.iter().any(|family| family.labels.contains(label)),
             "{place}: nothing has the label {label}"
@@ -152,12 +147,10 @@ fn the_page_of_metrics_is_complete() {
     for (name, family) in &exposed {
         let (kind, labels) = &documented[name];
         assert_eq!(&family.kind, kind, "{name}");
-        assert!(family.series > 0 || MAY_BE_EMPTY.contains(&name.as_str()), "{name} has no series");
+        assert!(family.series > 0, "{name} has no series");
         let seen: BTreeSet<String> = family.labels.iter().filter(|label| *label != "le").cloned().collect();
         // Traffic of all kinds is there, so all labels are too; quantiles come with the durations.
-        if family.series > 0 {
-            assert_eq!(&seen, labels, "{name}");
-        }
+        assert_eq!(&seen, labels, "{name}");
     }
 }
 
@@ -197,7 +190,7 @@ fn the_alerts_ask_for_what_there_is_and_each_is_tested() {
         selectors(&tests).iter().filter(|(name, _)| !["up", "ALERTS"].contains(&name.as_str()))
     {
         let family = family_of(name, &families).unwrap_or_else(|| panic!("no metric {name}"));
-        for label in labels.iter().filter(|label| !["job", "instance", "hash"].contains(&label.as_str())) {
+        for label in labels.iter().filter(|label| !["job", "instance"].contains(&label.as_str())) {
             assert!(family.labels.contains(label), "{name} has no label {label}");
         }
     }
