@@ -61,7 +61,7 @@ pub struct Picked {
 pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Explanation {
     let bytes = wire_form(request);
     let mut told = Explanation::default();
-    let decided = choose(snapshot, &bytes, request.seed, &mut told, |end| end == bytes.len());
+    let decided = choose(snapshot, &bytes, request.seed, &mut told, Reason::BadRequestLine);
     let picked = decided.and_then(|upstream| match upstream {
         Some(upstream) => {
             let mut view = View::default();
@@ -86,7 +86,7 @@ pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Exp
 pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
     let mut told = Explanation::default();
     let head = entry.head.as_deref().unwrap_or_default();
-    let decided = choose(snapshot, head, entry.record.seed, &mut told, |_| true);
+    let decided = choose(snapshot, head, entry.record.seed, &mut told, entry.reason());
     let picked = decided.and_then(|upstream| match upstream {
         Some(upstream) => pick_again(upstream, entry, &mut told),
         None => Ok(()),
@@ -94,18 +94,18 @@ pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
     told.end(picked)
 }
 
-/// The choices up to the upstream. `whole` is asked whether the head may end where it does.
+/// The choices up to the upstream. `incomplete` is why a head is refused that has no end, or that ends early.
 fn choose<'s>(
     snapshot: &'s Snapshot,
     bytes: &[u8],
     seed: u64,
     told: &mut Explanation,
-    whole: impl Fn(usize) -> bool,
+    incomplete: Reason,
 ) -> Result<Option<&'s Upstream>, Refusal> {
     let mut space = Space::default();
     let understood = match again::read(snapshot, bytes, &mut space) {
-        Reading::Understood(understood) if whole(understood.end) => understood,
-        Reading::Understood(_) | Reading::Incomplete => return Err(Reason::BadRequestLine.into()),
+        Reading::Understood(understood) if understood.end == bytes.len() => understood,
+        Reading::Understood(_) | Reading::Incomplete => return Err(incomplete.into()),
         Reading::Refused(refusal) => return Err(refusal),
     };
     let identity = &understood.identity;
@@ -232,6 +232,16 @@ impl Explanation {
             (refusal.reason, refusal.detail.unwrap_or(refusal.reason.explanation()).to_owned())
         });
         self
+    }
+
+    /// The choices of endpoints, for programs.
+    pub(crate) fn picks_to_json(&self) -> Json {
+        let picks = self.picks.iter().map(|pick| {
+            let endpoints = pick.endpoints.iter();
+            let endpoints = endpoints.map(|(name, state)| json!({ "endpoint": name, "state": state }));
+            json!({ "endpoints": endpoints.collect::<Vec<_>>(), "endpoint": pick.endpoint })
+        });
+        picks.collect()
     }
 
     /// The first choice of an endpoint.

@@ -14,6 +14,7 @@ pub mod process;
 pub mod recorders;
 pub mod resolve;
 pub mod watch;
+pub mod why;
 
 pub use compile::{Compiled, compile};
 pub use instance::Instance;

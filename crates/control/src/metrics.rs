@@ -6,10 +6,9 @@ use std::time::Duration;
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
-    EndpointState, Names, ProcessState, Recents, ReloadState, Usage, Writer, write_endpoints, write_process,
-    write_shards,
+    EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, Usage, Writer, write_endpoints,
+    write_process, write_shards,
 };
-use tollgate_telemetry::families;
 use tollgate_upstream::Health;
 
 use crate::process::Process;
@@ -51,6 +50,7 @@ pub fn text(process: &Process) -> String {
         listeners: snapshot.listeners.iter().map(|l| l.name.clone()).collect(),
     };
     let now_ms = Clock::new().now_ms();
+    let recorder = process.recorder().counts();
     let state = ProcessState {
         version: env!("CARGO_PKG_VERSION"),
         started_at: process.metrics.started_at,
@@ -58,22 +58,19 @@ pub fn text(process: &Process) -> String {
         usage: usage(),
         draining: process.is_draining(),
         log_lost: process.log_lines_lost(),
+        recorder: RecorderState {
+            entries: recorder.entries,
+            bytes: recorder.bytes,
+            dropped: recorder.dropped,
+        },
         reload: &process.metrics.reload(),
     };
     let shards = &current.shards;
     let mut writer = Writer::default();
     write_process(&mut writer, &state, shards);
-    write_recorder(&mut writer, process);
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     writer.finish()
-}
-
-fn write_recorder(writer: &mut Writer, process: &Process) {
-    let counts = process.recorder().counts();
-    writer.single(&families::RECORDER_ENTRIES, counts.entries);
-    writer.single(&families::RECORDER_BYTES, counts.bytes);
-    writer.single(&families::RECORDER_DROPPED, counts.dropped);
 }
 
 /// What the machine does not tell is shown as 0.

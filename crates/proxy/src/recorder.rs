@@ -15,7 +15,7 @@ use crate::snapshot::Snapshot;
 use crate::worker::{Published, Worker};
 
 /// One ended exchange, or a connection that was refused.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// The request id, as the client got it.
     pub request_id: Box<[u8]>,
@@ -50,7 +50,7 @@ pub struct Entry {
 }
 
 /// Names that can be told when the snapshot is gone.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Names {
     /// Of the listener.
     pub listener: String,

@@ -10,6 +10,7 @@ mod fields;
 mod http10;
 mod interim;
 mod limits;
+mod reload;
 mod retries;
 mod routing;
 mod shutdown;

@@ -22,6 +22,8 @@ pub struct ProcessState<'a> {
     pub draining: bool,
     /// Access records lost.
     pub log_lost: u64,
+    /// What the flight recorder holds.
+    pub recorder: RecorderState,
     /// How it came to its document.
     pub reload: &'a ReloadState,
 }
@@ -54,6 +56,17 @@ pub struct ReloadState {
     pub reloads_ok: u64,
     /// Documents that were refused.
     pub reloads_failed: u64,
+}
+
+/// What the flight recorder holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecorderState {
+    /// Exchanges in it.
+    pub entries: u64,
+    /// Bytes that it takes.
+    pub bytes: u64,
+    /// Exchanges that it should have kept and could not.
+    pub dropped: u64,
 }
 
 impl ReloadState {
@@ -95,6 +108,9 @@ pub fn write_process(writer: &mut Writer, state: &ProcessState<'_>, shards: &[Ar
     writer.single(&families::DRAINING, u8::from(state.draining));
     write_reload(writer, state.reload);
     writer.single(&families::LOG_LOST, state.log_lost);
+    writer.single(&families::RECORDER_ENTRIES, state.recorder.entries);
+    writer.single(&families::RECORDER_BYTES, state.recorder.bytes);
+    writer.single(&families::RECORDER_DROPPED, state.recorder.dropped);
 }
 
 fn write_reload(writer: &mut Writer, reload: &ReloadState) {

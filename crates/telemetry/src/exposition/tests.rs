@@ -5,8 +5,8 @@ use tollgate_decision::Reason;
 use tollgate_message::Method;
 
 use super::{
-    EndpointState, Names, ProcessState, Recents, ReloadState, Usage, Writer, write_endpoints, write_process,
-    write_shards,
+    EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, Usage, Writer, write_endpoints,
+    write_process, write_shards,
 };
 use crate::families;
 use crate::outcomes::Outcome;
@@ -52,6 +52,7 @@ fn text() -> String {
         usage: Usage::default(),
         draining: false,
         log_lost: 7,
+        recorder: RecorderState { entries: 3, bytes: 4_096, dropped: 1 },
         reload: &reload,
     };
     write_process(&mut writer, &state, &shards);
@@ -101,6 +102,7 @@ fn shards_are_added_up_and_labels_escaped() {
         "tollgate_config_last_reload_success_timestamp_seconds 1.5",
         "process_start_time_seconds 1700000000",
         "tollgate_access_log_lost_total 7",
+        "tollgate_recorder_bytes 4096",
         "process_max_fds +Inf",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
