@@ -155,6 +155,11 @@ impl Tollgate {
         (response.status, response.text())
     }
 
+    /// Where its admin listener listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("the document has no admin listener")
+    }
+
     /// A new connection to the admin listener.
     pub fn connect_admin(&self) -> Client {
         Client::connect(self.admin.expect("the document has no admin listener"))
@@ -186,6 +191,14 @@ impl Tollgate {
         let (_, text) = self.admin("/metrics");
         let value = text.lines().find_map(|l| l.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or(0.0)
+    }
+
+    /// Waits until a metric's series has this value.
+    pub fn await_metric(&self, series: &str, value: f64) {
+        let began = std::time::Instant::now();
+        while self.metric(series) != value {
+            assert!(began.elapsed() < PATIENCE, "{series} is {}, not {value}", self.metric(series));
+        }
     }
 
     /// The directory of the document.

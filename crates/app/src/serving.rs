@@ -132,6 +132,13 @@ fn raise_descriptor_limit() {
     }
 }
 
+/// SIGUSR1 opens the access logs anew by their names, as after a rotation.
+async fn reopen_logs(mut signals: Signal, logs: AccessLogs) {
+    while signals.recv().await.is_some() {
+        logs.reopen();
+    }
+}
+
 async fn print_events(mut events: mpsc::Receiver<HealthEvent>) {
     while let Some(event) = events.recv().await {
         note(&event.to_string());

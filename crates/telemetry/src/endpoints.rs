@@ -21,20 +21,19 @@ pub struct EndpointSeries {
 }
 
 impl EndpointSeries {
-    /// Counts an attempt that has ended for this reason.
-    pub fn ended(&self, reason: Reason) {
+    /// Counts an attempt that has ended for this reason. `waited_us` is how long it took to the first byte
+    /// of its response, if there was one.
+    pub fn ended(&self, reason: Reason, waited_us: Option<u64>) {
+        if let Some(waited_us) = waited_us {
+            self.answered.add(1);
+            self.first_byte_us.add(waited_us);
+        }
         if reason.is_failure() {
             let many = || Reason::ALL.iter().map(|_| Counter::new()).collect();
             self.failed.get_or_init(many)[reason as usize].add(1);
         } else {
             self.succeeded.add(1);
         }
-    }
-
-    /// Counts the first byte of an attempt's response.
-    pub fn first_byte(&self, waited_us: u64) {
-        self.answered.add(1);
-        self.first_byte_us.add(waited_us);
     }
 
     /// Attempts that failed, with why.
@@ -113,16 +112,15 @@ mod tests {
     fn a_series_stays_with_its_endpoint() {
         let book = EndpointBook::default();
         let series = book.open(7, [7, 8].into_iter());
-        series.ended(Reason::Forwarded);
-        series.ended(Reason::Upgraded);
-        series.ended(Reason::ConnectFailed);
-        series.first_byte(30);
+        series.ended(Reason::Forwarded, Some(10));
+        series.ended(Reason::Upgraded, Some(20));
+        series.ended(Reason::ConnectFailed, None);
         assert!(Arc::ptr_eq(&book.open(7, [9, 7].into_iter()), &series));
         let mut totals = EndpointTotals::default();
         totals.add(&series);
         totals.add(&series);
         assert_eq!(totals.attempts, [("connect_failed", 2), ("forwarded", 4)].into());
-        assert_eq!((totals.answered, totals.first_byte_us), (2, 60));
+        assert_eq!((totals.answered, totals.first_byte_us), (4, 60));
     }
 
     #[test]

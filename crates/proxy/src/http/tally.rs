@@ -55,19 +55,31 @@ fn open(
 
 /// The first byte of the response to the attempt under way has come.
 pub fn first_byte(worker: &Worker, exchange: &Exchange) {
-    let Some((published, at)) = place(exchange).filter(|_| worker.counts) else { return };
-    let waited = worker.clock.now_us().saturating_sub(exchange.times.attempt_us);
-    published.shard.upstreams[at.0 as usize].first_byte.record(waited);
-    published.endpoints.with(published, at, |series| series.first_byte(waited));
+    if worker.counts
+        && let Some((published, at)) = place(exchange)
+    {
+        published.shard.upstreams[at.0 as usize].first_byte.record(waited(exchange));
+    }
 }
 
 /// The attempt under way has ended for this reason.
 pub fn attempt_ended(worker: &Worker, exchange: &Exchange, reason: Reason) {
-    let Some((published, at)) = place(exchange).filter(|_| worker.counts) else { return };
-    let took = worker.clock.now_us().saturating_sub(exchange.times.attempt_us);
-    let outcome = Outcome::new(exchange.facts.method, exchange.response.status, reason);
-    published.shard.upstreams[at.0 as usize].outcomes.record(outcome, took);
-    published.endpoints.with(published, at, |series| series.ended(reason));
+    if worker.counts
+        && let Some((published, at)) = place(exchange)
+    {
+        let took = worker.clock.now_us().saturating_sub(exchange.times.attempt_us);
+        let outcome = Outcome::new(exchange.facts.method, exchange.response.status, reason);
+        published.shard.upstreams[at.0 as usize].outcomes.record(outcome, took);
+        let answered = exchange.attempt.as_ref().is_some_and(|attempt| attempt.answered);
+        let waited = answered.then(|| waited(exchange));
+        published.endpoints.with(published, at, |series| series.ended(reason, waited));
+    }
+}
+
+/// From the beginning of the attempt under way to the first byte of its response, in microseconds.
+fn waited(exchange: &Exchange) -> u64 {
+    let times = &exchange.times;
+    (times.started_us + times.first_byte_us).saturating_sub(times.attempt_us)
 }
 
 /// The attempt under way had been given an idle connection that had ended unseen.
