@@ -203,6 +203,17 @@ impl Tollgate {
         self.stderr.wait_for(0, |line| line.contains(text))
     }
 
+    /// Puts another text in the place of its document, asks it with a signal to take that, and returns the
+    /// line that says what became of it.
+    pub fn reload(&self, text: &str) -> String {
+        let text = text.replace("{directory}", self.directory().to_str().unwrap());
+        std::fs::write(self.directory().join("tollgate.yaml"), text).unwrap();
+        let told = |line: &str| line.contains(" reload: ") || line.contains(" reload refused");
+        let before = self.stderr.count(told);
+        self.signal(Signal::HUP);
+        self.stderr.wait_for(before, told)
+    }
+
     /// Everything on standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.so_far()
@@ -331,6 +342,10 @@ impl Lines {
         let lines = collected.lines.concat();
         drop(collected);
         found.unwrap_or_else(|| panic!("the line did not come; these did:\n{lines}"))
+    }
+
+    fn count(&self, wanted: impl Fn(&str) -> bool) -> usize {
+        self.lock().lines.iter().filter(|l| wanted(l)).count()
     }
 
     /// A test that has failed may still want to know what was said.

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod connections;
+mod health;
 pub mod openapi;
 pub mod problem;
 pub mod report;
@@ -23,7 +24,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
-use tollgate_control::{Process, SharedConfigState, metrics};
+use tollgate_control::{Instance, Process, metrics};
 
 pub use access::{Access, Token};
 use problem::Problem;
@@ -33,12 +34,17 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the API tells of and changes.
 pub struct Api {
-    /// The running workers.
-    pub process: Arc<Process>,
-    /// Which document they run.
-    pub config: SharedConfigState,
+    /// What runs.
+    pub instance: Arc<Instance>,
     /// Writes a line to the process's own log: what an operator changes is told there.
     pub note: fn(&str),
+}
+
+impl Api {
+    /// The running workers.
+    pub(crate) fn process(&self) -> &Arc<Process> {
+        self.instance.process()
+    }
 }
 
 /// Serves the API on a listener until the future is dropped.
@@ -49,8 +55,8 @@ pub async fn serve(listener: impl Listener, api: Arc<Api>, access: Access) {
 fn router(api: Arc<Api>, access: Access) -> Router {
     let mut router = Router::new()
         .route("/metrics", get(metrics_text))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready));
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
     for resource in resources::RESOURCES {
         router = router.route(resource.path, (resource.handler)());
     }
@@ -63,16 +69,8 @@ fn router(api: Arc<Api>, access: Access) -> Router {
 }
 
 async fn metrics_text(State(api): State<Arc<Api>>) -> impl IntoResponse {
-    let text = metrics::text(&api.process);
+    let text = metrics::text(api.process());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
-}
-
-async fn ready(State(api): State<Arc<Api>>) -> impl IntoResponse {
-    if api.process.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        (StatusCode::OK, "ready\n")
-    }
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -50,16 +50,16 @@ pub struct CertificateStatus {
 impl Status {
     /// The state now, with at most `limit` of the chosen routes.
     pub(crate) fn of(api: &Api, routes: RouteChoice, limit: usize) -> Self {
-        let process = &api.process;
-        let snapshot = process.snapshot();
-        let shards = process.shards();
+        let process = api.process();
+        let current = process.current();
+        let (snapshot, shards) = (&current.snapshot, &current.shards);
         let now_ms = Clock::new().now_ms();
         let upstreams = snapshot.upstreams.iter().enumerate();
         Self {
             build: Build::of_this(),
             process: ProcessStatus::of(process),
-            config: ConfigStatus::of(&api.config.get(), now_ms),
-            listeners: traffic::listeners(snapshot, process.addresses(), shards),
+            config: ConfigStatus::of(&api.instance),
+            listeners: traffic::listeners(&current),
             exchanges: traffic::exchanges(shards),
             routes: traffic::routes(snapshot, shards, routes, limit),
             upstreams: upstreams.map(|(i, u)| UpstreamStatus::of(u, i, shards, now_ms)).collect(),

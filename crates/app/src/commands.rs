@@ -1,6 +1,7 @@
 //! The verbs, a file each.
 
 mod check;
+mod config;
 mod demo;
 mod endpoint;
 mod explain;
@@ -29,6 +30,9 @@ pub enum Command {
     /// Check a document and tell all that is wrong with it, without serving it
     #[command(alias = "validate")]
     Check(check::Arguments),
+    /// Look into a document
+    #[command(subcommand)]
+    Config(config::Command),
     /// Tell how a made-up request would be decided
     Explain(explain::Arguments),
     /// Tell what the running instance does, and how it does
@@ -52,6 +56,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Proxy(arguments) => proxy::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Config(command) => config::run(&command),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),

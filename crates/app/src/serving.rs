@@ -8,63 +8,88 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tollgate_admin::Api;
 use tollgate_config::{AccessLog, Document};
+use tollgate_control::instance::Surroundings;
+use tollgate_control::prepare::Text;
 use tollgate_control::process::Options;
-use tollgate_control::{ConfigState, Process, SharedConfigState};
-use tollgate_proxy::Snapshot;
+use tollgate_control::resolve::SystemResolver;
+use tollgate_control::{Instance, Process, watch};
 use tollgate_runtime::{Clock, date};
 use tollgate_telemetry::log_writer::Destination;
 use tollgate_upstream::{HealthEvent, HealthEvents};
 
 use crate::admin::{AdminServer, AdminSockets};
+use crate::{documents, exit};
 
 /// How many health events may wait to be printed.
 const EVENTS_MAX: usize = 1024;
 
-/// Where health events go, and where they come out.
-pub fn health_events() -> (HealthEvents, mpsc::Receiver<HealthEvent>) {
-    HealthEvents::bounded(EVENTS_MAX)
+/// How a document is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// It is reloaded when its files change.
+    pub watch: bool,
 }
 
-/// Runs a document until a signal ends it. `source` says where it is from, for people; `ready` is told once
-/// everything listens.
-pub fn serve(
-    source: &str,
-    document: &Document,
-    snapshot: Arc<Snapshot>,
-    events: mpsc::Receiver<HealthEvent>,
-    ready: impl FnOnce(&Process),
-) -> Result<ExitCode> {
+/// Runs a document until a signal ends it. `ready` is told once everything listens.
+pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result<ExitCode> {
+    let (events, receiver) = HealthEvents::bounded(EVENTS_MAX);
+    let resolver = Arc::new(SystemResolver);
+    let prepared = documents::prepare(&text, &*resolver, &events);
+    documents::report(&prepared);
+    let bundle = prepared.bundle();
+    let (Some(first), Some(bundle)) = (prepared.ready, bundle) else {
+        return Ok(exit::INVALID_DOCUMENT.into());
+    };
     raise_descriptor_limit();
+    let file = match text {
+        Text::File(path) => Some(path),
+        _ => None,
+    };
+    let surroundings = Surroundings { file, resolver, events, say: note };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the control thread")?;
     runtime.block_on(async {
         let mut ending = Ending::new()?;
-        let admin = AdminSockets::bind(document)?;
-        let options = Options {
-            workers: workers(document),
-            metrics: !admin.is_empty(),
-            access_log: access_log(document),
-        };
-        let process = Process::start(snapshot, &options)?;
-        let probes = tokio::spawn(process.probes());
-        tokio::spawn(print_events(events));
-        tokio::spawn(decline(SignalKind::hangup(), "SIGHUP: a changed document is taken at the next start"));
+        // Listened for before anybody is told that the process is there: unheard, it would end it.
+        let hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+        let admin = AdminSockets::bind(&first.document)?;
+        let options = options(&first.document, !admin.is_empty());
+        let process = Arc::new(Process::start(first.snapshot.clone(), &options)?);
+        tokio::spawn(print_events(receiver));
         tokio::spawn(decline(SignalKind::user_defined1(), "SIGUSR1: the access log's file stays open"));
-        for (listener, address) in process.snapshot().listeners.iter().zip(process.addresses()) {
-            note(&format!("listening on {address} ({}), {} workers", listener.name, process.workers()));
+        for listener in &process.current().listeners {
+            let (address, name) = (listener.address, &listener.settings.name);
+            note(&format!("listening on {address} ({name}), {} workers", process.workers()));
         }
-        let process = Arc::new(process);
-        let config = SharedConfigState::new(ConfigState::first(source));
-        let api = Api { process: process.clone(), config, note };
-        let admin = admin.serve(Arc::new(api));
-        ready(&process);
+        let instance = Arc::new(Instance::new(process.clone(), first, bundle, surroundings));
+        let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note }));
+        tokio::spawn(reload_on_hangup(instance.clone(), hangups));
+        if manner.watch {
+            tokio::spawn(watch::watch(instance.clone()));
+        }
+        ready(&instance);
         ending.wait().await;
-        let clean = drain(document, process, &mut ending, admin).await;
-        probes.abort();
-        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::FAILED) })
+        let clean = drain(&instance.document(), process, &mut ending, admin).await;
+        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
     })
+}
+
+fn options(document: &Document, metrics: bool) -> Options {
+    Options {
+        workers: workers(document),
+        metrics,
+        access_log: access_log(document),
+        recorder: tollgate_control::recorders::settings(document),
+    }
+}
+
+/// Reloads at each SIGHUP. What becomes of it is told in the process's log.
+async fn reload_on_hangup(instance: Arc<Instance>, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        let _ = instance.reload().await;
+    }
 }
 
 /// The polite end: readiness fails first, then the listeners close, then what runs may finish. A

@@ -4,6 +4,7 @@ mod document;
 mod edits;
 mod limits;
 mod listen;
+mod recorder;
 mod retry;
 mod route;
 mod upstream;
@@ -12,6 +13,7 @@ pub use document::{Document, Version};
 pub use edits::{HeaderEdits, MessageEdits};
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{AccessLog, Admin, Forwarded, Listener, LogFile, LogFormat, Shutdown};
+pub use recorder::Recorder;
 pub use retry::{Defaults, EffectiveTimeouts, Retry, RetryBudget, RetryPlan, SharedRetry, Timeouts};
 pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,

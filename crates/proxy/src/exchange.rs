@@ -11,6 +11,7 @@ use tollgate_runtime::splice::Pipe;
 use tollgate_telemetry::access::Timings;
 use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
 
+use crate::evidence::Evidence;
 use crate::snapshot::Route;
 use crate::socket::Socket;
 use crate::worker::Published;
@@ -45,8 +46,10 @@ pub struct Exchange {
     pub retrying: Option<ActiveRetry>,
     /// Bytes counted for the log and limits.
     pub bytes: ByteCounts,
-    /// Text for the log; empty where the log is off.
+    /// The request id, and text for the log where there is one.
     pub notes: Notes,
+    /// What decisions depended on, where a recorder may keep it.
+    pub evidence: Evidence,
 }
 
 /// What the rest of the exchange needs to know of the request.
@@ -352,13 +355,14 @@ impl Exchange {
         self.body = BodyReader::Done;
         self.attempt = None;
         self.response.reset();
-        self.record = Record::default();
+        self.record.reset();
         self.times = Times::default();
         self.tried.clear();
         self.met_stale = false;
         self.retrying = None;
         self.bytes = ByteCounts::default();
         self.notes.reset();
+        self.evidence.reset();
     }
 
     /// The route, once it is decided.
@@ -376,6 +380,11 @@ impl Exchange {
     /// Whether the client may be waiting for the endpoint before it sends any of its body.
     pub fn awaits_continue(&self) -> bool {
         self.facts.expects && self.bytes.received == 0 && !self.response.begun
+    }
+
+    /// Microseconds since the exchange began.
+    pub fn since_start(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(self.times.started_us)
     }
 
     /// The phase times for the log.

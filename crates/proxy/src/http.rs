@@ -7,7 +7,7 @@ pub mod begin;
 mod body;
 pub mod client;
 pub mod forward;
-mod forwarded;
+pub mod forwarded;
 pub mod identify;
 pub mod intake;
 mod request_body;
@@ -17,8 +17,10 @@ mod response_body;
 mod response_head;
 mod retry;
 pub mod serve;
+mod tally;
 
 pub use client::Client;
+pub use tally::EndpointTallies;
 
 use tollgate_decision::Reason;
 

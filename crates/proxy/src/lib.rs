@@ -8,13 +8,18 @@
 pub mod buffers;
 pub mod decide;
 pub mod edits;
+pub mod evidence;
 pub mod exchange;
 pub mod http;
 pub mod listen;
+pub mod listening;
+pub mod publication;
+pub mod recorder;
 pub mod snapshot;
 pub mod socket;
 pub mod trust;
 pub mod worker;
 
+pub use publication::Publication;
 pub use snapshot::Snapshot;
 pub use worker::{Command, Worker};

@@ -15,8 +15,10 @@ use crate::trust::TrustedProxies;
 /// Everything a worker needs to serve exchanges.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// Which one it is of those that this process ran, from 1.
+    pub number: u64,
     /// The listeners.
-    pub listeners: Vec<Listener>,
+    pub listeners: Vec<Arc<Listener>>,
     /// Finds the index of a request's route.
     pub table: RouteTable,
     /// The routes, in document order.

@@ -4,10 +4,15 @@
 //! shards up.
 
 pub mod access;
+pub mod endpoints;
 pub mod exposition;
+pub mod families;
 pub mod histogram;
 pub mod log_writer;
+pub mod outcomes;
+pub mod pulse;
+pub mod recent;
 pub mod shard;
 
 pub use histogram::Histogram;
-pub use shard::{Counter, Shard};
+pub use shard::{Counter, Shard, Succession};

@@ -16,6 +16,11 @@ impl EndpointId {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// The identity as a number, for what cannot know endpoints.
+    pub fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// One address of an upstream. What is read for each exchange lies together and is written only when health

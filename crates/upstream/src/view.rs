@@ -1,6 +1,7 @@
 //! What a worker keeps of an upstream: who may be used now, and in which order.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tollgate_decision::Reason;
 
@@ -105,6 +106,34 @@ impl View {
         }
         self.rebuild(upstream, now_ms);
         true
+    }
+
+    /// As [`View::refresh`] for a view that others may hold: they keep what they have, and a new view takes its
+    /// place.
+    #[inline]
+    pub fn refresh_shared(view: &mut Arc<Self>, upstream: &Upstream, now_ms: u64) -> bool {
+        if upstream.version() == view.version && now_ms < view.valid_until_ms {
+            return false;
+        }
+        match Arc::get_mut(view) {
+            Some(view) => view.rebuild(upstream, now_ms),
+            None => {
+                let mut fresh = Self::default();
+                fresh.rebuild(upstream, now_ms);
+                *view = Arc::new(fresh);
+            }
+        }
+        true
+    }
+
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.members.capacity() * size_of::<u32>()
+            + self.weights.capacity() * size_of::<u32>()
+            + self.sums.capacity() * size_of::<u64>()
+            + self.schedule.capacity() * size_of::<u32>()
+            + self.exclusions.capacity() * size_of::<Option<Exclusion>>()
     }
 
     /// The endpoints that may be picked, by index, ascending.

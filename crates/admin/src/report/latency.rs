@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tollgate_telemetry::histogram::Sum;
+use tollgate_telemetry::histogram::{Sparse, Sum, bounds_of};
 
 /// How long something took, as a histogram since the start of the process. The difference of two answers is the time
 /// between them.
@@ -45,20 +45,12 @@ pub struct Bucket {
 impl Latency {
     /// The distribution of a histogram.
     pub(crate) fn of(sum: &Sum) -> Self {
-        let (mut from_us, mut before) = (0, 0);
-        let mut buckets = Vec::new();
-        let mut add = |bucket: Bucket| {
-            if bucket.count > 0 {
-                buckets.push(bucket);
-            }
+        let Sparse { sum_us, counts } = sum.sparse();
+        let bucket = |(bucket, count): (u16, u64)| {
+            let (from_us, to_us) = bounds_of(bucket);
+            Bucket { from_us, to_us, count }
         };
-        for (to_us, below) in sum.cumulative() {
-            add(Bucket { from_us, to_us: Some(to_us), count: below - before });
-            (from_us, before) = (to_us, below);
-        }
-        let count = sum.count();
-        add(Bucket { from_us, to_us: None, count: count.saturating_sub(before) });
-        Self::from_buckets(sum.sum_us, buckets)
+        Self::from_buckets(sum_us, counts.into_iter().map(bucket).collect())
     }
 
     /// What was added since `earlier`, an answer of the same process. All of it, if that is of another one.

@@ -1,10 +1,11 @@
 //! Listeners, routes and reasons.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tollgate_control::bind::Bound;
+use tollgate_control::process::Current;
 use tollgate_decision::Reason;
 use tollgate_proxy::Snapshot;
 use tollgate_telemetry::Shard;
@@ -112,26 +113,20 @@ impl Classes {
     }
 }
 
-pub(super) fn listeners(
-    snapshot: &Snapshot,
-    addresses: &[SocketAddr],
-    shards: &[Arc<Shard>],
-) -> Vec<ListenerStatus> {
-    let listeners = snapshot.listeners.iter().zip(addresses).enumerate();
-    let status = |(index, (listener, address)): (usize, (_, &SocketAddr))| {
-        let listener: &tollgate_proxy::snapshot::Listener = listener;
-        let series = || shards.iter().filter_map(|shard| shard.listeners.get(index));
+pub(super) fn listeners(current: &Current) -> Vec<ListenerStatus> {
+    let status = |(index, listener): (usize, &Bound)| {
+        let series = || current.shards.iter().filter_map(|shard| shard.listeners.get(index));
         // First what has ended: a connection between the two looks counts as open.
         let closed: u64 = series().map(|series| series.closed.get()).sum();
         let accepted: u64 = series().map(|series| series.accepted.get()).sum();
         ListenerStatus {
-            name: listener.name.clone(),
-            address: address.to_string(),
+            name: listener.settings.name.clone(),
+            address: listener.address.to_string(),
             open: accepted.saturating_sub(closed),
             accepted,
         }
     };
-    listeners.map(status).collect()
+    current.listeners.iter().enumerate().map(status).collect()
 }
 
 pub(super) fn exchanges(shards: &[Arc<Shard>]) -> Vec<ReasonCount> {
@@ -191,7 +186,7 @@ fn route(snapshot: &Snapshot, shards: &[Arc<Shard>], index: usize) -> RouteStatu
 }
 
 fn classes(shard: &Shard, index: usize) -> [u64; 6] {
-    shard.routes.get(index).map_or([0; 6], |series| std::array::from_fn(|class| series.classes[class].get()))
+    shard.routes.get(index).map_or([0; 6], |series| series.classes())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod fields;
 mod http10;
 mod interim;
 mod limits;
+mod reload;
 mod retries;
 mod routing;
 mod shutdown;

@@ -3,7 +3,8 @@
 use serde_json::Value as Json;
 
 use super::{
-    AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, LogFormat, Paths, Route,
+    AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, LogFormat, Paths, Recorder,
+    Route,
 };
 use super::{Shutdown, Upstream};
 use crate::diagnostic::Diagnostic;
@@ -58,6 +59,8 @@ section! {
         admin: Option<Located<Switch<Admin>>> = optional;
         /// Where a record of each exchange goes.
         access_log: AccessLog = default(AccessLog::Stdout(LogFormat::Json));
+        /// What is kept of ended exchanges, so that `why` can tell about them. `none` keeps nothing.
+        recorder: Switch<Recorder> = default(Switch::On(Recorder::standard()));
         /// Addresses of proxies in front whose forwarding headers are believed.
         trusted_proxies: Many<Located<Cidr>> = default(Many::none());
         /// Which headers tell the upstream who the client is.

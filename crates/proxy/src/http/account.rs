@@ -3,20 +3,27 @@
 use tollgate_decision::Reason;
 use tollgate_runtime::date;
 use tollgate_telemetry::access::{self, Entry, RequestLine};
+use tollgate_telemetry::outcomes::Outcome;
 
+use super::client::Client;
 use crate::exchange::Exchange;
-use crate::worker::Worker;
+use crate::recorder;
 
 /// Counts the exchange and writes its line to the access log.
-pub fn account(worker: &Worker, exchange: &Exchange, peer: std::net::IpAddr) {
+pub fn account(client: &Client, exchange: &Exchange) {
+    let (worker, peer) = (client.worker(), client.peer);
     let Some(published) = &exchange.published else { return };
     let now_us = worker.clock.now_us();
     let reason = exchange.record.reason.unwrap_or(Reason::Forwarded);
     let timings = exchange.timings(now_us);
+    recorder::consider(worker, exchange, peer);
     let status = exchange.response.status;
     if worker.counts {
-        published.shard.reason(reason).add(1);
-        published.shard.route(exchange.record.route).record(status, timings.total_us);
+        let shard = &published.shard;
+        shard.reason(reason).add(1);
+        client.listener.exchange_ended();
+        let (outcome, bytes) = (Outcome::new(exchange.facts.method, status, reason), &exchange.bytes);
+        shard.route(exchange.record.route).record(outcome, timings.total_us, bytes.received, bytes.sent);
     }
     if !worker.logs() {
         return;

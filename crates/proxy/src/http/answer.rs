@@ -17,6 +17,7 @@ use crate::worker::Worker;
 pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal) {
     let close = !exchange.facts.persists;
     exchange.record.reason = Some(refusal.reason);
+    exchange.record.detail = refusal.detail;
     exchange.response.status = refusal.reason.status();
     let (facts, notes) = (exchange.facts, &exchange.notes);
     let out = &mut exchange.response.pending.bytes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tollgate_decision::Reason;
 use tollgate_upstream::Failure as EndpointFailure;
 
+use super::tally;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -15,10 +16,14 @@ const BUDGET_ASKS: u32 = 40;
 /// An attempt failed: tells the endpoint's health, and prepares another attempt if one is allowed.
 /// Otherwise returns the reason that the exchange ends with.
 pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
-    exchange.record.attempt_ended(reason);
+    let end_us = exchange.since_start(worker.clock.now_us());
+    exchange.record.attempt_ended(reason, end_us);
     let stale = exchange.attempt.as_ref().is_some_and(|a| a.reused && !a.answered)
         && reason == Reason::UpstreamClosed;
-    if !stale {
+    if stale {
+        tally::attempt_was_stale(exchange);
+    } else {
+        tally::attempt_ended(worker, exchange, reason);
         report(worker, exchange, reason);
     }
     let allowed = is_safe(exchange, reason) && (stale || attempts_left(exchange));

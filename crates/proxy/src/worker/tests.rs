@@ -32,7 +32,8 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
     };
     let limits = ConnectionLimits::new(&listener);
     let snapshot = Snapshot {
-        listeners: vec![listener],
+        number: 1,
+        listeners: vec![Arc::new(listener)],
         table: RouteTable::compile(&[]).unwrap(),
         routes: Vec::new(),
         upstreams: Vec::new(),

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::{Exclusion, Vacancy, View};
 use crate::balancers::BALANCERS;
 use crate::endpoint::Endpoint;
@@ -35,6 +37,20 @@ fn a_view_is_rebuilt_only_when_something_changed() {
     assert!(!view.refresh(&upstream, 0));
     assert_eq!((view.members(), view.exclusion(0)), (&[1][..], Some(Exclusion::ProbeDown)));
     assert_eq!((view.exclusion(1), view.exclusion(99)), (None, None));
+}
+
+#[test]
+fn whoever_holds_a_shared_view_keeps_what_it_showed() {
+    let upstream = upstream(&[1, 1], 10);
+    let mut view = Arc::new(View::default());
+    assert!(View::refresh_shared(&mut view, &upstream, 0));
+    assert!(!View::refresh_shared(&mut view, &upstream, 0));
+    let held = Arc::clone(&view);
+    down(&upstream, &[0]);
+    assert!(View::refresh_shared(&mut view, &upstream, 0));
+    assert_eq!((held.members(), view.members()), (&[0, 1][..], &[1][..]));
+    assert_eq!(held.exclusion(0), None);
+    assert!(held.bytes() >= size_of::<View>() + 2 * 4);
 }
 
 #[test]
