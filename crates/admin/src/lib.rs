@@ -42,7 +42,7 @@ pub struct Api {
 
 impl Api {
     /// The running workers.
-    pub(crate) fn process(&self) -> &Arc<Process> {
+    pub fn process(&self) -> &Arc<Process> {
         self.instance.process()
     }
 }

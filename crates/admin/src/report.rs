@@ -58,7 +58,7 @@ impl Status {
         Self {
             build: Build::of_this(),
             process: ProcessStatus::of(process),
-            config: ConfigStatus::of(&api.instance),
+            config: ConfigStatus::of(&api.instance.config_state(), now_ms),
             listeners: traffic::listeners(&current),
             exchanges: traffic::exchanges(shards),
             routes: traffic::routes(snapshot, shards, routes, limit),

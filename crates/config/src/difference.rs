@@ -18,8 +18,13 @@ use crate::setting::Setting;
 use crate::source::Located;
 
 /// What a running process cannot change, and why. A key stands for all below it.
-const NEEDS_RESTART: &[(&str, &str)] =
-    &[("workers", "threads start once"), ("admin.socket", "bound once"), ("admin.listen", "bound once")];
+const NEEDS_RESTART: &[(&str, &str)] = &[
+    ("workers", "threads start once"),
+    ("admin", "bound once"),
+    ("admin.socket", "bound once"),
+    ("admin.listen", "bound once"),
+    ("admin.token", "read once"),
+];
 
 /// What a new document changes of an old one: listeners, settings, upstreams, routes. Empty if both say the
 /// same. The order of listeners, upstreams and endpoints means nothing and is not told, that of routes only where

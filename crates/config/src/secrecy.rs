@@ -7,12 +7,13 @@ use crate::shape::{Section, Shape};
 use crate::{Bundle, Document, MemoryFiles, difference, effective, parse_str, render};
 
 /// The keys that may hold a secret, as `Section.key`. A key that is missing here needs a secret in [`PLANTED`].
-const PLACES: &[&str] = &["HttpProbe.headers", "MessageEdits.add", "MessageEdits.set"];
+const PLACES: &[&str] = &["Admin.token", "HttpProbe.headers", "MessageEdits.add", "MessageEdits.set"];
 
 /// A document with a secret in each of them, in all ways that the key knows.
 const PLANTED: &str = "
 version: 1
 listen: ':80'
+admin: { listen: ':81', token: SECRET-inline }
 upstreams:
   a:
     endpoints: [a:1]
@@ -79,7 +80,7 @@ fn everything(secret: &str, other: &str) -> String {
     }
     out.push_str(&before.to_yaml());
     let changes = difference(before, after);
-    assert_eq!(changes.len(), 2, "the upstream and the route differ: {changes:?}");
+    assert_eq!(changes.len(), 3, "the token, the upstream and the route differ: {changes:?}");
     let empty = parse_str(
         "e.yaml",
         "{ version: 1, listen: ':80', routes: [{ to: 'b:1' }] }",

@@ -51,6 +51,8 @@ pub struct Version {
     pub number: u64,
     /// When it was put into force, since the Unix epoch.
     pub at: Duration,
+    /// The same in milliseconds since the process started.
+    pub at_ms: u64,
     /// Why.
     pub occasion: Occasion,
     /// Tells texts apart.
@@ -114,6 +116,7 @@ mod tests {
         Version {
             number,
             at: Duration::ZERO,
+            at_ms: 0,
             occasion: Occasion::Reload,
             fingerprint: String::new(),
             routes: 1,

@@ -13,6 +13,7 @@ use tollgate_runtime::process::in_background;
 use tollgate_upstream::HealthEvents;
 
 use crate::compile::{Plans, Predecessor};
+use crate::config_state::{ConfigState, ReloadOutcome};
 use crate::history::{History, Occasion, Version};
 use crate::prepare::{Prepared, Ready, Text, prepare_aside};
 use crate::probes::Probes;
@@ -142,6 +143,23 @@ impl Instance {
     /// How the last change went; `None` where there was none.
     pub fn last_change(&self) -> Option<Outcome> {
         self.state().last.clone()
+    }
+
+    /// What is known of the document in force.
+    pub fn config_state(&self) -> ConfigState {
+        let state = self.state();
+        let current = state.history.current();
+        ConfigState {
+            number: current.map_or(0, |version| version.number),
+            source: current.map_or_else(String::new, |version| version.bundle.root.clone()),
+            since: current.map_or(Duration::ZERO, |version| version.at),
+            since_ms: current.map_or(0, |version| version.at_ms),
+            last_reload: state.last.as_ref().map(|last| ReloadOutcome {
+                at: last.at,
+                occasion: last.occasion.clone(),
+                problem: last.problem.clone(),
+            }),
+        }
     }
 
     /// The snapshot of this number, if it is in force or still kept.
@@ -294,9 +312,11 @@ impl Instance {
 }
 
 fn version(snapshot: &Arc<Snapshot>, occasion: Occasion, bundle: Bundle) -> Version {
+    let clock = Clock::new();
     Version {
         number: snapshot.number,
-        at: Clock::new().wall(),
+        at: clock.wall(),
+        at_ms: clock.now_ms(),
         occasion,
         fingerprint: bundle.fingerprint(),
         routes: snapshot.routes.len(),

@@ -3,6 +3,7 @@
 
 pub mod bind;
 pub mod compile;
+pub mod config_state;
 pub mod explain;
 pub mod health;
 pub mod history;
@@ -17,6 +18,7 @@ pub mod watch;
 pub mod why;
 
 pub use compile::{Compiled, compile};
+pub use config_state::{ConfigState, ReloadOutcome};
 pub use instance::Instance;
 pub use process::{Process, StartError};
 pub use recorders::{Filter, Recorded, Recorders};

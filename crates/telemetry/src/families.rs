@@ -131,10 +131,10 @@ families! {
         "Endpoints that have a weight, are not drained, and whose health allows to pick them.";
     ENDPOINT_HEALTHY = Gauge "tollgate_endpoint_healthy" ["upstream", "endpoint"]
         "Whether neither probes nor outlier detection speak against an endpoint.";
-    ENDPOINT_WEIGHT = Gauge "tollgate_endpoint_weight" ["upstream", "endpoint"]
-        "An endpoint's weight; the operator's, where one was set.";
     ENDPOINT_DRAINED = Gauge "tollgate_endpoint_drained" ["upstream", "endpoint"]
         "Whether the operator has drained an endpoint.";
+    ENDPOINT_WEIGHT = Gauge "tollgate_endpoint_weight" ["upstream", "endpoint"]
+        "An endpoint's weight, the operator's included.";
     ENDPOINT_ACTIVE = Gauge "tollgate_endpoint_active_requests" ["upstream", "endpoint"]
         "Attempts at an endpoint now.";
     ENDPOINT_ATTEMPTS = Counter "tollgate_endpoint_attempts_total" ["upstream", "endpoint", "reason"]

@@ -161,14 +161,14 @@ fn bucket_of(duration_us: u64) -> usize {
     above as usize * STEPS + ((duration >> shift) as usize & (STEPS - 1))
 }
 
-/// The shortest duration of a bucket, in microseconds, and the first that is too long for it; the last bucket
-/// has no such.
+/// From which duration on, and below which one, a bucket counts, in microseconds; the last one has no end.
 pub fn bounds_of(bucket: u16) -> (u64, Option<u64>) {
-    let bucket = usize::from(bucket).min(CHUNKS * STEPS - 1);
-    let (chunk, step) = (bucket / STEPS, (bucket % STEPS) as u64);
-    let width = if chunk == 0 { 1 } else { 1_u64 << (chunk - 1) };
-    let from = if chunk == 0 { step } else { (STEPS as u64 + step) * width };
-    (from, (bucket < CHUNKS * STEPS - 1).then_some(from + width))
+    let start = |bucket: usize| {
+        let (chunk, step) = (bucket / STEPS, (bucket % STEPS) as u64);
+        if chunk == 0 { step } else { (STEPS as u64 + step) << (chunk - 1) }
+    };
+    let bucket = usize::from(bucket).min(BUCKETS - 1);
+    (start(bucket), (bucket + 1 < BUCKETS).then(|| start(bucket + 1)))
 }
 
 fn middle_of(bucket: usize) -> u64 {

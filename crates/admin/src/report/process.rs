@@ -2,8 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tollgate_control::instance::Outcome;
-use tollgate_control::{Instance, Process};
+use tollgate_control::{ConfigState, Process};
 use tollgate_runtime::{Clock, date};
 
 /// The program that runs.
@@ -50,12 +49,12 @@ pub struct ConfigStatus {
     pub last_reload: Option<Reload>,
 }
 
-/// How an attempt to put another document into force went.
+/// How an attempt to load another document went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reload {
     /// When it ended, RFC 3339.
     pub at: String,
-    /// What made it: `reload`, `apply`, `rollback`.
+    /// What made it: `reload`, `apply`, `rollback to 1`.
     pub occasion: String,
     /// What was wrong, so that the document in force stayed; null where it was put to work.
     pub problem: Option<String>,
@@ -89,23 +88,18 @@ impl ProcessStatus {
 }
 
 impl ConfigStatus {
-    pub(super) fn of(instance: &Instance) -> Self {
-        let versions = instance.versions();
-        let version = versions.last();
-        let since = version.map_or_else(Default::default, |version| version.at);
-        let file = instance.file().map(|file| file.display().to_string());
-        let occasion = version.map(|version| version.occasion.to_string());
-        let reload = |outcome: Outcome| Reload {
+    pub(super) fn of(state: &ConfigState, now_ms: u64) -> Self {
+        let reload = |outcome: &tollgate_control::ReloadOutcome| Reload {
             at: date::rfc3339(outcome.at),
             occasion: outcome.occasion.to_string(),
-            problem: outcome.problem,
+            problem: outcome.problem.clone(),
         };
         Self {
-            number: instance.process().snapshot().number,
-            source: file.or(occasion).unwrap_or_default(),
-            since: date::rfc3339(since),
-            age_ms: Clock::new().wall().saturating_sub(since).as_millis() as u64,
-            last_reload: instance.last_change().map(reload),
+            number: state.number,
+            source: state.source.clone(),
+            since: date::rfc3339(state.since),
+            age_ms: now_ms.saturating_sub(state.since_ms),
+            last_reload: state.last_reload.as_ref().map(reload),
         }
     }
 }

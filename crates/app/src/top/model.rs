@@ -144,8 +144,8 @@ impl Model {
             KeyCode::Backspace if self.typing => {
                 self.filter.pop();
             }
-            KeyCode::Char(_) if self.typing && self.filter.len() >= FILTER_MAX => {}
-            KeyCode::Char(c) if self.typing => self.filter.push(c),
+            KeyCode::Char(c) if self.typing && self.filter.len() < FILTER_MAX => self.filter.push(c),
+            KeyCode::Char(_) if self.typing => {}
             KeyCode::Char('q') | KeyCode::Esc => return Flow::End,
             KeyCode::Char('s') => self.sort = self.sort.next(),
             KeyCode::Char('/') => self.typing = true,

@@ -36,14 +36,16 @@ impl Plaza {
         let ((stop, stopped), probed) = (oneshot::channel(), process.clone());
         let probes = std::thread::spawn(move || {
             runtime().block_on(async move {
-                tokio::select! { () = probed.probes() => {}, _ = stopped => {} }
+                let mut probes = tollgate_control::probes::Probes::default();
+                probes.adopt(&probed.snapshot().upstreams);
+                let _ = stopped.await;
             });
         });
         Self { process, probes, stop }
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.process.addresses()[0]
+        self.process.current().listeners[0].address
     }
 
     pub fn connect(&self) -> Client {

@@ -42,7 +42,7 @@ pub struct EndpointState {
     pub endpoint: String,
     /// Its identity, under which the workers count.
     pub id: u64,
-    /// Its weight.
+    /// Its weight, the operator's included.
     pub weight: u32,
     /// Whether the operator has drained it.
     pub drained: bool,
@@ -199,8 +199,8 @@ pub fn write_endpoints(writer: &mut Writer, shards: &[Arc<Shard>], endpoints: &[
     type Value = fn(&EndpointState) -> u64;
     let families: [(&Family, Value); 4] = [
         (&families::ENDPOINT_HEALTHY, |e| u64::from(e.healthy)),
-        (&families::ENDPOINT_WEIGHT, |e| u64::from(e.weight)),
         (&families::ENDPOINT_DRAINED, |e| u64::from(e.drained)),
+        (&families::ENDPOINT_WEIGHT, |e| u64::from(e.weight)),
         (&families::ENDPOINT_ACTIVE, |e| e.in_flight),
     ];
     for (family, value) in families {
