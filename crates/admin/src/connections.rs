@@ -16,7 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 /// Connections of one listener at once; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 128;
@@ -70,7 +70,7 @@ impl<Io> Hurried<Io> {
             self.waiting = None;
             return written;
         }
-        let deadline = || Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_TIMEOUT));
+        let deadline = || Box::pin(tokio::time::sleep(WRITE_TIMEOUT));
         ready!(self.waiting.get_or_insert_with(deadline).as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

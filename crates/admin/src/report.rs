@@ -59,7 +59,7 @@ impl Status {
             build: Build::of_this(),
             process: ProcessStatus::of(process),
             config: ConfigStatus::of(&api.instance.config_state(), now_ms),
-            listeners: traffic::listeners(&current.listeners, shards),
+            listeners: traffic::listeners(&current),
             exchanges: traffic::exchanges(shards),
             routes: traffic::routes(snapshot, shards, routes, limit),
             upstreams: upstreams.map(|(i, u)| UpstreamStatus::of(u, i, shards, now_ms)).collect(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::history::Occasion;
+
 /// What is known of the document in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigState {
@@ -22,6 +24,8 @@ pub struct ConfigState {
 pub struct ReloadOutcome {
     /// When it ended, since 1970.
     pub at: Duration,
+    /// What made it.
+    pub occasion: Occasion,
     /// What was wrong, so that the document in force stayed; `None` where it was put to work.
     pub problem: Option<String>,
 }

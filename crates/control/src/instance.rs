@@ -155,10 +155,11 @@ impl Instance {
             source: current.map_or_else(String::new, |version| version.bundle.root.clone()),
             since: current.map_or(Duration::ZERO, |version| version.at),
             since_ms: current.map_or(0, |version| version.at_ms),
-            last_reload: state
-                .last
-                .as_ref()
-                .map(|last| ReloadOutcome { at: last.at, problem: last.problem.clone() }),
+            last_reload: state.last.as_ref().map(|last| ReloadOutcome {
+                at: last.at,
+                occasion: last.occasion.clone(),
+                problem: last.problem.clone(),
+            }),
         }
     }
 

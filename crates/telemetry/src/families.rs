@@ -128,7 +128,7 @@ families! {
     ENDPOINTS = Gauge "tollgate_upstream_endpoints" ["upstream"]
         "Endpoints that have a weight.";
     ENDPOINTS_USABLE = Gauge "tollgate_upstream_endpoints_usable" ["upstream"]
-        "Endpoints that have a weight and whose health allows to pick them.";
+        "Endpoints that have a weight, are not drained, and whose health allows to pick them.";
     ENDPOINT_HEALTHY = Gauge "tollgate_endpoint_healthy" ["upstream", "endpoint"]
         "Whether neither probes nor outlier detection speak against an endpoint.";
     ENDPOINT_DRAINED = Gauge "tollgate_endpoint_drained" ["upstream", "endpoint"]

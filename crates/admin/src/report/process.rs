@@ -54,6 +54,8 @@ pub struct ConfigStatus {
 pub struct Reload {
     /// When it ended, RFC 3339.
     pub at: String,
+    /// What made it: `reload`, `apply`, `rollback to 1`.
+    pub occasion: String,
     /// What was wrong, so that the document in force stayed; null where it was put to work.
     pub problem: Option<String>,
 }
@@ -89,6 +91,7 @@ impl ConfigStatus {
     pub(super) fn of(state: &ConfigState, now_ms: u64) -> Self {
         let reload = |outcome: &tollgate_control::ReloadOutcome| Reload {
             at: date::rfc3339(outcome.at),
+            occasion: outcome.occasion.to_string(),
             problem: outcome.problem.clone(),
         };
         Self {

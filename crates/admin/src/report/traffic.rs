@@ -5,6 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_control::bind::Bound;
+use tollgate_control::process::Current;
 use tollgate_decision::Reason;
 use tollgate_proxy::Snapshot;
 use tollgate_telemetry::Shard;
@@ -112,9 +113,9 @@ impl Classes {
     }
 }
 
-pub(super) fn listeners(listeners: &[Bound], shards: &[Arc<Shard>]) -> Vec<ListenerStatus> {
+pub(super) fn listeners(current: &Current) -> Vec<ListenerStatus> {
     let status = |(index, listener): (usize, &Bound)| {
-        let series = || shards.iter().filter_map(|shard| shard.listeners.get(index));
+        let series = || current.shards.iter().filter_map(|shard| shard.listeners.get(index));
         // First what has ended: a connection between the two looks counts as open.
         let closed: u64 = series().map(|series| series.closed.get()).sum();
         let accepted: u64 = series().map(|series| series.accepted.get()).sum();
@@ -125,7 +126,7 @@ pub(super) fn listeners(listeners: &[Bound], shards: &[Arc<Shard>]) -> Vec<Liste
             accepted,
         }
     };
-    listeners.iter().enumerate().map(status).collect()
+    current.listeners.iter().enumerate().map(status).collect()
 }
 
 pub(super) fn exchanges(shards: &[Arc<Shard>]) -> Vec<ReasonCount> {

@@ -58,6 +58,10 @@ pub struct EndpointStatus {
     pub why: Option<String>,
     /// Exchanges at it now.
     pub in_flight: u32,
+    /// Ended attempts at it.
+    pub attempts: u64,
+    /// Attempts among them that failed.
+    pub failed_attempts: u64,
     /// Attempts that failed since the last that did not.
     pub consecutive_failures: u32,
 }
@@ -107,7 +111,7 @@ impl UpstreamStatus {
         series().for_each(|series| series.first_byte.add_to(&mut first_byte));
         Self {
             name: upstream.name().to_string(),
-            endpoints: EndpointStatus::of_view(upstream, &view, now_ms),
+            endpoints: EndpointStatus::of_view(upstream, &view, &series().collect::<Vec<_>>(), now_ms),
             panicking: view.is_panicking(),
             vacancy: view.members().is_empty().then(|| view.vacancy().to_string()),
             retries: total(|s| &s.retries),
@@ -122,15 +126,26 @@ impl UpstreamStatus {
 
 impl EndpointStatus {
     /// All endpoints of an upstream.
-    pub(crate) fn all(upstream: &Upstream, now_ms: u64) -> Vec<Self> {
+    pub(crate) fn all(upstream: &Upstream, index: usize, shards: &[Arc<Shard>], now_ms: u64) -> Vec<Self> {
+        let series: Vec<_> = shards.iter().filter_map(|shard| shard.upstreams.get(index)).collect();
         let mut view = View::default();
         view.refresh(upstream, now_ms);
-        Self::of_view(upstream, &view, now_ms)
+        Self::of_view(upstream, &view, &series, now_ms)
     }
 
-    fn of_view(upstream: &Upstream, view: &View, now_ms: u64) -> Vec<Self> {
+    fn of_view(upstream: &Upstream, view: &View, series: &[&Arc<UpstreamSeries>], now_ms: u64) -> Vec<Self> {
         let endpoints = (0..).zip(upstream.endpoints());
-        endpoints.map(|(index, endpoint)| Self::of(upstream, endpoint, view, index, now_ms)).collect()
+        let status = |(index, endpoint): (u32, &Endpoint)| {
+            let mut status = Self::of(upstream, endpoint, view, index, now_ms);
+            let ended = series.iter().filter_map(|series| series.endpoints.get(endpoint.id().number()));
+            for ended in ended {
+                let failed: u64 = ended.failures().map(|(_, count)| count).sum();
+                status.failed_attempts += failed;
+                status.attempts += failed + ended.succeeded.get();
+            }
+            status
+        };
+        endpoints.map(status).collect()
     }
 
     fn of(upstream: &Upstream, endpoint: &Endpoint, view: &View, index: u32, now_ms: u64) -> Self {
@@ -164,6 +179,8 @@ impl EndpointStatus {
             state,
             why,
             in_flight: endpoint.in_flight(),
+            attempts: 0,
+            failed_attempts: 0,
             consecutive_failures: endpoint.consecutive_failures(),
         }
     }

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tollgate_control::process::Current;
 use tollgate_runtime::Clock;
 use tollgate_upstream::Upstream;
 
@@ -54,14 +55,15 @@ pub struct Weight {
 
 /// Tells of endpoints.
 pub(crate) async fn list(State(api): State<Arc<Api>>, Asked(query): Asked<Query>) -> Answer<Endpoints> {
-    let snapshot = api.process().snapshot();
-    let upstreams = &snapshot.upstreams;
+    let current = api.process().current();
+    let only = query.upstream.map(|name| find(&current, &name)).transpose()?;
+    let chosen = (0..current.snapshot.upstreams.len()).filter(|index| only.is_none_or(|only| only == *index));
+    Ok(Json(Endpoints { endpoints: chosen.flat_map(|index| told(&current, index)).collect() }))
+}
+
+fn told(current: &Current, upstream: usize) -> Vec<EndpointStatus> {
     let now_ms = Clock::new().now_ms();
-    let endpoints = match query.upstream {
-        None => upstreams.iter().flat_map(|upstream| EndpointStatus::all(upstream, now_ms)).collect(),
-        Some(name) => EndpointStatus::all(find(&api, &name)?.as_ref(), now_ms),
-    };
-    Ok(Json(Endpoints { endpoints }))
+    EndpointStatus::all(&current.snapshot.upstreams[upstream], upstream, &current.shards, now_ms)
 }
 
 /// Drains.
@@ -102,24 +104,26 @@ fn change(
     what: &str,
     set: impl Fn(&Upstream, u32) -> Option<bool>,
 ) -> Answer<Changed> {
-    let upstream = find(api, &place.upstream)?;
-    let meant = find_endpoints(&upstream, &place.endpoint)?;
+    let current = api.process().current();
+    let index = find(&current, &place.upstream)?;
+    let upstream = &current.snapshot.upstreams[index];
+    let meant = find_endpoints(upstream, &place.endpoint)?;
     let mut changed = false;
     for endpoint in &meant {
-        changed |= set(&upstream, *endpoint).unwrap_or(false);
+        changed |= set(upstream, *endpoint).unwrap_or(false);
     }
     if changed {
         (api.note)(&format!("{} {} {what} by the operator", place.upstream, place.endpoint));
     }
-    let all = EndpointStatus::all(&upstream, Clock::new().now_ms());
-    let endpoints = (0..).zip(all).filter(|(index, _)| meant.contains(index)).map(|(_, e)| e).collect();
+    let endpoints =
+        (0..).zip(told(&current, index)).filter(|(index, _)| meant.contains(index)).map(|(_, e)| e).collect();
     Ok(Json(Changed { changed, endpoints }))
 }
 
-fn find(api: &Api, name: &str) -> Result<Arc<Upstream>, Problem> {
-    let snapshot = api.process().snapshot();
-    let upstreams = &snapshot.upstreams;
-    upstreams.iter().find(|upstream| **upstream.name() == *name).cloned().ok_or_else(|| {
+/// The index of an upstream.
+fn find(current: &Current, name: &str) -> Result<usize, Problem> {
+    let upstreams = &current.snapshot.upstreams;
+    upstreams.iter().position(|upstream| **upstream.name() == *name).ok_or_else(|| {
         let names = listed(upstreams.iter().map(|upstream| &**upstream.name()));
         Problem::new(StatusCode::NOT_FOUND, format!("there is no upstream `{name}`; there are {names}"))
     })

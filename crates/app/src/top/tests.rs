@@ -25,7 +25,7 @@ fn endpoint(name: &str, state: &str, weight: u32, in_flight: u32) -> Value {
     json!({
         "upstream": "shop", "endpoint": name, "address": name, "weight": weight, "document_weight": 1,
         "drained": state == "drained", "state": state, "why": null, "in_flight": in_flight,
-        "consecutive_failures": 0,
+        "attempts": 0, "failed_attempts": 0, "consecutive_failures": 0,
     })
 }
 

@@ -225,3 +225,36 @@ fn what_happens_now_is_shown_in_one_picture_too() {
     assert_eq!(told["exchanges_per_second"], 0.0);
     assert_eq!(verb(&tollgate, &["top", "--interval", "0"]).code, Some(2));
 }
+
+#[test]
+fn what_the_operator_has_set_outlives_a_reload() {
+    let (first, second) = (Origin::saying("a"), Origin::saying("b"));
+    let tollgate = shop(&first, &second);
+    let (drained, heavy) = (second.address().to_string(), first.address().to_string());
+    assert_eq!(verb(&tollgate, &["endpoint", "drain", "shop", &drained]).code, Some(0));
+    assert_eq!(verb(&tollgate, &["endpoint", "weight", "shop", &heavy, "9"]).code, Some(0));
+    let path = tollgate.directory().join("tollgate.yaml");
+    let document = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, document.replace("name: all", "name: everything")).unwrap();
+    tollgate.signal(rustix::process::Signal::HUP);
+    tollgate.stderr_line("document 2 is in force");
+    let mut client = tollgate.connect();
+    for _ in 0..10 {
+        assert_eq!(client.request(get("/")).text(), "a");
+    }
+    let told = json_of(&verb(&tollgate, &["status", "--json"]));
+    assert_eq!(
+        (&told["config"]["number"], &told["config"]["last_reload"]["occasion"]),
+        (&json!(2), &json!("reload"))
+    );
+    let endpoints = &told["upstreams"][0]["endpoints"];
+    assert_eq!((&endpoints[0]["weight"], &endpoints[0]["document_weight"]), (&json!(9), &json!(1)));
+    assert_eq!(endpoints[1]["state"], "drained");
+    // A document that is not fit for use leaves all as it is, and the status says so.
+    std::fs::write(&path, "version: 1\nroutes: none\n").unwrap();
+    tollgate.signal(rustix::process::Signal::HUP);
+    tollgate.stderr_line("refused");
+    let output = verb(&tollgate, &["status"]);
+    assert_eq!(output.code, Some(1));
+    assert!(output.stdout.contains("! the last reload"), "{output:?}");
+}

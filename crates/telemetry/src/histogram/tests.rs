@@ -113,3 +113,16 @@ proptest! {
         prop_assert_eq!(bucket_of(middle_of(bucket)), bucket);
     }
 }
+
+#[test]
+fn a_bucket_begins_where_the_one_before_it_ends() {
+    let mut end = Some(0);
+    for bucket in 0..(super::CHUNKS * super::STEPS) as u16 {
+        let (from, to) = super::bounds_of(bucket);
+        assert_eq!(Some(from), end, "bucket {bucket}");
+        assert_eq!(super::bucket_of(from), usize::from(bucket));
+        assert!(to.is_none_or(|to| super::bucket_of(to - 1) == usize::from(bucket)), "bucket {bucket}");
+        end = to;
+    }
+    assert_eq!(end, None);
+}
