@@ -177,7 +177,7 @@ impl Process {
         let mut current = lock(&self.current);
         let Binding { bound, sockets, successors } = bind(&current.listeners, &snapshot, self.workers.len())?;
         let succession = succession(&current.snapshot, &snapshot, &successors);
-        let gone = gone(&current.snapshot, &snapshot);
+        let gone = retire_gone(&current.snapshot, &snapshot);
         let (mut shards, mut waiting) = (Vec::new(), Vec::new());
         for ((worker, sockets), shard) in self.workers.iter().zip(sockets).zip(&current.shards) {
             let shard = Arc::new(shard.successor(&succession));
@@ -308,14 +308,15 @@ fn succession(before: &Snapshot, after: &Snapshot, listeners: &[Option<u32>]) ->
     }
 }
 
-/// The endpoints that no upstream has any more.
-fn gone(before: &Snapshot, after: &Snapshot) -> Arc<[EndpointId]> {
-    let left: HashSet<EndpointId> = endpoint_ids(&after.upstreams).collect();
-    endpoint_ids(&before.upstreams).filter(|id| !left.contains(id)).collect()
+/// Retires the endpoints that no upstream has any more.
+fn retire_gone(before: &Snapshot, after: &Snapshot) -> Arc<[EndpointId]> {
+    let left: HashSet<EndpointId> = endpoints(&after.upstreams).map(Endpoint::id).collect();
+    let gone = endpoints(&before.upstreams).filter(|endpoint| !left.contains(&endpoint.id()));
+    gone.inspect(|endpoint| endpoint.retire()).map(Endpoint::id).collect()
 }
 
-fn endpoint_ids(upstreams: &[Arc<Upstream>]) -> impl Iterator<Item = EndpointId> + '_ {
-    upstreams.iter().flat_map(|upstream| upstream.endpoints().iter().map(Endpoint::id))
+fn endpoints(upstreams: &[Arc<Upstream>]) -> impl Iterator<Item = &Endpoint> {
+    upstreams.iter().flat_map(|upstream| upstream.endpoints())
 }
 
 /// What a worker is made from, on its own thread.

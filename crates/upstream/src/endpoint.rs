@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crate::health::outlier::EjectionState;
 use crate::health::{Health, ProbeHealth};
@@ -40,6 +40,7 @@ pub struct Endpoint {
 #[derive(Debug)]
 struct Load {
     lane: Arc<Lane>,
+    gone: AtomicBool,
 }
 
 /// The references to a lane are the count of what is in flight on it: one of [`Load`], one of each
@@ -58,7 +59,7 @@ impl Endpoint {
             name: name.into(),
             address,
             weight,
-            load: Arc::new(Load { lane: Arc::new(Lane) }),
+            load: Arc::new(Load { lane: Arc::new(Lane), gone: AtomicBool::new(false) }),
             probe: AtomicU8::new(ProbeHealth::Unknown as u8),
             ejection: EjectionState::default(),
         }
@@ -108,6 +109,16 @@ impl Endpoint {
     /// How many exchanges are in flight, over all workers.
     pub fn in_flight(&self) -> u32 {
         (Arc::strong_count(&self.load.lane) - 1) as u32
+    }
+
+    /// No snapshot to come has it: exchanges that are under way at it are its last.
+    pub fn retire(&self) {
+        self.load.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was retired, itself or a successor. Then no connection to it is worth keeping.
+    pub fn is_retired(&self) -> bool {
+        self.load.gone.load(Ordering::Relaxed)
     }
 
     /// What the probes say.
@@ -170,6 +181,15 @@ mod tests {
         assert_eq!(successor.in_flight(), 400);
         drop(guards);
         assert_eq!(successor.in_flight(), 0);
+    }
+
+    #[test]
+    fn all_that_went_before_are_retired_with_the_last() {
+        let first = endpoint();
+        let second = first.successor(1);
+        assert!(!first.is_retired());
+        second.retire();
+        assert!(first.is_retired() && !endpoint().is_retired());
     }
 
     #[test]

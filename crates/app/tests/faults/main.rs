@@ -7,6 +7,8 @@ mod draining;
 mod kills;
 mod load;
 mod memory;
+mod reload;
+mod reload_keeps;
 mod resets;
 mod stalls;
 mod vanishing;
