@@ -12,6 +12,7 @@ mod reload_keeps;
 mod resets;
 mod stalls;
 mod vanishing;
+mod watching;
 
 use std::fmt::Display;
 
