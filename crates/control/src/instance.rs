@@ -17,6 +17,7 @@ use crate::history::{History, Occasion, Version};
 use crate::prepare::{Prepared, Ready, Text, prepare_aside};
 use crate::probes::Probes;
 use crate::process::Process;
+use crate::recorders;
 use crate::resolve::Resolve;
 
 /// How many changes a line of the process's log names.
@@ -261,6 +262,7 @@ impl Instance {
         }
         let changes = tollgate_config::difference(&self.document(), &ready.document);
         let published = self.process.publish(ready.snapshot.clone()).map_err(|error| error.to_string())?;
+        self.process.recorder().configure(recorders::settings(&ready.document));
         published.await;
         let number = ready.snapshot.number;
         {

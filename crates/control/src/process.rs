@@ -177,6 +177,7 @@ impl Process {
         let mut current = lock(&self.current);
         let Binding { bound, sockets, successors } = bind(&current.listeners, &snapshot, self.workers.len())?;
         let succession = succession(&current.snapshot, &snapshot, &successors);
+        catch_up(&current.snapshot, &snapshot, &succession);
         let gone = retire_gone(&current.snapshot, &snapshot);
         let (mut shards, mut waiting) = (Vec::new(), Vec::new());
         for ((worker, sockets), shard) in self.workers.iter().zip(sockets).zip(&current.shards) {
@@ -305,6 +306,17 @@ fn succession(before: &Snapshot, after: &Snapshot, listeners: &[Option<u32>]) ->
         routes: after.routes.iter().map(|r| routes.get(r.name.as_str()).copied()).collect(),
         upstreams: after.upstreams.iter().map(|u| upstreams.get(&**u.name()).copied()).collect(),
         listeners: from,
+    }
+}
+
+/// What became known of endpoints while the snapshot was compiled.
+fn catch_up(before: &Snapshot, after: &Snapshot, succession: &Succession) {
+    for (upstream, index) in after.upstreams.iter().zip(&succession.upstreams) {
+        if let Some(before) = index.and_then(|i| before.upstreams.get(i as usize))
+            && !Arc::ptr_eq(before, upstream)
+        {
+            upstream.catch_up(before);
+        }
     }
 }
 

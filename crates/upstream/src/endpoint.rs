@@ -142,6 +142,11 @@ impl Endpoint {
         self.ejection.failures()
     }
 
+    pub(crate) fn catch_up(&self, before: &Self) {
+        self.set_probe_health(before.probe_health());
+        self.ejection.catch_up(&before.ejection);
+    }
+
     pub(crate) fn set_probe_health(&self, health: ProbeHealth) {
         self.probe.store(health as u8, Ordering::Release);
     }

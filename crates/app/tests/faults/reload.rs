@@ -249,7 +249,6 @@ fn reload_all(tollgate: &Tollgate, documents: &Documents, steps: &Steps) {
         }
     }
     let end = (tollgate.memory_kib().0, tollgate.descriptors());
-    eprintln!("{warm:?} {end:?}");
     // A descriptor or a snapshot lost at each reload would be 180 of them.
     assert!(end.0 <= warm.0 + 8 * 1024, "KiB and descriptors {warm:?}, at the end {end:?}");
     assert!(end.1 <= warm.1 + 60, "KiB and descriptors {warm:?}, at the end {end:?}");

@@ -156,6 +156,22 @@ fn a_connection_that_was_busy_when_its_endpoint_went_is_closed_when_it_is_free()
     assert_eq!(client.request(get("/")).text(), "other");
 }
 
+#[test]
+fn what_the_recorder_keeps_is_what_the_document_in_force_says() {
+    let text = |recorder: &str| {
+        format!("{PRELUDE}workers: 1\n{recorder}routes: [{{ path: {{ exact: /known }}, respond: 204 }}]\n")
+    };
+    let tollgate = Launch::new(PROGRAM, &text("")).start();
+    let entries = || tollgate.metric("tollgate_recorder_entries");
+    assert_eq!(tollgate.request(get("/unknown")).status, 404);
+    wait_until("the failure is kept", || entries() == 1.0);
+    in_force(&tollgate, &text("recorder: none\n"));
+    assert_eq!((tollgate.request(get("/unknown")).status, entries()), (404, 0.0));
+    in_force(&tollgate, &text(""));
+    assert_eq!(tollgate.request(get("/unknown")).status, 404);
+    wait_until("the next failure is kept", || entries() == 1.0);
+}
+
 /// Two listeners, two workers; the second one at `address` goes and comes.
 struct TwoListeners {
     tollgate: Tollgate,
