@@ -57,17 +57,20 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         .context("cannot start the control thread")?;
     runtime.block_on(async {
         let mut ending = Ending::new()?;
+        // Before anything says that it runs: until then these signals end the process.
+        let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        let reopen = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
         let options = options(&first.document);
         let process = Arc::new(Process::start(first.snapshot.clone(), &options)?);
         tokio::spawn(print_events(receiver));
-        tokio::spawn(decline(SignalKind::user_defined1(), "SIGUSR1: the access log's file stays open"));
+        tokio::spawn(decline(reopen, "SIGUSR1: the access log's file stays open"));
         for listener in &process.current().listeners {
             let (address, name) = (listener.address, &listener.settings.name);
             note(&format!("listening on {address} ({name}), {} workers", process.workers()));
         }
         let admin = start_admin(&first.document, &process).await?;
         let instance = Arc::new(Instance::new(process.clone(), first, bundle, surroundings));
-        tokio::spawn(reload_on_hangup(instance.clone()));
+        tokio::spawn(reload_on_hangup(hangup, instance.clone()));
         if manner.watch {
             tokio::spawn(watch::watch(instance.clone()));
         }
@@ -88,8 +91,7 @@ fn options(document: &Document) -> Options {
 }
 
 /// Reloads at each SIGHUP. What becomes of it is told in the process's log.
-async fn reload_on_hangup(instance: Arc<Instance>) {
-    let Ok(mut signals) = signal(SignalKind::hangup()) else { return };
+async fn reload_on_hangup(mut signals: Signal, instance: Arc<Instance>) {
     while signals.recv().await.is_some() {
         let _ = instance.reload().await;
     }
@@ -197,8 +199,7 @@ fn raise_descriptor_limit() {
 }
 
 /// Says that a signal does nothing here. Without anybody listening it would end the process.
-async fn decline(kind: SignalKind, answer: &'static str) {
-    let Ok(mut signals) = signal(kind) else { return };
+async fn decline(mut signals: Signal, answer: &'static str) {
     while signals.recv().await.is_some() {
         note(answer);
     }

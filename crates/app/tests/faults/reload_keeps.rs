@@ -279,6 +279,18 @@ fn a_listener_that_comes_again_is_there_at_once() {
     assert!(found.into_iter().all(|text| text == "own"));
 }
 
+/// A service manager may be quick. Whatever comes first, the process lives.
+#[test]
+fn a_signal_right_after_the_start_does_not_end_the_process() {
+    let text = format!("{PRELUDE}workers: 1\nroutes: [{{ path: /, respond: 204 }}]\n");
+    for _ in 0..20 {
+        let tollgate = Launch::new(PROGRAM, &text).start();
+        tollgate.signal(Signal::USR1);
+        assert!(tollgate.reload(&text).contains("nothing changed"));
+        assert_eq!(tollgate.request(get("/")).status, 204);
+    }
+}
+
 #[test]
 fn a_draining_process_takes_no_other_document() {
     let them = TwoListeners::new();
@@ -292,6 +304,7 @@ fn a_draining_process_takes_no_other_document() {
     assert!(said.contains("reload refused") && said.contains("draining"), "{said}");
     them.gate.open();
     assert_eq!(client.response().text(), "ok");
+    drop(client);
     assert_eq!(tollgate.wait().code(), Some(0));
 }
 
@@ -311,6 +324,7 @@ fn a_signal_to_end_during_a_reload_ends_as_ever() {
         tollgate.stderr_line("draining");
         them.gate.open();
         assert_eq!(client.response().text(), "ok");
+        drop(client);
         assert_eq!(tollgate.wait().code(), Some(0));
     }
 }
