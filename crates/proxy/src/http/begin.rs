@@ -133,7 +133,6 @@ fn open(
         last,
         expects: head.fields.has(Known::Expect),
         upgrade: false,
-        listener: client.listener.index(),
     };
     exchange
 }
