@@ -2,12 +2,16 @@
 //! how they are made from the running process.
 
 mod latency;
+mod log_line;
 mod process;
+mod recorder;
 mod traffic;
 mod upstreams;
 
 pub use latency::{Bucket, Latency, Quantiles};
+pub use log_line::{LogLine, LoggedExchange, LoggedRequest, LoggedTimings};
 pub use process::{Build, ConfigStatus, ProcessStatus, Reload};
+pub use recorder::{Keeps, RecorderStatus};
 pub use traffic::{Classes, ListenerStatus, ReasonCount, RouteChoice, RouteStatus, Routes};
 pub use upstreams::{EndpointState, EndpointStatus, UpstreamStatus};
 

@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod endpoint;
 mod explain;
+mod logs;
 mod proxy;
 mod reference;
 mod run;
@@ -12,6 +13,7 @@ mod schema;
 mod status;
 mod top;
 mod version;
+mod why;
 
 use std::process::ExitCode;
 
@@ -35,6 +37,10 @@ pub enum Command {
     Config(config::Command),
     /// Tell how a made-up request would be decided
     Explain(explain::Arguments),
+    /// Tell why a past exchange of the running instance ended as it did
+    Why(why::Arguments),
+    /// Show exchanges of the running instance as they end
+    Logs(logs::Arguments),
     /// Tell what the running instance does, and how it does
     Status(status::Arguments),
     /// Show what happens in the running instance now
@@ -58,6 +64,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Why(arguments) => why::run(&arguments),
+        Command::Logs(arguments) => logs::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
         Command::Endpoint(arguments) => endpoint::run(&arguments),
