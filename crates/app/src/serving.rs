@@ -19,6 +19,7 @@ use tollgate_control::process::Options;
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, date};
 use tollgate_telemetry::log_writer::Destination;
+use tollgate_telemetry::trace::Exporting;
 use tollgate_upstream::{HealthEvent, HealthEvents};
 
 /// How many health events may wait to be printed.
@@ -50,6 +51,7 @@ pub fn serve(
         let mut ending = Ending::new()?;
         let process = Process::start(snapshot, &options)?;
         let probes = tokio::spawn(process.probes());
+        let exporting = process.export_spans(note);
         tokio::spawn(print_events(events));
         tokio::spawn(decline(SignalKind::hangup(), "SIGHUP: a changed document is taken at the next start"));
         tokio::spawn(decline(SignalKind::user_defined1(), "SIGUSR1: the access log's file stays open"));
@@ -60,7 +62,7 @@ pub fn serve(
         let admin = start_admin(document, &process).await?;
         ready(&process);
         ending.wait().await;
-        let clean = drain(document, process, &mut ending, admin).await;
+        let clean = drain(document, process, &mut ending, admin, exporting).await;
         probes.abort();
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::FAILED) })
     })
@@ -73,6 +75,7 @@ async fn drain(
     process: Arc<Process>,
     ending: &mut Ending,
     mut admin: JoinSet<()>,
+    exporting: Option<Exporting>,
 ) -> bool {
     let (delay, grace) = (document.shutdown.delay.get(), document.shutdown.grace.get());
     note(&format!("draining, at most {}s", (delay + grace).as_secs()));
@@ -83,6 +86,7 @@ async fn drain(
             () = ending.wait() => return false,
         }
     }
+    let mut now = false;
     let drained = tokio::select! {
         () = process.drain() => true,
         () = tokio::time::sleep(grace) => {
@@ -91,6 +95,7 @@ async fn drain(
         }
         () = ending.wait() => {
             note("second signal; ending what still runs");
+            now = true;
             false
         }
     };
@@ -98,6 +103,9 @@ async fn drain(
     admin.shutdown().await;
     if drained {
         process.finish();
+    }
+    if let Some(exporting) = exporting.filter(|_| !now) {
+        exporting.finish().await;
     }
     note("ended");
     drained

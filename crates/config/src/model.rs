@@ -6,6 +6,7 @@ mod limits;
 mod listen;
 mod retry;
 mod route;
+mod tracing;
 mod upstream;
 
 pub use document::{Document, Version};
@@ -17,6 +18,7 @@ pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,
     Rewrite, Route, TextMatch, Weight,
 };
+pub use tracing::Tracing;
 pub use upstream::{
     Balance, Ejection, Endpoint, Health, HttpProbe, Pool, Probe, Protocol, TcpProbe, Upstream,
 };

@@ -1,6 +1,7 @@
 //! Compiling: a checked document becomes a snapshot, or findings that point into its text.
 
 mod routes;
+mod tracing;
 mod upstreams;
 
 use std::collections::HashMap;
@@ -59,6 +60,7 @@ pub fn compile(document: &Document, resolver: &dyn Resolve, events: &HealthEvent
             routes,
             upstreams: compiler.upstreams,
             http: http_settings(document),
+            tracing: tracing::tracing(document),
         })
     });
     compiler.diagnostics.sort();

@@ -1,5 +1,7 @@
 //! The process's metrics as text.
 
+use std::sync::atomic::Ordering;
+
 use tollgate_runtime::Clock;
 use tollgate_telemetry::exposition::{EndpointState, Names, Writer, write_endpoints, write_shards};
 use tollgate_upstream::Health;
@@ -27,9 +29,26 @@ pub fn text(process: &Process) -> String {
         "Access records lost because their destination did not keep up.",
     );
     writer.series("tollgate_access_log_lost_total", &[], process.log_lines_lost());
+    exports(&mut writer, process);
     write_shards(&mut writer, process.shards(), &names);
     write_endpoints(&mut writer, &endpoints(process));
     writer.finish()
+}
+
+fn exports(writer: &mut Writer, process: &Process) {
+    let counts = process.exports();
+    for (name, help, count) in [
+        ("tollgate_trace_spans_exported_total", "Spans that the collector took.", &counts.exported),
+        (
+            "tollgate_trace_spans_dropped_total",
+            "Spans that were never sent: too many waited.",
+            &counts.dropped,
+        ),
+        ("tollgate_trace_spans_failed_total", "Spans that the collector did not take.", &counts.failed),
+    ] {
+        writer.family(name, "counter", help);
+        writer.series(name, &[], count.load(Ordering::Relaxed));
+    }
 }
 
 fn endpoints(process: &Process) -> Vec<EndpointState> {

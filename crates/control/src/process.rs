@@ -15,6 +15,7 @@ use tollgate_runtime::sockets::{self, ListenOptions};
 use tollgate_runtime::{Clock, Random};
 use tollgate_telemetry::Shard;
 use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter, Losses};
+use tollgate_telemetry::trace::{ExportCounts, Exporting};
 use tollgate_upstream::run_probes;
 
 /// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
@@ -77,6 +78,7 @@ pub struct Process {
     addresses: Vec<SocketAddr>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
     losses: Option<Losses>,
+    exports: Arc<ExportCounts>,
     ends: Mutex<Ends>,
     draining: AtomicBool,
 }
@@ -122,6 +124,7 @@ impl Process {
             addresses,
             workers,
             losses: sender.as_ref().map(LogSender::losses),
+            exports: Arc::default(),
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
         })
@@ -162,6 +165,17 @@ impl Process {
     /// Lines of the access log that were lost because its destination did not keep up.
     pub fn log_lines_lost(&self) -> u64 {
         self.losses.as_ref().map_or(0, Losses::count)
+    }
+
+    /// Sends the spans of the snapshot in force to its collector, if it traces. To be called on the control
+    /// thread; `report` hears when the collector begins to fail, and when it works again.
+    pub fn export_spans(&self, report: impl Fn(&str) + Send + 'static) -> Option<Exporting> {
+        Exporting::start(self.snapshot.tracing.as_ref()?, &self.exports, report)
+    }
+
+    /// What became of spans.
+    pub fn exports(&self) -> &ExportCounts {
+        &self.exports
     }
 
     /// Whether the process no longer wants traffic.

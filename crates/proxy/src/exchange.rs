@@ -13,6 +13,7 @@ use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
 
 use crate::snapshot::Route;
 use crate::socket::Socket;
+use crate::tracer::{Context, Trace};
 use crate::worker::Published;
 
 /// Buffers of an exchange that grew beyond this are given back instead of being kept.
@@ -47,6 +48,8 @@ pub struct Exchange {
     pub bytes: ByteCounts,
     /// Text for the log; empty where the log is off.
     pub notes: Notes,
+    /// Its part in a trace, once one was wanted.
+    pub trace: Option<Box<Trace>>,
 }
 
 /// What the rest of the exchange needs to know of the request.
@@ -359,12 +362,20 @@ impl Exchange {
         self.retrying = None;
         self.bytes = ByteCounts::default();
         self.notes.reset();
+        if let Some(trace) = &mut self.trace {
+            trace.reset();
+        }
     }
 
     /// The route, once it is decided.
     pub fn route(&self) -> Option<&Route> {
         let published = self.published.as_ref()?;
         published.snapshot.routes.get(self.record.route? as usize)
+    }
+
+    /// Which trace it belongs to, if that was asked.
+    pub fn trace_context(&self) -> Option<Context> {
+        self.trace.as_ref()?.context
     }
 
     /// The upstream, once it is decided.

@@ -17,6 +17,7 @@ mod response_body;
 mod response_head;
 mod retry;
 pub mod serve;
+mod trace;
 
 pub use client::Client;
 

@@ -13,6 +13,7 @@ pub mod http;
 pub mod listen;
 pub mod snapshot;
 pub mod socket;
+pub mod tracer;
 pub mod trust;
 pub mod worker;
 

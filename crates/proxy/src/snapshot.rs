@@ -7,6 +7,7 @@ use tollgate_http1::HeadLimits;
 use tollgate_routing::RouteTable;
 use tollgate_routing::normalise::PathRules;
 use tollgate_routing::rewrite::{PathChange, Redirect};
+use tollgate_telemetry::trace::Tracing;
 use tollgate_upstream::{BackOff, Upstream};
 
 use crate::edits::Edits;
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// How messages are read and what is told to origins about clients.
     pub http: HttpSettings,
+    /// Where spans go; `None` where nothing is traced.
+    pub tracing: Option<Arc<Tracing>>,
 }
 
 /// A socket that takes traffic.

@@ -18,6 +18,7 @@ use crate::exchange::Exchange;
 use crate::listen::ListenSocket;
 use crate::snapshot::Snapshot;
 use crate::socket::Socket;
+use crate::tracer::Tracer;
 
 /// How many exchange boxes a worker keeps for later.
 const EXCHANGES_KEPT: usize = 128;
@@ -51,6 +52,8 @@ pub struct Published {
     pub shard: Arc<Shard>,
     /// What this worker knows of each upstream's endpoints.
     pub views: RefCell<Vec<View>>,
+    /// Traces exchanges, where the document wants it.
+    pub tracer: Option<Tracer>,
 }
 
 /// A worker's state, shared by the tasks on its thread.
@@ -103,10 +106,16 @@ impl Worker {
         let clock = CachedClock::new(Clock::new());
         let mut random = Random::from_machine();
         let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
+        let tracer = snapshot.tracing.clone().map(Tracer::new);
         Self {
             turn: Cell::new(random.next_u64()),
             random: RefCell::new(random),
-            published: RefCell::new(Rc::new(Published { snapshot, shard, views: RefCell::new(views) })),
+            published: RefCell::new(Rc::new(Published {
+                snapshot,
+                shard,
+                views: RefCell::new(views),
+                tracer,
+            })),
             pool: RefCell::default(),
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
             clock,
@@ -212,6 +221,7 @@ impl Worker {
             self.changed.notified().await;
         }
         self.flush_log();
+        self.flush_spans();
     }
 
     /// Counts a connection that ended.
@@ -219,6 +229,12 @@ impl Worker {
         self.connections.set(self.connections.get() - 1);
         if self.is_draining() {
             self.changed.notify_waiters();
+        }
+    }
+
+    fn flush_spans(&self) {
+        if let Some(tracer) = &self.published.borrow().tracer {
+            tracer.flush();
         }
     }
 
@@ -250,6 +266,7 @@ async fn tick(worker: Rc<Worker>) {
         let now = worker.clock.now_ms();
         worker.wheel.borrow_mut().advance(now);
         worker.flush_log();
+        worker.flush_spans();
         ticks += 1;
         if ticks.is_multiple_of(20) {
             worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use tollgate_decision::Reason;
 
+use crate::trace::{SpanId, TraceId};
+
 /// One ended exchange, as the access log tells it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
@@ -33,6 +35,8 @@ pub struct Entry<'a> {
     pub bytes_received: u64,
     /// How long the phases took.
     pub timings: Timings,
+    /// The trace and the span in it, where known.
+    pub trace: Option<(TraceId, SpanId)>,
 }
 
 /// The request's first line and host.
@@ -82,6 +86,10 @@ pub fn write_json(out: &mut Vec<u8>, entry: &Entry<'_>) {
     millis(out, "t.connect", entry.timings.connect_us);
     millis(out, "t.ttfb", entry.timings.first_byte_us);
     millis(out, "t.total", entry.timings.total_us);
+    if let Some((trace_id, span_id)) = entry.trace {
+        text(out, "trace_id", &trace_id.hex());
+        text(out, "span_id", &span_id.hex());
+    }
     out.extend_from_slice(b"}\n");
 }
 
@@ -140,6 +148,7 @@ mod tests {
             bytes_sent: 3,
             bytes_received: 0,
             timings: Timings { connect_us: 12, first_byte_us: 1_234, total_us: 2_000_001 },
+            trace: TraceId::new(0xab).zip(SpanId::new(1)),
         };
         let mut out = Vec::new();
         write_json(&mut out, &entry);
@@ -148,6 +157,8 @@ mod tests {
         assert_eq!(value["t.ttfb"], 1.234);
         assert_eq!(value["t.total"], 2000.001);
         assert_eq!(value["attempts"], 2);
+        assert_eq!(value["trace_id"], format!("{:032x}", 0xab));
+        assert_eq!(value["span_id"], "0000000000000001");
         assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
     }
 }

@@ -8,6 +8,7 @@ pub mod exposition;
 pub mod histogram;
 pub mod log_writer;
 pub mod shard;
+pub mod trace;
 
 pub use histogram::Histogram;
 pub use shard::{Counter, Shard};

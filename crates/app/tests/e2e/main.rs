@@ -17,6 +17,7 @@ mod streaming;
 mod targets;
 mod telling;
 mod timeouts;
+mod tracing;
 mod unread;
 mod upgrade;
 

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::{
     AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, LogFormat, Paths, Route,
 };
-use super::{Shutdown, Upstream};
+use super::{Shutdown, Tracing, Upstream};
 use crate::diagnostic::Diagnostic;
 use crate::section::section;
 use crate::setting::{Decoder, Many, Setting, Whole};
@@ -57,6 +57,8 @@ section! {
         admin: Option<Located<Admin>> = optional;
         /// Where a record of each exchange goes.
         access_log: AccessLog = default(AccessLog::Stdout(LogFormat::Json));
+        /// Where traces go. Nothing is traced if left out; `traceparent` then passes through as it is.
+        tracing: Option<Tracing> = optional;
         /// Addresses of proxies in front whose forwarding headers are believed.
         trusted_proxies: Many<Located<Cidr>> = default(Many::none());
         /// Which headers tell the upstream who the client is.

@@ -4,6 +4,7 @@ use tollgate_decision::Reason;
 use tollgate_runtime::date;
 use tollgate_telemetry::access::{self, Entry, RequestLine};
 
+use super::trace;
 use crate::exchange::Exchange;
 use crate::worker::Worker;
 
@@ -18,6 +19,7 @@ pub fn account(worker: &Worker, exchange: &Exchange, peer: std::net::IpAddr) {
         published.shard.reason(reason).add(1);
         published.shard.route(exchange.record.route).record(status, timings.total_us);
     }
+    trace::end(worker, exchange, peer);
     if !worker.logs() {
         return;
     }
@@ -43,6 +45,7 @@ pub fn account(worker: &Worker, exchange: &Exchange, peer: std::net::IpAddr) {
                 bytes_sent: exchange.bytes.sent,
                 bytes_received: exchange.bytes.received,
                 timings,
+                trace: exchange.trace_context().map(|c| (c.trace_id, c.span_id)),
             },
         );
     });

@@ -15,7 +15,7 @@ use super::forwarded::Origins;
 use super::identify::{Identity, identify};
 use super::intake::Intake;
 use super::request_head::{self, Source};
-use super::{Refusal, request_body};
+use super::{Refusal, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
 use crate::exchange::{BodyReader, Exchange, Facts};
@@ -49,6 +49,7 @@ pub fn begin(
     let own_listener = &snapshot.listeners[client.listener as usize];
     let origins = Origins::of(worker, &own_listener.trusted, client.peer, &head.fields);
     exchange.notes.keep([origins.request_id.as_bytes(), b"", b"", b""]);
+    trace::begin(worker, &mut exchange, &head.fields);
 
     let (identity, body) = match check(&head, options, snapshot, path, host) {
         Ok(checked) => checked,
@@ -59,7 +60,7 @@ pub fn begin(
             return Intake::Answered(exchange);
         }
     };
-    if worker.logs() {
+    if worker.logs() || exchange.trace_context().is_some_and(|c| c.sampled) {
         exchange.notes.keep([origins.request_id.as_bytes(), head.method_bytes, identity.path, identity.host]);
         exchange.notes.client = Some(origins.client(&own_listener.trusted, &head.fields));
     }
@@ -87,7 +88,9 @@ pub fn begin(
     exchange.facts.upgrade = upgrade;
     let source =
         Source { head, bytes: head_bytes, list: fields, options, body, identity, matched, origins, upgrade };
-    request_head::write(&mut exchange.request.bytes, &source, snapshot, &route.settings, rewritten);
+    let Exchange { request, trace, .. } = &mut *exchange;
+    let trace = trace.as_deref_mut();
+    request_head::write(&mut request.bytes, &source, snapshot, &route.settings, trace, rewritten);
     forward(worker, client, exchange, destination, body, &mut Received { scratch, start: body_start, end })
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tollgate_decision::Reason;
 use tollgate_upstream::Failure as EndpointFailure;
 
+use super::trace;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -16,6 +17,7 @@ const BUDGET_ASKS: u32 = 40;
 /// Otherwise returns the reason that the exchange ends with.
 pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
     exchange.record.attempt_ended(reason);
+    trace::attempt_ends(worker, exchange, Some(reason));
     let stale = exchange.attempt.as_ref().is_some_and(|a| a.reused && !a.answered)
         && reason == Reason::UpstreamClosed;
     if !stale {
