@@ -152,6 +152,8 @@ pub struct RouteSettings {
     pub max_body: Option<u64>,
     /// Whether clients may upgrade their connection (RFC 9110 section 7.8).
     pub upgrade: bool,
+    /// Its exchanges are part of traces, where the document traces at all.
+    pub trace: bool,
 }
 
 /// What a request becomes before it is sent on.

@@ -1,7 +1,7 @@
 //! Tracing as one worker does it: identifiers, the spans of an exchange while it runs, and the block of
 //! spans that are finished.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use tollgate_decision::Reason;
@@ -21,7 +21,7 @@ pub struct Tracer {
     tracing: Arc<Tracing>,
     /// Makes this worker's identifiers others than those of workers whose generator is in the same state.
     key: u64,
-    numbers: Cell<u64>,
+    random: RefCell<Random>,
     block: RefCell<SpanBlock>,
 }
 
@@ -29,8 +29,7 @@ impl Tracer {
     /// A tracer with identifiers of its own.
     pub fn new(tracing: Arc<Tracing>) -> Self {
         let mut random = Random::from_machine();
-        let (key, first) = (random.next_u64(), random.next_u64());
-        Self { tracing, key, numbers: Cell::new(first), block: RefCell::default() }
+        Self { tracing, key: random.next_u64(), random: RefCell::new(random), block: RefCell::default() }
     }
 
     /// The context of a new exchange: its trace, continued or new, and its own span in it.
@@ -60,10 +59,7 @@ impl Tracer {
     }
 
     fn next(&self) -> u64 {
-        let mut random = Random::from_seed(self.numbers.get());
-        let number = random.next_u64();
-        self.numbers.set(self.numbers.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
-        number
+        self.random.borrow_mut().next_u64()
     }
 
     /// Lets `write` append spans, and tell how many.
@@ -107,6 +103,14 @@ pub struct Context {
     pub sampled: bool,
     /// The exchange has a span. Otherwise the trace is known for the log only.
     pub own: bool,
+}
+
+impl Context {
+    /// Of a trace that is left to the client and the upstream.
+    pub fn passing(parent: TraceParent) -> Self {
+        let TraceParent { trace_id, span_id, .. } = parent;
+        Self { trace_id, span_id, parent: None, sampled: false, own: false }
+    }
 }
 
 /// An exchange's part in a trace. Kept with the exchange's box, so that its buffers are used again.

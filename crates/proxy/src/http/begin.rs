@@ -77,6 +77,9 @@ pub fn begin(
     };
     exchange.record.route = Some(found.route);
     let (route, matched) = (&snapshot.routes[found.route as usize], found.matched as usize);
+    if !route.settings.trace {
+        trace::leave(&mut exchange, &head.fields);
+    }
     let Action::Forward(destination) = &route.action else {
         let place = Place { view, matched, port: port(own_listener, client) };
         end_unforwarded(client, &mut exchange, body, &scratch[rest]);

@@ -23,15 +23,20 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange, fields: &Fields<'_>) {
     let parent = TraceParent::of(fields.all(Known::Traceparent));
     let context = match (tracer, parent) {
         (Some(tracer), parent) => tracer.begin(parent),
-        (None, Some(TraceParent { trace_id, span_id, .. })) => {
-            Context { trace_id, span_id, parent: None, sampled: false, own: false }
-        }
+        (None, Some(parent)) => Context::passing(parent),
         (None, None) => return,
     };
     let trace = exchange.trace.get_or_insert_default();
     trace.context = Some(context);
     if context.own && parent.is_some() {
         state::join(fields.all(Known::Tracestate), &mut trace.state);
+    }
+}
+
+/// The route is not traced: the client's trace is only known, and passes as it is.
+pub fn leave(exchange: &mut Exchange, fields: &Fields<'_>) {
+    if let Some(trace) = &mut exchange.trace {
+        trace.context = TraceParent::of(fields.all(Known::Traceparent)).map(Context::passing);
     }
 }
 

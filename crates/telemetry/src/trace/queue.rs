@@ -103,7 +103,7 @@ impl Tracing {
     /// Hands over a block. Where too much is waiting already its spans are lost, and counted.
     pub fn send(&self, block: SpanBlock) {
         let Some(running) = self.running.get() else { return };
-        let (length, spans) = (block.bytes.len(), u64::from(block.spans));
+        let (length, spans) = (block.bytes.capacity(), u64::from(block.spans));
         let fits = |queued: usize| queued.checked_add(length).filter(|sum| *sum <= self.settings.queue);
         let reserved = running.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
         // An exporter that has ended takes nothing more.
@@ -133,7 +133,7 @@ pub(super) struct Receiver {
 impl Receiver {
     /// These blocks no longer wait: there is room for others.
     pub(super) fn forget(&self, blocks: &[SpanBlock]) {
-        self.queued.fetch_sub(blocks.iter().map(|block| block.bytes.len()).sum(), Ordering::Relaxed);
+        self.queued.fetch_sub(blocks.iter().map(|block| block.bytes.capacity()).sum(), Ordering::Relaxed);
     }
 }
 

@@ -240,7 +240,7 @@ async fn a_collector_that_never_answers_costs_a_bounded_queue_and_counted_drops(
     let receiver = Receiver::start(|_| None);
     let tracing = tracing(receiver.address, Duration::from_millis(100));
     let (exporting, counted, told) = start(&tracing);
-    let size = block(50).bytes.len();
+    let size = block(50).bytes.capacity();
     for _ in 0..100 {
         tracing.send(block(50));
         tokio::task::yield_now().await;
