@@ -28,6 +28,12 @@ pub(super) fn message_head(out: &mut Vec<u8>, field: u32, length: usize) {
     varint(out, length as u64);
 }
 
+/// Bytes that a field of so many bytes takes with its key and length, if its number is below 16.
+pub(super) fn length_of(content: usize) -> usize {
+    let length_bytes = (usize::BITS - (content | 1).leading_zeros()).div_ceil(7) as usize;
+    1 + length_bytes + content
+}
+
 /// Appends a field of bytes or text.
 pub(super) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     message_head(out, field, value.len());
@@ -116,7 +122,7 @@ fn read_varint(message: &mut &[u8]) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Value, bytes, find, fixed32, fixed64, message, number};
+    use super::{Value, bytes, find, fixed32, fixed64, length_of, message, number};
 
     proptest! {
         #[test]
@@ -127,6 +133,9 @@ mod tests {
             fixed32(&mut out, 16, c);
             message(&mut out, 3, |out| bytes(out, 5, &text));
             number(&mut out, 400, a);
+            let mut alone = Vec::new();
+            bytes(&mut alone, 15, &text);
+            prop_assert_eq!(alone.len(), length_of(text.len()));
             prop_assert_eq!(find(&out, 1), Some(Value::Number(a)));
             prop_assert_eq!(find(&out, 2), Some(Value::Number(b)));
             prop_assert_eq!(find(&out, 16), Some(Value::Number(u64::from(c))));

@@ -300,7 +300,14 @@ fn text_unless_empty(out: &mut Vec<u8>, key: &str, value: &[u8]) {
 /// Text must be UTF-8, and what clients send need not be.
 fn attribute_text(out: &mut Vec<u8>, field: u32, key: &str, value: &[u8]) {
     let value = String::from_utf8_lossy(value);
-    attribute(out, field, key, |out| pb::bytes(out, field::TEXT, value.as_bytes()));
+    // Lengths are known here, and most of a span is such attributes: nothing is filled in later.
+    let inner = pb::length_of(value.len());
+    let whole = pb::length_of(key.len()) + pb::length_of(inner);
+    out.reserve(pb::length_of(whole));
+    pb::message_head(out, field, whole);
+    pb::bytes(out, field::KEY, key.as_bytes());
+    pb::message_head(out, field::VALUE, inner);
+    pb::bytes(out, field::TEXT, value.as_bytes());
 }
 
 fn integer(out: &mut Vec<u8>, key: &str, value: u64) {
@@ -314,12 +321,33 @@ fn truth(out: &mut Vec<u8>, key: &str, value: bool) {
 fn address(out: &mut Vec<u8>, key: &str, address: IpAddr) {
     use std::io::Write;
 
-    let mut shown = [0u8; 48];
-    let mut rest = &mut shown[..];
     // The longest address has 45 characters.
-    let _ = write!(rest, "{}", address.to_canonical());
-    let length = 48 - rest.len();
+    let mut shown = [0u8; 48];
+    let length = match address.to_canonical() {
+        // Without the formatting machinery, which costs more than all else about an attribute.
+        IpAddr::V4(v4) => decimal_octets(v4.octets(), &mut shown),
+        IpAddr::V6(v6) => {
+            let mut rest = &mut shown[..];
+            // Cannot fail: there is room.
+            let _ = write!(rest, "{v6}");
+            48 - rest.len()
+        }
+    };
     text(out, key, &shown[..length]);
+}
+
+/// An IPv4 address in its usual form; tells how long it is.
+fn decimal_octets(octets: [u8; 4], shown: &mut [u8; 48]) -> usize {
+    let mut length = 0;
+    for (index, octet) in octets.into_iter().enumerate() {
+        let digits = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
+        let leading = usize::from(octet < 100) + usize::from(octet < 10);
+        for byte in [b'.'].iter().skip(usize::from(index == 0)).chain(&digits[leading..]) {
+            shown[length] = *byte;
+            length += 1;
+        }
+    }
+    length
 }
 
 fn attribute(out: &mut Vec<u8>, field: u32, key: &str, value: impl FnOnce(&mut Vec<u8>)) {

@@ -153,3 +153,16 @@ fn what_a_client_chooses_is_cut() {
     assert!(out.len() < 2_000, "{} bytes", out.len());
     assert_eq!(decoded(&[out]).1.len(), 1);
 }
+
+#[test]
+fn addresses_are_shown_as_usual() {
+    for shown in ["0.0.0.0", "127.0.0.1", "10.20.30.40", "255.99.100.9", "2001:db8::1", "::"] {
+        let mut out = Vec::new();
+        write_exchange(
+            &mut out,
+            &ExchangeSpan { client: shown.parse().unwrap(), ..exchange() },
+            std::iter::empty(),
+        );
+        assert_eq!(attribute(&decoded(&[out]).1[0], "client.address"), text(shown));
+    }
+}
