@@ -1,7 +1,7 @@
 //! The exporter: one task of control that puts blocks together and posts them to the collector.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -9,8 +9,8 @@ use hyper::body::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tollgate_runtime::Random;
 use tollgate_runtime::random::uuid_v7;
+use tollgate_runtime::{Clock, Random};
 
 use super::post::{Answer, PostError, Poster};
 use super::protobuf::{Value, find};
@@ -96,17 +96,14 @@ impl Exporter {
         finish: watch::Receiver<bool>,
         report: Box<dyn Fn(&str) + Send>,
     ) -> Self {
-        let mut random = Random::from_machine();
-        let instance = uuid_v7(tollgate_runtime::Clock::new().wall().as_millis() as u64, &mut random);
-        let instance = String::from_utf8_lossy(&instance);
         Self {
             receiver,
             finish,
-            envelope: Envelope::new(&settings.service_name, &instance, env!("CARGO_PKG_VERSION")),
+            envelope: Envelope::new(&settings.service_name, instance(), env!("CARGO_PKG_VERSION")),
             poster: Poster::new(settings.collector.clone(), settings.timeout),
             batch: settings.batch,
             interval: settings.interval,
-            random,
+            random: Random::from_machine(),
             failing: false,
             report,
             name: settings.collector.to_string(),
@@ -251,6 +248,15 @@ impl Batch {
         self.blocks.clear();
         self.spans = 0;
     }
+}
+
+/// Which of the programs with the same name this is: the same for all exporters of a process.
+fn instance() -> &'static str {
+    static INSTANCE: OnceLock<String> = OnceLock::new();
+    INSTANCE.get_or_init(|| {
+        let wall_ms = Clock::new().wall().as_millis() as u64;
+        String::from_utf8_lossy(&uuid_v7(wall_ms, &mut Random::from_machine())).into_owned()
+    })
 }
 
 /// Waits until the exporter is asked to end: for ever, if whoever could ask is gone.
