@@ -299,7 +299,13 @@ fn text_unless_empty(out: &mut Vec<u8>, key: &str, value: &[u8]) {
 
 /// Text must be UTF-8, and what clients send need not be.
 fn attribute_text(out: &mut Vec<u8>, field: u32, key: &str, value: &[u8]) {
-    let value = String::from_utf8_lossy(value);
+    let lossy;
+    let value = if value.is_ascii() {
+        value
+    } else {
+        lossy = String::from_utf8_lossy(value);
+        lossy.as_bytes()
+    };
     // Lengths are known here, and most of a span is such attributes: nothing is filled in later.
     let inner = pb::length_of(value.len());
     let whole = pb::length_of(key.len()) + pb::length_of(inner);
@@ -307,7 +313,7 @@ fn attribute_text(out: &mut Vec<u8>, field: u32, key: &str, value: &[u8]) {
     pb::message_head(out, field, whole);
     pb::bytes(out, field::KEY, key.as_bytes());
     pb::message_head(out, field::VALUE, inner);
-    pb::bytes(out, field::TEXT, value.as_bytes());
+    pb::bytes(out, field::TEXT, value);
 }
 
 fn integer(out: &mut Vec<u8>, key: &str, value: u64) {
