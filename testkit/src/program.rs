@@ -1,8 +1,10 @@
 //! The program under test, as a process.
 
 use std::fmt::Display;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +13,11 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 use crate::client::Client;
+
+/// Names the default admin socket.
+const SOCKET_VARIABLE: &str = "TOLLGATE_SOCKET";
+/// The admin socket in the program's directory.
+const SOCKET: &str = "admin.sock";
 
 /// How to start the program.
 #[derive(Debug)]
@@ -81,12 +88,13 @@ impl Launch {
             Some(arguments) => command.args(arguments),
             None => command.arg("run").arg("-c").arg(&path),
         };
-        command.envs(self.environment);
+        // Each has its own, so that tests can run side by side.
+        command.env(SOCKET_VARIABLE, self.directory.path().join(SOCKET)).envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", self.program));
         let stdout = Lines::collect(child.stdout.take().unwrap());
         let stderr = Lines::collect(child.stderr.take().unwrap());
-        let wants_admin = self.document.lines().any(|l| l.starts_with("admin:"));
+        let wants_admin = self.document.lines().any(|l| l.starts_with("admin:") && l.contains("listen:"));
         let mut tollgate =
             Tollgate { child, stdout, stderr, addresses: Vec::new(), admin: None, directory: self.directory };
         for number in 0..self.listeners {
@@ -147,9 +155,35 @@ impl Tollgate {
         (response.status, response.text())
     }
 
+    /// Where its admin listener listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("the document has no admin listener")
+    }
+
     /// A new connection to the admin listener.
     pub fn connect_admin(&self) -> Client {
         Client::connect(self.admin.expect("the document has no admin listener"))
+    }
+
+    /// The path of its unix socket, if the document does not name another one or none.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join(SOCKET)
+    }
+
+    /// Asks the admin API on the unix socket: the status and the body.
+    pub fn api(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let stream = UnixStream::connect(self.socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        (&stream).write_all(request.as_bytes()).unwrap();
+        let mut response = String::new();
+        (&stream).read_to_string(&mut response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap_or_default();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.unwrap_or_else(|| panic!("no response: {response:?}")), body.to_owned())
     }
 
     /// The value of a metric's series, spelled as in the text; 0 if it is not there.
@@ -157,6 +191,14 @@ impl Tollgate {
         let (_, text) = self.admin("/metrics");
         let value = text.lines().find_map(|l| l.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or(0.0)
+    }
+
+    /// Waits until a metric's series has this value.
+    pub fn await_metric(&self, series: &str, value: f64) {
+        let began = std::time::Instant::now();
+        while self.metric(series) != value {
+            assert!(began.elapsed() < PATIENCE, "{series} is {}, not {value}", self.metric(series));
+        }
     }
 
     /// The directory of the document.
@@ -172,6 +214,17 @@ impl Tollgate {
     /// Waits for a line of standard error that contains `text`.
     pub fn stderr_line(&self, text: &str) -> String {
         self.stderr.wait_for(0, |line| line.contains(text))
+    }
+
+    /// Puts another text in the place of its document, asks it with a signal to take that, and returns the
+    /// line that says what became of it.
+    pub fn reload(&self, text: &str) -> String {
+        let text = text.replace("{directory}", self.directory().to_str().unwrap());
+        std::fs::write(self.directory().join("tollgate.yaml"), text).unwrap();
+        let told = |line: &str| line.contains(" reload: ") || line.contains(" reload refused");
+        let before = self.stderr.count(told);
+        self.signal(Signal::HUP);
+        self.stderr.wait_for(before, told)
     }
 
     /// Everything on standard error so far.
@@ -246,8 +299,12 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Runs a program to its end, which must come by itself.
+/// Runs a program to its end, which must come by itself. Unless the command says otherwise, there is no admin socket
+/// to be had or reached.
 pub fn run(command: &mut Command) -> Output {
+    if !command.get_envs().any(|(name, _)| name == SOCKET_VARIABLE) {
+        command.env(SOCKET_VARIABLE, "/dev/null/admin.sock");
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
     let stdout = Lines::collect(child.stdout.take().unwrap());
@@ -298,6 +355,10 @@ impl Lines {
         let lines = collected.lines.concat();
         drop(collected);
         found.unwrap_or_else(|| panic!("the line did not come; these did:\n{lines}"))
+    }
+
+    fn count(&self, wanted: impl Fn(&str) -> bool) -> usize {
+        self.lock().lines.iter().filter(|l| wanted(l)).count()
     }
 
     /// A test that has failed may still want to know what was said.

@@ -1,41 +1,92 @@
-//! The admin endpoints: metrics and health. They run on the control thread, away from the workers.
+//! The admin API: what runs and how it does, for programs, and the few things an operator changes by hand.
+//! It runs on the control thread, away from the workers.
+//!
+//! `/metrics`, `/healthz` and `/readyz` are for machines that look after the process; everything else is
+//! under `/api/v1`, a row each in [`resources`]. Who may do what is in [`access`].
 
-use std::future::Future;
-use std::io;
+pub mod access;
+mod connections;
+mod health;
+pub mod openapi;
+pub mod problem;
+pub mod report;
+pub mod resources;
+mod sent;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
-use tollgate_control::{Process, metrics};
+use tollgate_control::{Instance, Process, metrics};
 
-/// Serves the admin endpoints until `shutdown`.
-pub async fn serve(
-    listener: impl Listener<Addr: std::fmt::Debug>,
-    process: Arc<Process>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let router = Router::new()
-        .route("/metrics", get(metrics_text))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .with_state(process);
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+pub use access::{Access, Token};
+use problem::Problem;
+
+/// How long a request may take from its head to the head of its response.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the API tells of and changes.
+pub struct Api {
+    /// What runs.
+    pub instance: Arc<Instance>,
+    /// Writes a line to the process's own log: what an operator changes is told there.
+    pub note: fn(&str),
 }
 
-async fn metrics_text(State(process): State<Arc<Process>>) -> impl IntoResponse {
-    let text = metrics::text(&process);
+impl Api {
+    /// The running workers.
+    pub fn process(&self) -> &Arc<Process> {
+        self.instance.process()
+    }
+}
+
+/// Serves the API on a listener until the future is dropped.
+pub async fn serve(listener: impl Listener, api: Arc<Api>, access: Access) {
+    connections::serve(listener, router(api, access)).await;
+}
+
+fn router(api: Arc<Api>, access: Access) -> Router {
+    let mut router = Router::new()
+        .route("/metrics", get(metrics_text))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
+    for resource in resources::RESOURCES {
+        router = router.route(resource.path, (resource.handler)());
+    }
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(api)
+        .layer(from_fn(in_time))
+        .layer(from_fn_with_state(Arc::new(access), access::admit))
+}
+
+async fn metrics_text(State(api): State<Arc<Api>>) -> impl IntoResponse {
+    let text = metrics::text(api.process());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
-async fn ready(State(process): State<Arc<Process>>) -> impl IntoResponse {
-    if process.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else {
-        (StatusCode::OK, "ready\n")
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not come whole in time")
+            .into_response(),
     }
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    let detail = format!("there is no `{}`; /api/v1/openapi.json lists what there is", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn unknown_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("`{}` does not take {method}; /api/v1/openapi.json lists what it takes", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }

@@ -1,12 +1,16 @@
 //! The verbs, a file each.
 
 mod check;
+mod config;
 mod demo;
+mod endpoint;
 mod explain;
 mod proxy;
 mod reference;
 mod run;
 mod schema;
+mod status;
+mod top;
 mod version;
 
 use std::process::ExitCode;
@@ -26,8 +30,17 @@ pub enum Command {
     /// Check a document and tell all that is wrong with it, without serving it
     #[command(alias = "validate")]
     Check(check::Arguments),
+    /// Look into a document
+    #[command(subcommand)]
+    Config(config::Command),
     /// Tell how a made-up request would be decided
     Explain(explain::Arguments),
+    /// Tell what the running instance does, and how it does
+    Status(status::Arguments),
+    /// Show what happens in the running instance now
+    Top(top::Arguments),
+    /// Take endpoints of the running instance out of rotation and back
+    Endpoint(endpoint::Arguments),
     /// Print the JSON Schema of the document
     Schema,
     /// Print the reference of the document, in Markdown
@@ -43,7 +56,11 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Proxy(arguments) => proxy::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Config(command) => config::run(&command),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
+        Command::Endpoint(arguments) => endpoint::run(&arguments),
         Command::Schema => schema::run(),
         Command::Reference => reference::run(),
         Command::Version(arguments) => version::run(&arguments),

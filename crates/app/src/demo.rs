@@ -7,20 +7,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use tollgate_control::Process;
-use tollgate_control::resolve::SystemResolver;
+use tollgate_control::prepare::Text;
 
-use crate::documents::Compiled;
-use crate::{exit, serving};
+use crate::serving::{self, Manner};
 
 /// Starts the shop and serves its document until a signal ends the process.
 pub fn run(listen: &str, admin: &str) -> Result<ExitCode> {
     let shop = shop::open().context("cannot start the shop's services")?;
     let text = document(listen, admin, &shop);
-    let (events, receiver) = serving::health_events();
-    let compiled = Compiled::parse("the demo's document", &text, &SystemResolver, &events);
-    compiled.report();
-    let Some((document, snapshot)) = compiled.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
-    serving::serve(&document, snapshot, receiver, |process| greet(process, admin, &text))
+    let document = Text::Inline("the demo's document".to_owned(), text.clone());
+    serving::run(document, &Manner::default(), |instance| greet(instance.process(), admin, &text))
 }
 
 fn document(listen: &str, admin: &str, shop: &shop::Shop) -> String {
@@ -57,7 +53,7 @@ routes:
 
 /// What to try. The document is printed too, since it is the best introduction to documents.
 fn greet(process: &Process, admin: &str, document: &str) {
-    let at = process.addresses().first().map_or_else(String::new, ToString::to_string);
+    let at = process.current().addresses().next().map_or_else(String::new, |address| address.to_string());
     eprintln!(
         "
 The shop is open. This is the document it runs on:
@@ -77,6 +73,8 @@ Try these in another terminal:
       400: a request that could be read in two ways goes no further
   curl -i http://{at}/shop/shoes?size=42
       a redirect that replaces a path prefix
+  tollgate status; tollgate top
+      what runs, how it does, and what happens now
   curl -s http://{admin}/metrics | grep tollgate_exchanges_total | grep -v ' 0$'
       what happened so far, by reason
 

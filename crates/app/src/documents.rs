@@ -2,13 +2,12 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use tollgate_config::{Diagnostics, DiskFiles, Document, Loaded, Sources};
-use tollgate_control::compile::compile;
-use tollgate_control::resolve::Resolve;
-use tollgate_proxy::Snapshot;
+use tollgate_config::Loaded;
+use tollgate_control::compile::Predecessor;
+use tollgate_control::prepare::{Prepared, Text};
+use tollgate_control::resolve::{NoResolver, Resolve};
 use tollgate_upstream::HealthEvents;
 
 /// Where a document is looked for when none is named.
@@ -32,44 +31,28 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf> {
     )
 }
 
-/// A document that was loaded and compiled, with all that was found on the way.
-pub struct Compiled {
-    /// The document and its snapshot, if nothing is wrong.
-    pub ready: Option<(Document, Arc<Snapshot>)>,
-    /// Everything found.
-    pub diagnostics: Diagnostics,
-    sources: Sources,
+/// Loads and compiles a document that nothing ran before.
+pub fn prepare(text: &Text, resolver: &dyn Resolve, events: &HealthEvents) -> Prepared {
+    tollgate_control::prepare::prepare(text, &Predecessor::default(), resolver, events)
 }
 
-impl Compiled {
-    /// Loads the document at `path` and compiles it.
-    pub fn load(path: &Path, resolver: &dyn Resolve, events: &HealthEvents) -> Self {
-        Self::from(tollgate_config::load(path, &DiskFiles, &environment), resolver, events)
-    }
-
-    /// Compiles a document from its text.
-    pub fn parse(name: &str, text: &str, resolver: &dyn Resolve, events: &HealthEvents) -> Self {
-        Self::from(tollgate_config::parse_str(name, text, &DiskFiles, &environment), resolver, events)
-    }
-
-    fn from(loaded: Loaded, resolver: &dyn Resolve, events: &HealthEvents) -> Self {
-        let Loaded { document, mut diagnostics, sources } = loaded;
-        let ready = document.and_then(|document| {
-            let compiled = compile(&document, resolver, events);
-            compiled.diagnostics.iter().for_each(|d| diagnostics.push(d.clone()));
-            Some((document, compiled.snapshot?))
-        });
-        diagnostics.sort();
-        Self { ready, diagnostics, sources }
-    }
-
-    /// Prints everything found to standard error, with the lines it is about.
-    pub fn report(&self) {
-        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        eprint!("{}", tollgate_config::render(&self.diagnostics, &self.sources, colour));
-    }
+/// Loads and compiles the document at `path` to look at it: nothing is asked and nobody hears of it.
+pub fn look_at(path: &Path) -> Prepared {
+    prepare(&Text::File(path.to_owned()), &NoResolver, &HealthEvents::unheard())
 }
 
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+/// Loads the document at `path` without compiling it. Prints what is found.
+pub fn load(path: &Path) -> Loaded {
+    let loaded = Text::File(path.to_owned()).load();
+    eprint!("{}", tollgate_config::render(&loaded.diagnostics, &loaded.sources, colour()));
+    loaded
+}
+
+/// Prints everything found to standard error, with the lines it is about.
+pub fn report(prepared: &Prepared) {
+    eprint!("{}", prepared.report(colour()));
+}
+
+fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

@@ -1,10 +1,15 @@
 //! The `tollgate` program: verbs, start-up, signals. The only place that knows exit codes.
 
+mod admin;
+mod client;
 mod commands;
 mod demo;
 mod documents;
 mod exit;
+mod overview;
 mod serving;
+mod terminal;
+mod top;
 
 use std::process::ExitCode;
 
@@ -27,7 +32,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("tollgate: {error:#}");
-            exit::FAILED.into()
+            if error.is::<client::Unreachable>() { exit::UNREACHABLE.into() } else { exit::FAILED.into() }
         }
     }
 }

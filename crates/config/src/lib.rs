@@ -9,13 +9,19 @@
 //! The types of `model` are one row per key; the same row makes the field, its decoding, its
 //! default, its line in the [`schema()`] and in the [`reference()`].
 
+mod bundle;
 mod check;
 mod diagnostic;
+mod difference;
+mod effective;
 mod interpolate;
+mod item;
 mod load;
 mod model;
 mod reference;
 mod schema;
+#[cfg(test)]
+mod secrecy;
 mod section;
 mod setting;
 mod shape;
@@ -26,13 +32,17 @@ mod tree;
 mod units;
 mod write;
 
+pub use bundle::{Bundle, BundleError, BundleFiles};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};
+pub use difference::{Change, ChangeKind, Subject, SubjectKind, What, difference};
+pub use effective::{Effective, effective};
 pub use load::{Loaded, load, parse_str};
 pub use model::*;
 pub use reference::reference;
 pub use schema::schema;
 pub use setting::{Many, NonEmpty, Switch, ValueError, Whole};
 pub use source::{DiskFiles, Files, Located, MemoryFiles, Origin, Sources};
+pub use suggest::nearest;
 pub use table::Table;
 pub use units::*;
 pub use write::forwarding;

@@ -13,9 +13,9 @@ use crate::tree::{self, Key, Node, Value};
 
 /// Bytes of one file, and of all files together.
 const MAX_FILE: u64 = 32 << 20;
-const MAX_TOTAL: u64 = 64 << 20;
+pub(crate) const MAX_TOTAL: u64 = 64 << 20;
 /// Files of one document.
-const MAX_FILES: usize = 1000;
+pub(crate) const MAX_FILES: usize = 10_000;
 /// Includes within includes.
 const MAX_NESTING: usize = 8;
 
@@ -56,6 +56,15 @@ pub fn parse_str(
     loader.finish()
 }
 
+impl Loaded {
+    /// What loading gives when there is nothing to load.
+    pub(crate) fn refused(message: String) -> Self {
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.push(Diagnostic::error(Origin::NOWHERE, message));
+        Self { document: None, diagnostics, sources: Sources::default() }
+    }
+}
+
 struct Loader<'a> {
     files: &'a dyn Files,
     environment: &'a dyn Fn(&str) -> Option<String>,
@@ -86,7 +95,7 @@ impl<'a> Loader<'a> {
 
     fn read(&mut self, path: &Path) -> Result<String, String> {
         let left = MAX_TOTAL.saturating_sub(self.total).min(MAX_FILE);
-        let bytes = self.files.read(path, left).map_err(|error| match error.kind() {
+        let bytes = self.files.read_part(path, left).map_err(|error| match error.kind() {
             std::io::ErrorKind::FileTooLarge => format!("it is larger than {left} bytes"),
             _ => error.to_string(),
         })?;
@@ -220,6 +229,16 @@ impl<'a> Loader<'a> {
         let document = document.filter(|_| !diagnostics.has_errors());
         Loaded { document, diagnostics, sources }
     }
+}
+
+/// The merged tree of texts that were loaded before. Only its places are of use: what variables hold is not in it.
+pub(crate) fn written(sources: &Sources) -> Node {
+    let mut known = Diagnostics::default();
+    let texts = (0..).zip(sources.names()).filter_map(|(file, _)| Some((file, sources.text(file)?)));
+    let trees =
+        texts.filter_map(|(file, text)| tree::parse(file, text, &|_| Some("x".to_owned()), &mut known));
+    let trees: Vec<Node> = trees.filter(|tree| matches!(tree.value, Value::Mapping(_))).collect();
+    merge(trees, &mut known)
 }
 
 /// The tree as if it began with `version: 1`.

@@ -1,18 +1,25 @@
 //! The document's types, one row per key: field, default, schema and reference come from the row.
 
+mod access_log;
 mod document;
 mod edits;
 mod limits;
 mod listen;
+mod recorder;
 mod retry;
 mod route;
 mod tracing;
 mod upstream;
 
+pub use access_log::{
+    AccessLog, FaultSide, LogCondition, LogDestination, LogFormat, LogFormatName, LogQuery, LogSettings,
+    LogTemplate, StandardOutput,
+};
 pub use document::{Document, Version};
 pub use edits::{HeaderEdits, MessageEdits};
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
-pub use listen::{AccessLog, Admin, Forwarded, Listener, LogFile, LogFormat, Shutdown};
+pub use listen::{Admin, Forwarded, Listener, Shutdown};
+pub use recorder::Recorder;
 pub use retry::{Defaults, EffectiveTimeouts, Retry, RetryBudget, RetryPlan, SharedRetry, Timeouts};
 pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,

@@ -60,7 +60,7 @@ fn section(out: &mut String, section: Section, rows: &[Row]) {
         let names: Vec<String> = row.names.iter().map(|name| format!("`{name}`")).collect();
         let absent = match &row.need {
             Need::Required => "an error".to_owned(),
-            Need::Optional => String::new(),
+            Need::Optional | Need::Section => String::new(),
             Need::Default(serde_json::Value::String(text)) => format!("`{text}`"),
             Need::Default(value) => format!("`{value}`"),
             Need::OneOf => "one of these is needed".to_owned(),

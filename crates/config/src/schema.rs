@@ -102,7 +102,7 @@ fn object(section: Section, definitions: &mut Map<String, Json>) -> Map<String, 
         match row.need {
             Need::Required => required.push(Json::from(row.names[0])),
             Need::OneOf => group.extend(row.names.iter().map(|name| json!({ "required": [name] }))),
-            Need::Optional | Need::Default(_) => {}
+            Need::Optional | Need::Section | Need::Default(_) => {}
         }
     }
     let mut schema = Map::new();

@@ -256,12 +256,20 @@ macro_rules! section {
             }
 
             fn encode(&self) -> serde_json::Value {
+                self.encode_without(&[])
+            }
+
+            fn encode_without(&self, _keys: &[&str]) -> serde_json::Value {
                 #[allow(unused_mut, reason = "a section may have no keys")]
                 let mut out = serde_json::Map::new();
-                $($crate::section::section!(
-                    @write $mode out (&self.$field) ($type)
-                    ($crate::section::section!(@names $field $($($key)+)?)) $(($default))?
-                );)*
+                $(
+                    let names: &[&str] = $crate::section::section!(@names $field $($($key)+)?);
+                    if !_keys.contains(&names[0]) {
+                        $crate::section::section!(
+                            @write $mode out (&self.$field) ($type) (names) $(($default))?
+                        );
+                    }
+                )*
                 serde_json::Value::Object(out)
             }
         }
@@ -301,7 +309,7 @@ macro_rules! section {
         $rows.push($crate::section::row::<$type>($names, $doc, need));
     }};
     (@row section $rows:ident $doc:ident ($type:ty) ($names:expr)) => {
-        $rows.push($crate::section::row::<$type>($names, $doc, $crate::shape::Need::Optional));
+        $rows.push($crate::section::row::<$type>($names, $doc, $crate::shape::Need::Section));
     };
     (@row choice $rows:ident $doc:ident ($type:ty) ($names:expr)) => {{
         let _ = $doc;

@@ -50,8 +50,13 @@ pub(crate) trait Setting: Sized {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self>;
     /// What the schema and the reference say about it.
     fn shape() -> Shape;
-    /// The value as a document writes it, secrets masked.
+    /// The value as a document writes it: what is as without it left out, secrets sealed.
     fn encode(&self) -> Json;
+    /// The same without some keys, for those that would be most of the work and are looked at otherwise. What
+    /// has no keys is encoded whole.
+    fn encode_without(&self, _keys: &[&str]) -> Json {
+        self.encode()
+    }
 }
 
 /// Why a text is not a value of some type: the problem, and the mend if one is known.
@@ -221,6 +226,9 @@ impl<T: Setting> Setting for Located<T> {
     fn encode(&self) -> Json {
         self.value.encode()
     }
+    fn encode_without(&self, keys: &[&str]) -> Json {
+        self.value.encode_without(keys)
+    }
 }
 
 impl<T: Setting> Setting for Box<T> {
@@ -232,6 +240,9 @@ impl<T: Setting> Setting for Box<T> {
     }
     fn encode(&self) -> Json {
         (**self).encode()
+    }
+    fn encode_without(&self, keys: &[&str]) -> Json {
+        (**self).encode_without(keys)
     }
 }
 

@@ -71,6 +71,8 @@ pub(crate) struct Row {
 pub(crate) enum Need {
     Required,
     Optional,
+    /// All defaults of the section are used.
+    Section,
     /// This is used.
     Default(Json),
     /// Exactly one of the section's keys of this kind is needed.

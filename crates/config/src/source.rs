@@ -154,9 +154,14 @@ fn mask(line: &str, secret: Origin) -> String {
 /// How documents, includes and secret files are read. The binary passes [`DiskFiles`], tests an
 /// in-memory one.
 pub trait Files {
-    /// The content of a file, refused with an error of kind `FileTooLarge` beyond `limit` bytes.
+    /// The content of a file that the document names, such as a secret, refused with an error of kind
+    /// `FileTooLarge` beyond `limit` bytes.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
-    /// The names (not paths) of the entries of a folder, in any order.
+    /// The content of a file that is part of the document: its main file or an include.
+    fn read_part(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        self.read(path, limit)
+    }
+    /// The names (not paths) of the entries of a folder that includes may match, in any order.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
 }
 
@@ -183,7 +188,7 @@ impl Files for DiskFiles {
     }
 }
 
-/// Files held in memory, for tests and for documents that come over the admin API.
+/// Files held in memory, for tests.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFiles {
     files: BTreeMap<PathBuf, Vec<u8>>,

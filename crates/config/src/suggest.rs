@@ -5,7 +5,7 @@ const COMPARED: usize = 5_000;
 
 /// The candidate nearest to `wrong`, if it is near enough to be a typo: at most a third of the
 /// letters off.
-pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong: Vec<char> = wrong.chars().take(64).map(|c| c.to_ascii_lowercase()).collect();
     let allowed = (wrong.len() / 3).clamp(1, 4);
     let mut best: Option<(usize, &str)> = None;

@@ -21,5 +21,6 @@ pub use http::{FieldValue, HeaderName, MethodName, Scheme, StatusRange};
 pub use name::Name;
 pub use path::{PathPattern, QueryName, Regex};
 pub use percent::Percent;
+pub(crate) use secret::SEALED;
 pub use secret::{EditValue, Secret, SecretFile};
 pub use size::Size;

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
+use crate::item::{Builder, Content, Item, MASK};
 use crate::model::Document;
 use crate::setting::Setting;
-use crate::shape::Shape;
 
 /// The document that `tollgate proxy --listen … --to …` stands for. Addresses go in as they are; loading
 /// the text checks them.
@@ -32,92 +32,106 @@ impl Document {
     /// The document as YAML: includes merged, variables replaced, secrets masked, and what is as without
     /// it left out.
     pub fn to_yaml(&self) -> String {
-        let mut encoded = self.encode();
-        if let Json::Object(map) = &mut encoded {
-            // What was included is part of it now.
-            map.remove("include");
-        }
-        let mut out = String::new();
-        block(&mut out, &encoded, &Self::shape(), 0);
-        out
+        // What was included is part of it now.
+        let encoded = self.encode_without(&["include"]);
+        let item = Builder::default().item(&encoded, &Self::shape(), None, true);
+        let mut writer = Writer { out: String::new(), only_set: true, comment: &|_| None };
+        writer.block(&item, 0);
+        writer.out
     }
 }
 
-/// Writes a value that begins on its own line, at an indentation.
-fn block(out: &mut String, value: &Json, shape: &Shape, indent: usize) {
-    match value {
-        Json::Object(map) => {
-            for (key, item, shape) in ordered(map, shape) {
-                let _ = write!(out, "{:indent$}{}:", "", scalar(&Json::from(key)));
-                after_key(out, item, &shape, indent);
+/// Writes items as YAML.
+pub(crate) struct Writer<'a> {
+    pub(crate) out: String,
+    /// Leaves out what is as without it.
+    pub(crate) only_set: bool,
+    /// What to say about a value at the end of its line.
+    pub(crate) comment: &'a dyn Fn(&Item) -> Option<String>,
+}
+
+impl Writer<'_> {
+    /// Writes a value that begins on its own line, at an indentation.
+    pub(crate) fn block(&mut self, item: &Item, indent: usize) {
+        match &item.content {
+            Content::Mapping(entries) if Item::shown(entries, self.only_set).next().is_none() => {
+                let _ = write!(self.out, "{:indent$}{{}}", "");
+                self.end(item);
+            }
+            Content::Mapping(entries) => {
+                for (key, item) in Item::shown(entries, self.only_set) {
+                    let _ = write!(self.out, "{:indent$}{}:", "", scalar(&Json::from(key.as_str())));
+                    self.after_key(item, indent);
+                }
+            }
+            Content::List(items) => {
+                for item in items {
+                    let start = self.out.len();
+                    self.block(item, indent + 2);
+                    // The dash takes the place of the first line's indentation.
+                    let dash = start + indent..start + indent + 1;
+                    if self.out.get(dash.clone()) == Some(" ") {
+                        self.out.replace_range(dash, "-");
+                    }
+                }
+            }
+            Content::Scalar(value) => {
+                let _ = write!(self.out, "{:indent$}{}", "", scalar(value));
+                self.end(item);
+            }
+            Content::Secret(_) => {
+                let _ = write!(self.out, "{:indent$}\"{MASK}\"", "");
+                self.end(item);
             }
         }
-        Json::Array(items) => {
-            let of = element(shape);
-            for item in items {
-                let mut text = String::new();
-                block(&mut text, item, &of, indent + 2);
-                // The dash takes the place of the first line's indentation.
-                let _ = write!(out, "{:indent$}- {}", "", text.trim_start_matches(' '));
+    }
+
+    fn after_key(&mut self, item: &Item, indent: usize) {
+        match &item.content {
+            Content::Mapping(entries) if Item::shown(entries, self.only_set).next().is_none() => {
+                self.out.push_str(" {}");
+                self.end(item);
+            }
+            Content::List(items) if self.fits_a_line(items) => {
+                let items: Vec<String> = items.iter().map(|item| scalar(&item.masked())).collect();
+                let _ = write!(self.out, " [{}]", items.join(", "));
+                self.end(item);
+            }
+            Content::Mapping(_) | Content::List(_) => {
+                self.out.push('\n');
+                self.block(item, indent + 2);
+            }
+            Content::Scalar(_) | Content::Secret(_) => {
+                let _ = write!(self.out, " {}", scalar(&item.masked()));
+                self.end(item);
             }
         }
-        other => {
-            let _ = writeln!(out, "{:indent$}{}", "", scalar(other));
+    }
+
+    /// Whether the items are single values about which the same is to be said.
+    fn fits_a_line(&self, items: &[Item]) -> bool {
+        let single = |item: &Item| matches!(item.content, Content::Scalar(_) | Content::Secret(_));
+        let Some(head) = items.first() else { return true };
+        let comment = (self.comment)(head);
+        items.iter().all(|item| single(item) && (self.comment)(item) == comment)
+    }
+
+    fn end(&mut self, item: &Item) {
+        // Of a list on one line, its values say where they are from.
+        let said = match &item.content {
+            Content::List(items) => items.first().unwrap_or(item),
+            _ => item,
+        };
+        if let Some(comment) = (self.comment)(said) {
+            // A file may have any name, but a comment ends with its line.
+            let comment: String = comment.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+            let _ = write!(self.out, "  # {comment}");
         }
+        self.out.push('\n');
     }
 }
 
-fn after_key(out: &mut String, value: &Json, shape: &Shape, indent: usize) {
-    match value {
-        Json::Object(map) if map.is_empty() => out.push_str(" {}\n"),
-        Json::Array(items) if items.is_empty() => out.push_str(" []\n"),
-        Json::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
-            let items: Vec<String> = items.iter().map(scalar).collect();
-            let _ = writeln!(out, " [{}]", items.join(", "));
-        }
-        Json::Object(_) | Json::Array(_) => {
-            out.push('\n');
-            block(out, value, shape, indent + 2);
-        }
-        other => {
-            let _ = writeln!(out, " {}", scalar(other));
-        }
-    }
-}
-
-/// The entries of a mapping in the order of the section's rows, each with its shape.
-fn ordered<'a>(map: &'a serde_json::Map<String, Json>, shape: &Shape) -> Vec<(&'a str, &'a Json, Shape)> {
-    match find(shape, |shape| matches!(shape, Shape::Section(_) | Shape::Map { .. })) {
-        Some(Shape::Map { of, .. }) => {
-            map.iter().map(|(key, value)| (key.as_str(), value, (**of).clone())).collect()
-        }
-        Some(Shape::Section(section)) => {
-            let entry = |name: &str| map.get_key_value(name).map(|(key, value)| (key.as_str(), value));
-            let rows = (section.rows)();
-            let entries = rows.iter().filter_map(|row| entry(row.names[0]).map(|entry| (row, entry)));
-            entries.map(|(row, (key, value))| (key, value, row.shape.clone())).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// The shape of a list's elements.
-fn element(shape: &Shape) -> Shape {
-    match find(shape, |shape| matches!(shape, Shape::List { .. })) {
-        Some(Shape::List { of, .. }) => (**of).clone(),
-        _ => Shape::Boolean,
-    }
-}
-
-/// The first shape of a kind among those that a value may have.
-fn find(shape: &Shape, wanted: fn(&Shape) -> bool) -> Option<&Shape> {
-    match shape {
-        Shape::AnyOf(shapes) => shapes.iter().find_map(|shape| find(shape, wanted)),
-        shape => wanted(shape).then_some(shape),
-    }
-}
-
-fn scalar(value: &Json) -> String {
+pub(crate) fn scalar(value: &Json) -> String {
     match value {
         Json::String(text) if is_plain(text) => text.clone(),
         Json::String(text) => quoted(text),

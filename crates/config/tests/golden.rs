@@ -77,7 +77,7 @@ fn what_is_written_is_the_same_document() {
         let second = second.document.unwrap_or_else(|| panic!("{findings}\n{text}"));
         // Secrets that stand in the document are masked, so only the texts can be the same.
         assert_eq!(second.to_yaml(), text);
-        if !text.contains("(secret)") {
+        if !text.contains("***") {
             let without_includes = tollgate_config::Document { include: second.include.clone(), ..first };
             assert_eq!(without_includes, second);
         }

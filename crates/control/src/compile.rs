@@ -1,5 +1,7 @@
 //! Compiling: a checked document becomes a snapshot, or findings that point into its text.
 
+mod logs;
+pub mod predecessor;
 mod routes;
 mod tracing;
 mod upstreams;
@@ -18,22 +20,39 @@ use tollgate_upstream::{HealthEvents, Upstream};
 
 use crate::resolve::Resolve;
 
+pub use predecessor::{Plans, Predecessor};
+
 /// What became of a document.
 pub struct Compiled {
     /// The snapshot, if nothing is wrong.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// What the snapshot's upstreams were made from, for the next document.
+    pub plans: Plans,
     /// What was found.
     pub diagnostics: Diagnostics,
 }
 
-/// Compiles a document. `events` hears of the upstreams' health.
+/// Compiles the first document of a process. `events` hears of the upstreams' health.
 pub fn compile(document: &Document, resolver: &dyn Resolve, events: &HealthEvents) -> Compiled {
+    compile_after(&Predecessor::default(), document, resolver, events)
+}
+
+/// Compiles a document that may follow another while the process runs: upstreams that stay as they are
+/// are the same ones, and endpoints that stay in a changed upstream keep what is known of them.
+pub fn compile_after(
+    before: &Predecessor,
+    document: &Document,
+    resolver: &dyn Resolve,
+    events: &HealthEvents,
+) -> Compiled {
     let mut compiler = Compiler {
         document,
         resolver,
         events,
+        before,
         diagnostics: Diagnostics::default(),
         upstreams: Vec::new(),
+        plans: HashMap::new(),
         by_name: HashMap::new(),
     };
     compiler.upstreams();
@@ -52,27 +71,32 @@ pub fn compile(document: &Document, resolver: &dyn Resolve, events: &HealthEvent
         report_findings(document, table, &mut compiler.diagnostics);
     }
     let listeners = compiler.listeners();
+    let logs = compiler.logs(&specs);
     let failed = compiler.diagnostics.has_errors();
     let snapshot = table.filter(|_| !failed).map(|table| {
         Arc::new(Snapshot {
+            number: before.number + 1,
             listeners,
             table,
             routes,
             upstreams: compiler.upstreams,
             http: http_settings(document),
-            tracing: tracing::tracing(document),
+            logs: Arc::new(logs),
+            tracing: tracing::tracing(document, before),
         })
     });
     compiler.diagnostics.sort();
-    Compiled { snapshot, diagnostics: compiler.diagnostics }
+    Compiled { snapshot, plans: compiler.plans, diagnostics: compiler.diagnostics }
 }
 
 struct Compiler<'a> {
     document: &'a Document,
     resolver: &'a dyn Resolve,
     events: &'a HealthEvents,
+    before: &'a Predecessor,
     diagnostics: Diagnostics,
     upstreams: Vec<Arc<Upstream>>,
+    plans: Plans,
     /// Indexes by name; an inline destination's name is its address.
     by_name: HashMap<String, u32>,
 }
@@ -82,7 +106,7 @@ impl Compiler<'_> {
         self.document.routes.get(route).map_or(Origin::start_of(0), |r| r.origin)
     }
 
-    fn listeners(&self) -> Vec<Listener> {
+    fn listeners(&self) -> Vec<Arc<Listener>> {
         let has_ipv6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
         let common = trusted(&self.document.trusted_proxies);
         let listeners = self.document.listen.iter().map(|listener| {
@@ -99,7 +123,7 @@ impl Compiler<'_> {
                 trusted: listener.trusted_proxies.as_ref().map_or_else(|| common.clone(), |t| trusted(t)),
             }
         });
-        listeners.collect()
+        listeners.map(Arc::new).collect()
     }
 }
 

@@ -1,19 +1,17 @@
-//! How a made-up request would be decided: the same functions that serve exchanges, told to explain
-//! themselves.
+//! How a request is decided, told step by step: one that somebody made up, as things are now, or a recorded one,
+//! as things were then. It runs the functions that serve exchanges.
 
 use std::fmt;
 
 use serde_json::{Value as Json, json};
 use tollgate_decision::Reason;
-use tollgate_http1::connection::ConnectionOptions;
-use tollgate_http1::{Progress, request};
-use tollgate_message::FieldList;
 use tollgate_proxy::decide;
+use tollgate_proxy::decide::again::{self, Reading, Space};
 use tollgate_proxy::http::Refusal;
-use tollgate_proxy::http::begin::{check, check_route};
+use tollgate_proxy::recorder::Entry;
 use tollgate_proxy::snapshot::{Action, Destination, Snapshot};
 use tollgate_routing::{Considered, Scratch};
-use tollgate_upstream::{PickKey, View};
+use tollgate_upstream::{Exclusion, Load, Loads, PickKey, RecordedLoads, Upstream, View};
 
 /// How many losing routes are told; with very many routes the rest is counted.
 const ROUTES_TOLD: usize = 50;
@@ -31,8 +29,8 @@ pub struct MadeUpRequest {
     pub seed: u64,
 }
 
-/// How it would be decided.
-#[derive(Clone, Debug, PartialEq)]
+/// How a request is decided.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Explanation {
     /// The host, path and query that routes are matched with; `None` if the request is refused before.
     pub matched_as: Option<(String, String, String)>,
@@ -44,64 +42,87 @@ pub struct Explanation {
     pub route: Option<String>,
     /// What the route does.
     pub action: Option<String>,
-    /// Each endpoint of the chosen upstream: its name, and whether it can be picked.
-    pub endpoints: Vec<(String, String)>,
-    /// The endpoint that would be picked first.
-    pub endpoint: Option<String>,
-    /// Why the exchange would end in an answer from Tollgate; `None` if it would be forwarded.
+    /// The choice of an endpoint, for each attempt; one for a made-up request.
+    pub picks: Vec<Picked>,
+    /// Why the exchange ends in an answer from Tollgate; `None` if it is forwarded.
     pub refusal: Option<(Reason, String)>,
+}
+
+/// The choice of an endpoint.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Picked {
+    /// Each endpoint of the upstream: its name, and whether it can be picked.
+    pub endpoints: Vec<(String, String)>,
+    /// The endpoint that is picked; `None` for nobody.
+    pub endpoint: Option<String>,
 }
 
 /// Decides a made-up request on a snapshot, at `now_ms`, with the endpoints' health as it is now.
 pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Explanation {
-    let mut explanation = Explanation {
-        matched_as: None,
-        routes: Vec::new(),
-        routes_left_out: 0,
-        route: None,
-        action: None,
-        endpoints: Vec::new(),
-        endpoint: None,
-        refusal: None,
-    };
-    if let Err(refusal) = walk(snapshot, request, now_ms, &mut explanation) {
-        let detail = refusal.detail.unwrap_or(refusal.reason.explanation()).to_owned();
-        explanation.refusal = Some((refusal.reason, detail));
-    }
-    explanation
+    let bytes = wire_form(request);
+    let mut told = Explanation::default();
+    let decided = choose(snapshot, &bytes, request.seed, &mut told, Reason::BadRequestLine);
+    let picked = decided.and_then(|upstream| match upstream {
+        Some(upstream) => {
+            let mut view = View::default();
+            view.refresh(upstream, now_ms);
+            let key = PickKey {
+                turn: request.seed,
+                seed: decide::attempt_seed(request.seed, 0),
+                ..PickKey::default()
+            };
+            let state = |number| upstream.endpoint(number).map(|e| (e.weight(), Some(e.in_flight()), "now"));
+            let endpoints = tell_endpoints(upstream, &view, now_ms, state);
+            let picked = decide::endpoint(upstream, &view, &key);
+            told.picks.push(picked_one(upstream, endpoints, picked.ok()));
+            picked.map(drop).map_err(Refusal::from)
+        }
+        None => Ok(()),
+    });
+    told.end(picked)
 }
 
-fn walk(
-    snapshot: &Snapshot,
-    made_up: &MadeUpRequest,
-    now_ms: u64,
+/// Decides a recorded exchange again on its snapshot, with the endpoints' health as it was known then.
+pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
+    let mut told = Explanation::default();
+    let head = entry.head.as_deref().unwrap_or_default();
+    let decided = choose(snapshot, head, entry.record.seed, &mut told, entry.reason());
+    let picked = decided.and_then(|upstream| match upstream {
+        Some(upstream) => pick_again(upstream, entry, &mut told),
+        None => Ok(()),
+    });
+    told.end(picked)
+}
+
+/// The choices up to the upstream. `incomplete` is why a head is refused that has no end, or that ends early.
+fn choose<'s>(
+    snapshot: &'s Snapshot,
+    bytes: &[u8],
+    seed: u64,
     told: &mut Explanation,
-) -> Result<(), Refusal> {
-    let bytes = wire_form(made_up);
-    let mut fields = FieldList::default();
-    let line = match request::parse(&bytes, &snapshot.http.request_head, &mut fields) {
-        Ok(Progress::Complete(line)) if line.end == bytes.len() => line,
-        Ok(_) => return Err(Reason::BadRequestLine.into()),
-        Err(malformed) => return Err(malformed.as_request_reason().into()),
+    incomplete: Reason,
+) -> Result<Option<&'s Upstream>, Refusal> {
+    let mut space = Space::default();
+    let understood = match again::read(snapshot, bytes, &mut space) {
+        Reading::Understood(understood) if understood.end == bytes.len() => understood,
+        Reading::Understood(_) | Reading::Incomplete => return Err(incomplete.into()),
+        Reading::Refused(refusal) => return Err(refusal),
     };
-    let head = line.view(&bytes, &fields);
-    let (mut path, mut host) = (Vec::new(), Vec::new());
-    let options = ConnectionOptions::of(&head.fields);
-    let (identity, body) = check(&head, options, snapshot, &mut path, &mut host)?;
+    let identity = &understood.identity;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     told.matched_as =
         Some((text(identity.host), text(identity.path), text(identity.query.unwrap_or_default())));
-    let view = identity.view(&head);
+    let view = understood.view();
     tell_routes(&snapshot.table.explain(&view), told);
-    let found = decide::route(snapshot, &view, &mut Scratch::default())?;
-    let route = &snapshot.routes[found.route as usize];
-    told.route = Some(route.name.clone());
-    told.action = Some(describe(snapshot, &route.action));
-    check_route(snapshot, found, body)?;
-    if let Action::Forward(destination) = &route.action {
-        tell_endpoints(snapshot, destination, made_up.seed, now_ms, told)?;
+    let choice = decide::choose(snapshot, &view, understood.body, seed, &mut Scratch::default());
+    if let Some(route) = choice.found.and_then(|found| snapshot.routes.get(found.route as usize)) {
+        told.route = Some(route.name.clone());
+        told.action = Some(describe(snapshot, &route.action));
     }
-    Ok(())
+    match choice.refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok(choice.upstream.and_then(|index| snapshot.upstreams.get(index as usize)).map(|u| &**u)),
+    }
 }
 
 fn wire_form(request: &MadeUpRequest) -> Vec<u8> {
@@ -137,48 +158,116 @@ fn describe(snapshot: &Snapshot, action: &Action) -> String {
     }
 }
 
-fn tell_endpoints(
-    snapshot: &Snapshot,
-    destination: &Destination,
-    seed: u64,
-    now_ms: u64,
-    told: &mut Explanation,
-) -> Result<(), Refusal> {
-    let index = decide::upstream(destination, seed)?;
-    let upstream = snapshot.upstreams.get(index as usize).ok_or(Reason::NoDestination)?;
-    let mut view = View::default();
-    view.refresh(upstream, now_ms);
-    for (number, endpoint) in (0..).zip(upstream.endpoints()) {
-        let state = match view.exclusion(number) {
-            None => {
-                format!("can be picked, weight {}, {} requests now", endpoint.weight(), endpoint.in_flight())
-            }
-            Some(exclusion) if view.is_panicking() => {
-                format!("{exclusion}, but too few others are left, so it is used")
-            }
-            Some(exclusion) => exclusion.to_string(),
+/// Makes the picks of a recorded exchange again, each with the view and the counts of its moment.
+fn pick_again(upstream: &Upstream, entry: &Entry, told: &mut Explanation) -> Result<(), Refusal> {
+    let mut attempts = entry.record.kept_attempts();
+    let mut tried = Vec::new();
+    for (number, pick) in entry.picks.iter().enumerate() {
+        let (attempt, loads) = (attempts.next(), entry.loads_of(number));
+        let recorded = RecordedLoads::new(loads);
+        let key = PickKey {
+            turn: pick.turn,
+            seed: decide::attempt_seed(entry.record.seed, number as u32),
+            tried: &tried,
+            loads: Loads::Recorded(&recorded),
         };
-        told.endpoints.push((format!("{} {}", upstream.name(), endpoint.name()), state));
+        let picked = decide::endpoint(upstream, &pick.view, &key);
+        let state = |number| {
+            let load: Option<&Load> = loads.iter().find(|load| load.endpoint == number);
+            let weight =
+                load.map(|load| load.weight).or_else(|| upstream.endpoint(number).map(|e| e.weight()));
+            weight.map(|weight| (weight, load.map(|load| load.in_flight), "then"))
+        };
+        let at_us = entry.started_us + attempt.map_or(entry.timings.total_us, |attempt| attempt.start_us);
+        let mut endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, state);
+        for endpoint in &tried {
+            if let Some((_, state)) = endpoints.get_mut(*endpoint as usize) {
+                state.push_str(", tried already");
+            }
+        }
+        told.picks.push(picked_one(upstream, endpoints, picked.ok()));
+        tried.extend(picked.ok().filter(|endpoint| !tried.contains(endpoint)));
+        picked?;
     }
-    let picked = decide::endpoint(upstream, &view, &PickKey { turn: seed, seed, tried: &[] })?;
-    told.endpoint = upstream.endpoint(picked).map(|e| e.name().to_string());
     Ok(())
 }
 
+fn picked_one(upstream: &Upstream, endpoints: Vec<(String, String)>, picked: Option<u32>) -> Picked {
+    let endpoint = picked.and_then(|picked| upstream.endpoint(picked)).map(|e| e.name().to_string());
+    Picked { endpoints, endpoint }
+}
+
+/// Each endpoint of an upstream, and whether it can be picked. `state` knows its weight, the requests in flight
+/// where they are known, and the word for when.
+fn tell_endpoints(
+    upstream: &Upstream,
+    view: &View,
+    at_ms: u64,
+    state: impl Fn(u32) -> Option<(u32, Option<u32>, &'static str)>,
+) -> Vec<(String, String)> {
+    let each = (0..).zip(upstream.endpoints()).map(|(number, endpoint)| {
+        let told = match (view.exclusion(number), state(number)) {
+            (None, Some((weight, Some(load), when))) => {
+                format!("can be picked, weight {weight}, {load} requests {when}")
+            }
+            (None, weight) => format!("can be picked, weight {}", weight.map_or(0, |(weight, ..)| weight)),
+            (Some(exclusion), _) if view.is_panicking() && !exclusion.is_meant() => {
+                format!("{}, but too few others are left, so it is used", tell_exclusion(exclusion, at_ms))
+            }
+            (Some(exclusion), _) => tell_exclusion(exclusion, at_ms),
+        };
+        (format!("{} {}", upstream.name(), endpoint.name()), told)
+    });
+    each.collect()
+}
+
+/// Why an endpoint is not used, at this time.
+fn tell_exclusion(exclusion: Exclusion, at_ms: u64) -> String {
+    match exclusion {
+        Exclusion::Ejected { until_ms } => {
+            format!("ejected for another {:.1}s", until_ms.saturating_sub(at_ms) as f64 / 1000.0)
+        }
+        other => other.to_string(),
+    }
+}
+
 impl Explanation {
+    fn end(mut self, ended: Result<(), Refusal>) -> Self {
+        self.refusal = ended.err().map(|refusal| {
+            (refusal.reason, refusal.detail.unwrap_or(refusal.reason.explanation()).to_owned())
+        });
+        self
+    }
+
+    /// The choices of endpoints, for programs.
+    pub(crate) fn picks_to_json(&self) -> Json {
+        let picks = self.picks.iter().map(|pick| {
+            let endpoints = pick.endpoints.iter();
+            let endpoints = endpoints.map(|(name, state)| json!({ "endpoint": name, "state": state }));
+            json!({ "endpoints": endpoints.collect::<Vec<_>>(), "endpoint": pick.endpoint })
+        });
+        picks.collect()
+    }
+
+    /// The first choice of an endpoint.
+    fn first(&self) -> (&[(String, String)], Option<&str>) {
+        self.picks.first().map_or((&[], None), |pick| (&pick.endpoints, pick.endpoint.as_deref()))
+    }
+
     /// For programs.
     pub fn to_json(&self) -> Json {
         let pairs = |pairs: &[(String, String)], key: &str, value: &str| -> Vec<Json> {
             pairs.iter().map(|(k, v)| json!({ key: k, value: v })).collect()
         };
+        let (endpoints, endpoint) = self.first();
         json!({
             "matched_as": self.matched_as.as_ref().map(|(host, path, query)| json!({ "host": host, "path": path, "query": query })),
             "routes": pairs(&self.routes, "route", "outcome"),
             "routes_left_out": self.routes_left_out,
             "route": self.route,
             "action": self.action,
-            "endpoints": pairs(&self.endpoints, "endpoint", "state"),
-            "endpoint": self.endpoint,
+            "endpoints": pairs(endpoints, "endpoint", "state"),
+            "endpoint": endpoint,
             "reason": self.refusal.as_ref().map(|(reason, _)| reason.code()),
             "status": self.refusal.as_ref().map(|(reason, _)| reason.status()),
             "detail": self.refusal.as_ref().map(|(_, detail)| detail),
@@ -189,6 +278,26 @@ impl Explanation {
 /// For people.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tell_route(f)?;
+        let (endpoints, picked) = self.first();
+        for (endpoint, state) in endpoints {
+            writeln!(f, "endpoint    {endpoint}: {state}")?;
+        }
+        if let Some(endpoint) = picked {
+            writeln!(f, "pick        {endpoint}")?;
+        }
+        match &self.refusal {
+            Some((reason, detail)) => {
+                writeln!(f, "answer      {} {}: {detail}", reason.status(), reason.code())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Explanation {
+    /// For people: up to the route.
+    pub(crate) fn tell_route(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((host, path, query)) = &self.matched_as {
             writeln!(
                 f,
@@ -211,18 +320,7 @@ impl fmt::Display for Explanation {
         if let (Some(route), Some(action)) = (&self.route, &self.action) {
             writeln!(f, "route       {route}: {action}")?;
         }
-        for (endpoint, state) in &self.endpoints {
-            writeln!(f, "endpoint    {endpoint}: {state}")?;
-        }
-        if let Some(endpoint) = &self.endpoint {
-            writeln!(f, "pick        {endpoint}")?;
-        }
-        match &self.refusal {
-            Some((reason, detail)) => {
-                writeln!(f, "answer      {} {}: {detail}", reason.status(), reason.code())
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -1,11 +1,25 @@
 //! From a document to a running process: compile it to a snapshot, start workers and probes, drain.
 //! The one place that knows both the document and the data plane.
 
+pub mod bind;
 pub mod compile;
+pub mod config_state;
 pub mod explain;
+pub mod exports;
+pub mod health;
+pub mod history;
+pub mod instance;
 pub mod metrics;
+pub mod prepare;
+pub mod probes;
 pub mod process;
+pub mod recorders;
 pub mod resolve;
+pub mod watch;
+pub mod why;
 
 pub use compile::{Compiled, compile};
+pub use config_state::{ConfigState, ReloadOutcome};
+pub use instance::Instance;
 pub use process::{Process, StartError};
+pub use recorders::{Filter, Recorded, Recorders};

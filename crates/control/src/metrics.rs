@@ -1,65 +1,112 @@
 //! The process's metrics as text.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use tollgate_runtime::Clock;
-use tollgate_telemetry::exposition::{EndpointState, Names, Writer, write_endpoints, write_shards};
+use tollgate_proxy::Snapshot;
+use tollgate_runtime::{Clock, process as machine};
+use tollgate_telemetry::exposition::{
+    EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage, Writer,
+    write_endpoints, write_process, write_shards,
+};
 use tollgate_upstream::Health;
 
 use crate::process::Process;
 
+/// What the metrics keep besides the workers' counters.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    started_at: Duration,
+    reload: Mutex<ReloadState>,
+    recents: Recents,
+}
+
+impl Memory {
+    /// For a process that starts now.
+    pub(crate) fn new() -> Self {
+        let clock = Clock::new();
+        let started_at = clock.wall().saturating_sub(Duration::from_millis(clock.now_ms()));
+        let reload = Mutex::new(ReloadState::started(started_at));
+        Self { started_at, reload, recents: Recents::default() }
+    }
+
+    pub(crate) fn note_reload(&self, change: impl FnOnce(&mut ReloadState)) {
+        change(&mut self.reload.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// How the process came to its document.
+    pub(crate) fn reload(&self) -> ReloadState {
+        self.reload.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// All metrics in the Prometheus text format.
 pub fn text(process: &Process) -> String {
-    let snapshot = process.snapshot();
+    let current = process.current();
+    let snapshot = &current.snapshot;
     let names = Names {
         routes: snapshot.routes.iter().map(|r| r.name.clone()).collect(),
         upstreams: snapshot.upstreams.iter().map(|u| u.name().to_string()).collect(),
         listeners: snapshot.listeners.iter().map(|l| l.name.clone()).collect(),
     };
+    let now_ms = Clock::new().now_ms();
+    let recorder = process.recorder().counts();
+    let state = ProcessState {
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: process.metrics.started_at,
+        now_ms,
+        usage: usage(),
+        draining: process.is_draining(),
+        log_lost: process.logs().lost(),
+        recorder: RecorderState {
+            entries: recorder.entries,
+            bytes: recorder.bytes,
+            dropped: recorder.dropped,
+        },
+        spans: spans(process),
+        reload: &process.metrics.reload(),
+    };
+    let shards = &current.shards;
     let mut writer = Writer::default();
-    writer.family("tollgate_build_info", "gauge", "The running version.");
-    writer.series("tollgate_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    writer.family("tollgate_workers", "gauge", "Worker threads.");
-    writer.series("tollgate_workers", &[], process.workers());
-    writer.family("tollgate_draining", "gauge", "Whether the process is draining.");
-    writer.series("tollgate_draining", &[], u8::from(process.is_draining()));
-    writer.family(
-        "tollgate_access_log_lost_total",
-        "counter",
-        "Access records lost because their destination did not keep up.",
-    );
-    writer.series("tollgate_access_log_lost_total", &[], process.log_lines_lost());
-    exports(&mut writer, process);
-    write_shards(&mut writer, process.shards(), &names);
-    write_endpoints(&mut writer, &endpoints(process));
+    write_process(&mut writer, &state, shards);
+    write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
+    write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     writer.finish()
 }
 
-fn exports(writer: &mut Writer, process: &Process) {
-    let counts = process.exports();
-    for (name, help, count) in [
-        ("tollgate_trace_spans_exported_total", "Spans that the collector took.", &counts.exported),
-        (
-            "tollgate_trace_spans_dropped_total",
-            "Spans that were never sent: too many waited.",
-            &counts.dropped,
-        ),
-        ("tollgate_trace_spans_failed_total", "Spans that the collector did not take.", &counts.failed),
-    ] {
-        writer.family(name, "counter", help);
-        writer.series(name, &[], count.load(Ordering::Relaxed));
+fn spans(process: &Process) -> SpanState {
+    let counts = process.exports().counts();
+    SpanState {
+        exported: counts.exported.load(Ordering::Relaxed),
+        dropped: counts.dropped.load(Ordering::Relaxed),
+        failed: counts.failed.load(Ordering::Relaxed),
     }
 }
 
-fn endpoints(process: &Process) -> Vec<EndpointState> {
-    let now = Clock::new().now_ms();
-    let upstreams = process.snapshot().upstreams.iter();
-    let states = upstreams.flat_map(|upstream| {
+/// What the machine does not tell is shown as 0.
+fn usage() -> Usage {
+    Usage {
+        cpu: machine::cpu(),
+        resident_bytes: machine::resident_bytes().unwrap_or(0),
+        open_files: machine::open_files().unwrap_or(0),
+        max_files: machine::max_files(),
+    }
+}
+
+/// What is known of each endpoint, by upstream.
+pub fn endpoints(snapshot: &Snapshot, now_ms: u64) -> Vec<EndpointState> {
+    let upstreams = snapshot.upstreams.iter().enumerate();
+    let states = upstreams.flat_map(|(upstream_index, upstream)| {
         upstream.endpoints().iter().map(move |endpoint| EndpointState {
             upstream: upstream.name().to_string(),
+            upstream_index,
             endpoint: endpoint.name().to_string(),
+            id: endpoint.id().number(),
+            weight: endpoint.weight(),
+            drained: endpoint.is_drained(),
             in_flight: u64::from(endpoint.in_flight()),
-            healthy: endpoint.health(now) == Health::Usable,
+            healthy: endpoint.health(now_ms) == Health::Usable,
         })
     });
     states.collect()

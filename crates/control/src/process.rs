@@ -1,5 +1,6 @@
 //! A running set of workers.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,17 +10,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
-use tollgate_proxy::listen::{ConnectionLimits, ListenSocket};
-use tollgate_proxy::{Command, Snapshot, Worker};
-use tollgate_runtime::sockets::{self, ListenOptions};
-use tollgate_runtime::{Clock, Random};
-use tollgate_telemetry::Shard;
-use tollgate_telemetry::log_writer::{Destination, LogSender, LogWriter, Losses};
-use tollgate_telemetry::trace::{ExportCounts, Exporting};
-use tollgate_upstream::run_probes;
+use tollgate_decision::{Recorder, RecorderSettings};
+use tollgate_proxy::listen::ListenSocket;
+use tollgate_proxy::recorder::Entry;
+use tollgate_proxy::{Command, Publication, Snapshot, Worker};
+use tollgate_telemetry::access::{AccessLogs, LogHandle, OpenError};
+use tollgate_telemetry::exposition::ReloadState;
+use tollgate_telemetry::{Shard, Succession};
+use tollgate_upstream::{Endpoint, EndpointId, Upstream};
 
-/// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
-const BACKLOG: i32 = 65_535;
+use crate::bind::{BindError, Binding, Bound, bind};
+use crate::exports::Exports;
+use crate::metrics::Memory;
+use crate::recorders::Recorders;
 
 /// After how many tasks a busy worker looks for new events. More than tokio's 61, since a task here is
 /// a few microseconds and each look is a system call.
@@ -32,19 +35,29 @@ pub struct Options {
     pub workers: usize,
     /// Whether exchanges are counted: pointless where no admin endpoint shows the counters.
     pub metrics: bool,
-    /// Where access records go; `None` for nowhere.
-    pub access_log: Option<Destination>,
+    /// What the flight recorder keeps.
+    pub recorder: RecorderSettings,
+    /// Writes a line of the process's own log.
+    pub say: fn(&str),
 }
 
-/// Why a process could not start.
+/// Why a process could not start, or take another snapshot.
 #[derive(Debug)]
 pub enum StartError {
     /// A listener could not be bound.
     Bind(SocketAddr, io::Error),
     /// The access log could not be opened.
-    AccessLog(Destination, io::Error),
+    AccessLog(OpenError),
     /// A thread could not be started.
     Thread(io::Error),
+    /// The process is ending and takes no other snapshot.
+    Draining,
+}
+
+impl From<BindError> for StartError {
+    fn from(BindError(address, error): BindError) -> Self {
+        Self::Bind(address, error)
+    }
 }
 
 impl fmt::Display for StartError {
@@ -60,27 +73,45 @@ impl fmt::Display for StartError {
                     _ => Ok(()),
                 }
             }
-            Self::AccessLog(Destination::File(path), error) => {
-                write!(f, "cannot open the access log {}: {error}", path.display())
-            }
-            Self::AccessLog(Destination::Stdout, error) => write!(f, "cannot write the access log: {error}"),
+            Self::AccessLog(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "cannot start a worker: {error}"),
+            Self::Draining => f.write_str("the process is draining"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
 
+/// What runs now.
+#[derive(Debug)]
+pub struct Current {
+    /// The snapshot in force.
+    pub snapshot: Arc<Snapshot>,
+    /// The workers' counters for it.
+    pub shards: Vec<Arc<Shard>>,
+    /// The listeners, by index in the snapshot.
+    pub listeners: Vec<Bound>,
+}
+
+impl Current {
+    /// Where the listeners listen, in document order.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.listeners.iter().map(|listener| listener.address)
+    }
+}
+
 /// The running workers.
 pub struct Process {
-    snapshot: Arc<Snapshot>,
-    shards: Vec<Arc<Shard>>,
-    addresses: Vec<SocketAddr>,
+    current: Mutex<Arc<Current>>,
+    /// Snapshots that were in force and that exchanges may still be on.
+    retired: Mutex<Vec<Arc<Current>>>,
     workers: Vec<mpsc::UnboundedSender<Command>>,
-    losses: Option<Losses>,
-    exports: Arc<ExportCounts>,
+    logs: AccessLogs,
+    recorders: Recorders,
+    exports: Exports,
     ends: Mutex<Ends>,
     draining: AtomicBool,
+    pub(crate) metrics: Memory,
 }
 
 /// What is waited for at the end; each is taken once.
@@ -89,23 +120,20 @@ struct Ends {
     /// One for each worker that has not drained.
     drained: Vec<oneshot::Receiver<()>>,
     threads: Vec<JoinHandle<()>>,
-    log: Option<LogWriter>,
 }
 
 impl Process {
-    /// Binds the listeners and starts the workers.
+    /// Binds the listeners and starts the workers. To be called on the control runtime, which spans are sent on.
     pub fn start(snapshot: Arc<Snapshot>, options: &Options) -> Result<Self, StartError> {
-        let (sockets, addresses) = bind(&snapshot, options.workers)?;
-        let (sender, writer) = match &options.access_log {
-            None => (None, None),
-            Some(to) => {
-                let (sender, writer) =
-                    LogWriter::start(to).map_err(|e| StartError::AccessLog(to.clone(), e))?;
-                (Some(sender), Some(writer))
-            }
-        };
+        let Binding { bound, sockets, .. } = bind(&[], &snapshot, options.workers)?;
+        let logs = AccessLogs::default();
+        let opened = logs.open(snapshot.logs.clone()).map_err(StartError::AccessLog)?;
+        let log = logs.adopt(opened);
+        let recorders = Recorders::new(options.recorder, options.workers);
+        let exports = Exports::new(options.say);
+        exports.adopt(&snapshot);
         let (mut workers, mut shards) = (Vec::new(), Vec::new());
-        let mut ends = Ends { log: writer, ..Ends::default() };
+        let mut ends = Ends::default();
         for (index, sockets) in sockets.into_iter().enumerate() {
             let shard = Arc::new(Shard::new(
                 snapshot.routes.len(),
@@ -113,48 +141,93 @@ impl Process {
                 snapshot.listeners.len(),
             ));
             shards.push(shard.clone());
-            let (snapshot, log) = (snapshot.clone(), sender.clone());
-            let parts = Parts { snapshot, shard, metrics: options.metrics, log };
+            let (snapshot, log) = (snapshot.clone(), log.clone());
+            let recorder = recorders.of_worker(index).cloned();
+            let parts = Parts { snapshot, shard, metrics: options.metrics, log, recorder };
             let worker = spawn(index, parts, sockets, &mut ends);
             workers.push(worker.map_err(StartError::Thread)?);
         }
         Ok(Self {
-            snapshot,
-            shards,
-            addresses,
+            current: Mutex::new(Arc::new(Current { snapshot, shards, listeners: bound })),
+            retired: Mutex::default(),
             workers,
-            losses: sender.as_ref().map(LogSender::losses),
-            exports: Arc::default(),
+            logs,
+            recorders,
+            exports,
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
+            metrics: Memory::new(),
         })
     }
 
-    /// Probes the upstreams until the returned future is dropped. To be run on the control thread.
-    pub fn probes(&self) -> impl Future<Output = ()> + 'static {
-        let clock = Clock::new();
-        let mut random = Random::from_machine();
-        let mut probes = tokio::task::JoinSet::new();
-        for upstream in &self.snapshot.upstreams {
-            let now = move || clock.now_ms();
-            probes.spawn(run_probes(upstream.clone(), now, random.next_u64(), std::future::pending()));
+    /// Puts another snapshot into force: its new listeners are bound, those that it lacks are drained, and
+    /// each worker goes on with it from its next exchange. The future is done when all workers have it.
+    ///
+    /// # Errors
+    ///
+    /// Where a listener cannot be bound or a log cannot be opened, or the process is draining. Then everything is as it was.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<impl Future<Output = ()> + use<>, StartError> {
+        if self.is_draining() {
+            return Err(StartError::Draining);
         }
-        async move { while probes.join_next().await.is_some() {} }
+        let mut current = lock(&self.current);
+        let Binding { bound, sockets, successors } = bind(&current.listeners, &snapshot, self.workers.len())?;
+        let opened = self.logs.open(snapshot.logs.clone()).map_err(StartError::AccessLog)?;
+        // From here on nothing can fail.
+        let log = self.logs.adopt(opened);
+        self.exports.adopt(&snapshot);
+        bound.iter().for_each(Bound::set_limits);
+        let succession = succession(&current.snapshot, &snapshot, &successors);
+        let gone = gone(&current.snapshot, &snapshot);
+        let (mut shards, mut waiting) = (Vec::new(), Vec::new());
+        for ((worker, sockets), shard) in self.workers.iter().zip(sockets).zip(&current.shards) {
+            let shard = Arc::new(shard.successor(&succession));
+            shards.push(shard.clone());
+            let (done, published) = oneshot::channel();
+            waiting.push(published);
+            let (snapshot, listeners, gone) = (snapshot.clone(), successors.clone(), gone.clone());
+            let log = log.clone();
+            let publication = Publication { snapshot, shard, log, listeners, sockets, gone, done };
+            // A worker that is gone serves nothing any more.
+            let _ = worker.send(Command::Publish(Box::new(publication)));
+        }
+        let next = Arc::new(Current { snapshot, shards, listeners: bound });
+        lock(&self.retired).push(std::mem::replace(&mut current, next));
+        Ok(async move {
+            for published in waiting {
+                let _ = published.await;
+            }
+        })
     }
 
-    /// Where the listeners listen, in document order; with port 0 in the document, the port that was given.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// Frees the snapshots that no exchange is on any more. Freeing a large one takes a while, so it is done
+    /// here and never by a worker: as long as it is kept here, a worker cannot be the last to let go of it.
+    pub fn free_retired(&self) {
+        let unused = |current: &Arc<Current>| {
+            Arc::strong_count(current) == 1
+                && Arc::strong_count(&current.snapshot) == 1
+                && current.shards.iter().all(|shard| Arc::strong_count(shard) == 1)
+        };
+        let free: Vec<_> = {
+            let mut retired = lock(&self.retired);
+            retired.extract_if(.., |current| unused(current)).collect()
+        };
+        drop(free);
+    }
+
+    /// How many snapshots are still in use, the one in force included.
+    pub fn snapshots_in_use(&self) -> usize {
+        1 + lock(&self.retired).len()
+    }
+
+    /// What runs now.
+    pub fn current(&self) -> Arc<Current> {
+        lock(&self.current).clone()
     }
 
     /// The snapshot in force.
-    pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.snapshot
-    }
-
-    /// The workers' counters.
-    pub fn shards(&self) -> &[Arc<Shard>] {
-        &self.shards
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current().snapshot.clone()
     }
 
     /// How many workers run.
@@ -162,19 +235,23 @@ impl Process {
         self.workers.len()
     }
 
-    /// Lines of the access log that were lost because its destination did not keep up.
-    pub fn log_lines_lost(&self) -> u64 {
-        self.losses.as_ref().map_or(0, Losses::count)
+    /// Notes how a reload went, for the metrics.
+    pub fn note_reload(&self, change: impl FnOnce(&mut ReloadState)) {
+        self.metrics.note_reload(change);
     }
 
-    /// Sends the spans of the snapshot in force to its collector, if it traces. To be called on the control
-    /// thread; `report` hears when the collector begins to fail, and when it works again.
-    pub fn export_spans(&self, report: impl Fn(&str) + Send + 'static) -> Option<Exporting> {
-        Exporting::start(self.snapshot.tracing.as_ref()?, &self.exports, report)
+    /// The access logs, and who watches exchanges as they end.
+    pub fn logs(&self) -> &AccessLogs {
+        &self.logs
     }
 
-    /// What became of spans.
-    pub fn exports(&self) -> &ExportCounts {
+    /// The flight recorders.
+    pub fn recorder(&self) -> Recorders {
+        self.recorders.clone()
+    }
+
+    /// The exporters of spans.
+    pub fn exports(&self) -> &Exports {
         &self.exports
     }
 
@@ -195,7 +272,7 @@ impl Process {
             // A worker that is gone has drained.
             let _ = worker.send(Command::Drain);
         }
-        let drained = std::mem::take(&mut self.ends().drained);
+        let drained = std::mem::take(&mut lock(&self.ends).drained);
         async move {
             for worker in drained {
                 let _ = worker.await;
@@ -205,42 +282,45 @@ impl Process {
 
     /// Waits for the threads of drained workers, and for the log to be written.
     pub fn finish(&self) {
-        let Ends { threads, log, .. } = std::mem::take(&mut *self.ends());
+        let Ends { threads, .. } = std::mem::take(&mut *lock(&self.ends));
         for thread in threads {
             let _ = thread.join();
         }
-        if let Some(log) = log {
-            log.finish();
-        }
-    }
-
-    fn ends(&self) -> MutexGuard<'_, Ends> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+        self.logs.finish();
     }
 }
 
-/// One socket for each worker and listener, all of a listener on one address.
-fn bind(
-    snapshot: &Snapshot,
-    workers: usize,
-) -> Result<(Vec<Vec<ListenSocket>>, Vec<SocketAddr>), StartError> {
-    let mut sockets: Vec<Vec<ListenSocket>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
-    for (index, listener) in snapshot.listeners.iter().enumerate() {
-        let failed = |error| StartError::Bind(listener.address, error);
-        sockets::check_free(listener.address).map_err(failed)?;
-        let limits = ConnectionLimits::new(listener);
-        let options = ListenOptions { backlog: BACKLOG, defer_accept: listener.defer_accept };
-        let mut address = listener.address;
-        for worker in &mut sockets {
-            let socket = sockets::listen(address, options).map_err(failed)?;
-            // Port 0 is asked for once; the others take the port that the first was given.
-            address = socket.local_addr().map_err(failed)?;
-            worker.push(ListenSocket { socket, listener: index as u32, limits: limits.clone() });
+/// What is behind the lock, also after a panic: nothing here is left half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the routes, upstreams and listeners of a snapshot were in the one before. Routes and upstreams are
+/// the same if they have the same name.
+fn succession(before: &Snapshot, after: &Snapshot, listeners: &[Option<u32>]) -> Succession {
+    let routes: HashMap<&str, u32> = before.routes.iter().map(|r| r.name.as_str()).zip(0..).collect();
+    let upstreams: HashMap<&str, u32> = before.upstreams.iter().map(|u| &**u.name()).zip(0..).collect();
+    let mut from = vec![None; after.listeners.len()];
+    for (index, successor) in (0..).zip(listeners) {
+        if let Some(place) = successor.and_then(|i| from.get_mut(i as usize)) {
+            *place = Some(index);
         }
-        addresses.push(address);
     }
-    Ok((sockets, addresses))
+    Succession {
+        routes: after.routes.iter().map(|r| routes.get(r.name.as_str()).copied()).collect(),
+        upstreams: after.upstreams.iter().map(|u| upstreams.get(&**u.name()).copied()).collect(),
+        listeners: from,
+    }
+}
+
+/// The endpoints that no upstream has any more.
+fn gone(before: &Snapshot, after: &Snapshot) -> Arc<[EndpointId]> {
+    let left: HashSet<EndpointId> = endpoint_ids(&after.upstreams).collect();
+    endpoint_ids(&before.upstreams).filter(|id| !left.contains(id)).collect()
+}
+
+fn endpoint_ids(upstreams: &[Arc<Upstream>]) -> impl Iterator<Item = EndpointId> + '_ {
+    upstreams.iter().flat_map(|upstream| upstream.endpoints().iter().map(Endpoint::id))
 }
 
 /// What a worker is made from, on its own thread.
@@ -248,7 +328,8 @@ struct Parts {
     snapshot: Arc<Snapshot>,
     shard: Arc<Shard>,
     metrics: bool,
-    log: Option<LogSender>,
+    log: LogHandle,
+    recorder: Option<Arc<Recorder<Entry>>>,
 }
 
 fn spawn(
@@ -267,6 +348,7 @@ fn spawn(
         match runtime {
             Ok(runtime) => {
                 let worker = Worker::new(parts.snapshot, parts.shard, parts.metrics, parts.log);
+                let worker = parts.recorder.into_iter().fold(worker, Worker::recording);
                 runtime.block_on(Rc::new(worker).run(sockets, receiver));
             }
             Err(error) => eprintln!("tollgate: worker {index} cannot run: {error}"),

@@ -1,7 +1,9 @@
-//! Why: the catalogue of reasons and the record that each exchange carries.
+//! Why: the catalogue of reasons, the record that each exchange carries, and the flight recorder.
 
 pub mod reason;
 pub mod record;
+pub mod recorder;
 
 pub use reason::{Reason, Side};
 pub use record::{Attempt, Record};
+pub use recorder::{Class, Keeper, Kept, Recorder, RecorderSettings};

@@ -172,6 +172,11 @@ reasons! {
 }
 
 impl Reason {
+    /// The reason of this code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
     /// Whether the exchange failed: somebody is at fault.
     pub fn is_failure(self) -> bool {
         self.side() != Side::Nobody
@@ -189,6 +194,7 @@ mod tests {
         for reason in Reason::ALL {
             let code = reason.code();
             assert!(seen.insert(code), "{code} stands twice");
+            assert_eq!(Reason::from_code(code), Some(*reason));
             assert!(
                 code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()),
                 "{code}"

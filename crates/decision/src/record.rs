@@ -2,70 +2,109 @@
 
 use crate::reason::Reason;
 
-/// How many attempts a record names; further ones are only counted.
-pub const ATTEMPTS_KEPT: usize = 4;
-
-/// One try at an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One try at an endpoint. Times are microseconds since the exchange began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// Index of the endpoint in its upstream.
     pub endpoint: u32,
+    /// An idle connection was taken for it.
+    pub reused: bool,
     /// How the attempt ended; `None` while it runs.
     pub outcome: Option<Reason>,
+    /// The status that the endpoint answered with; 0 where it did not.
+    pub status: u16,
+    /// The wait before it, in microseconds; 0 for a first attempt.
+    pub waited_us: u64,
+    /// When it began.
+    pub start_us: u64,
+    /// How long opening the connection took; 0 where none was opened.
+    pub connect_us: u64,
+    /// When the first byte of the response came; 0 where none did.
+    pub first_byte_us: u64,
+    /// When it ended; 0 while it runs.
+    pub end_us: u64,
 }
 
-/// What was decided for one exchange. A few words of memory, made for each exchange, never allocated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What was decided for one exchange. Made for each exchange, in memory that is used again: nothing is
+/// allocated for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Index of the route in its snapshot.
     pub route: Option<u32>,
+    /// How many bytes of the path the route matched.
+    pub matched: u32,
     /// Index of the upstream in its snapshot.
     pub upstream: Option<u32>,
     /// The seed that random choices of this exchange were made from.
     pub seed: u64,
     /// How many attempts were made.
     pub attempts: u32,
-    kept: [Option<Attempt>; ATTEMPTS_KEPT],
+    kept: Vec<Attempt>,
     /// Why the exchange ended; `None` while it runs.
     pub reason: Option<Reason>,
+    /// What exactly was wrong, where the reason alone does not say it.
+    pub detail: Option<&'static str>,
 }
 
 impl Record {
-    /// Notes that an attempt at `endpoint` begins.
-    pub fn attempt(&mut self, endpoint: u32) {
-        if let Some(slot) = self.kept.get_mut(self.attempts as usize) {
-            *slot = Some(Attempt { endpoint, outcome: None });
-        }
+    /// The record of an exchange that ended before anything was decided.
+    pub fn ended(reason: Reason) -> Self {
+        Self { reason: Some(reason), ..Self::default() }
+    }
+
+    /// Notes that an attempt at `endpoint` begins, at this time since the exchange began.
+    #[inline]
+    pub fn attempt(&mut self, endpoint: u32, start_us: u64) {
+        let waited_us = self.kept.last().map_or(0, |before| start_us.saturating_sub(before.end_us));
+        self.kept.push(Attempt { endpoint, start_us, waited_us, ..Attempt::default() });
         self.attempts += 1;
     }
 
+    /// The attempt begun last, to note what happens to it.
+    #[inline]
+    pub fn latest(&mut self) -> Option<&mut Attempt> {
+        self.kept.last_mut()
+    }
+
     /// Notes how the latest attempt ended.
-    pub fn attempt_ended(&mut self, outcome: Reason) {
-        let latest = (self.attempts as usize).checked_sub(1);
-        if let Some(Some(attempt)) = latest.and_then(|i| self.kept.get_mut(i)) {
+    #[inline]
+    pub fn attempt_ended(&mut self, outcome: Reason, end_us: u64) {
+        if let Some(attempt) = self.latest() {
             attempt.outcome = Some(outcome);
+            attempt.end_us = end_us;
         }
     }
 
-    /// The first attempts, at most [`ATTEMPTS_KEPT`].
-    pub fn kept_attempts(&self) -> impl Iterator<Item = &Attempt> {
-        self.kept.iter().flatten()
+    /// The attempts, in their order.
+    pub fn kept_attempts(&self) -> std::slice::Iter<'_, Attempt> {
+        self.kept.iter()
+    }
+
+    /// Makes the record ready for another exchange, and keeps its memory.
+    pub fn reset(&mut self) {
+        let mut kept = std::mem::take(&mut self.kept);
+        kept.clear();
+        *self = Self { kept, ..Self::default() };
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ATTEMPTS_KEPT, Reason, Record};
+    use super::{Reason, Record};
 
     #[test]
-    fn attempts_beyond_the_kept_ones_are_counted() {
-        let mut record = Record::default();
+    fn each_attempt_is_kept_with_the_wait_before_it() {
+        let mut record = Record { seed: 7, detail: Some("wrong"), ..Record::default() };
         for endpoint in 0..6 {
-            record.attempt(endpoint);
-            record.attempt_ended(Reason::ConnectFailed);
+            record.attempt(endpoint, u64::from(endpoint) * 100);
+            record.attempt_ended(Reason::ConnectFailed, u64::from(endpoint) * 100 + 30);
         }
         assert_eq!(record.attempts, 6);
-        assert_eq!(record.kept_attempts().count(), ATTEMPTS_KEPT);
-        assert!(record.kept_attempts().all(|a| a.outcome == Some(Reason::ConnectFailed)));
+        let attempts: Vec<_> = record.kept_attempts().copied().collect();
+        assert_eq!(attempts.len(), 6);
+        assert_eq!((attempts[0].waited_us, attempts[5].waited_us, attempts[5].end_us), (0, 70, 530));
+        assert!(attempts.iter().all(|a| a.outcome == Some(Reason::ConnectFailed)));
+        record.reset();
+        assert_eq!(record, Record::default());
     }
 }

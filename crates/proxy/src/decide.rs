@@ -1,27 +1,70 @@
 //! Deciding: which route, which upstream, which endpoint. Functions of the snapshot, the state view,
-//! the request, the turn and the seed; nothing else. Serving an exchange and explaining a made-up one
-//! run the same functions.
+//! the request, the turn and the seed; nothing else. Serving an exchange, explaining a made-up one and
+//! making the decisions of a recorded one again run the same functions.
+
+pub mod again;
 
 use tollgate_decision::Reason;
+use tollgate_message::BodyLength;
 use tollgate_routing::{Found, RequestView, Scratch};
 use tollgate_upstream::{Pick, PickKey, Upstream, View};
 
-use crate::snapshot::{Destination, Snapshot};
+use crate::http::Refusal;
+use crate::snapshot::{Action, Destination, Snapshot};
 
-/// The route of a request, and how much of its path the route matched.
-pub fn route(snapshot: &Snapshot, request: &RequestView<'_>, scratch: &mut Scratch) -> Result<Found, Reason> {
-    snapshot.table.find(request, scratch).ok_or(Reason::NoRoute)
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Its route, and how much of its path that matched; also where the route then refuses it.
+    pub found: Option<Found>,
+    /// The upstream that it is forwarded to.
+    pub upstream: Option<u32>,
+    /// Why it is refused, if it is. Without this and without an upstream, the route answers.
+    pub refusal: Option<Refusal>,
+}
+
+/// Where a request goes that can be understood in one way only.
+#[inline]
+pub fn choose(
+    snapshot: &Snapshot,
+    request: &RequestView<'_>,
+    body: BodyLength,
+    seed: u64,
+    scratch: &mut Scratch,
+) -> Choice {
+    let refused = |found, reason: Reason| Choice { found, refusal: Some(reason.into()), upstream: None };
+    let Some(found) = snapshot.table.find(request, scratch) else { return refused(None, Reason::NoRoute) };
+    let route = &snapshot.routes[found.route as usize];
+    if let (Some(max), BodyLength::Known(length)) = (route.settings.max_body, body)
+        && length > max
+    {
+        return refused(Some(found), Reason::BodyTooLarge);
+    }
+    let mut choice = Choice { found: Some(found), ..Choice::default() };
+    if let Action::Forward(destination) = &route.action {
+        match upstream(destination, seed) {
+            Ok(upstream) => choice.upstream = Some(upstream),
+            Err(reason) => return refused(Some(found), reason),
+        }
+    }
+    choice
 }
 
 /// The upstream for a request of a route.
-pub fn upstream(destination: &Destination, seed: u64) -> Result<u32, Reason> {
+fn upstream(destination: &Destination, seed: u64) -> Result<u32, Reason> {
     destination.choose(seed).ok_or(Reason::NoDestination)
 }
 
+/// The seed of an attempt, of which so many came before: one of its own, made from the exchange's.
+pub fn attempt_seed(seed: u64, before: u32) -> u64 {
+    seed.rotate_left(before + 1)
+}
+
 /// The endpoint for an attempt.
+#[inline]
 pub fn endpoint(upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Result<u32, Reason> {
     match upstream.pick(view, key) {
         Pick::Endpoint(index) => Ok(index),
-        Pick::None(_) => Err(Reason::NoEndpoint),
+        Pick::None(vacancy) => Err(vacancy.reason()),
     }
 }

@@ -8,9 +8,10 @@ use tollgate_decision::{Reason, Record};
 use tollgate_http1::chunked::Decoder;
 use tollgate_message::{BodyLength, Method, Version};
 use tollgate_runtime::splice::Pipe;
-use tollgate_telemetry::access::Timings;
+use tollgate_telemetry::access::{Captured, Timings};
 use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
 
+use crate::evidence::Evidence;
 use crate::snapshot::Route;
 use crate::socket::Socket;
 use crate::tracer::{Context, Trace};
@@ -46,8 +47,10 @@ pub struct Exchange {
     pub retrying: Option<ActiveRetry>,
     /// Bytes counted for the log and limits.
     pub bytes: ByteCounts,
-    /// Text for the log; empty where the log is off.
+    /// The request id, and text for the log where there is one.
     pub notes: Notes,
+    /// What decisions depended on, where a recorder may keep it.
+    pub evidence: Evidence,
     /// Its part in a trace, once one was wanted.
     pub trace: Option<Box<Trace>>,
 }
@@ -254,6 +257,8 @@ pub struct Times {
     pub started_us: u64,
     /// The attempt began.
     pub attempt_us: u64,
+    /// Waiting before further attempts took so long.
+    pub queue_us: u64,
     /// Opening the connection took so long.
     pub connect_us: u64,
     /// From the start to the first byte of the response.
@@ -314,6 +319,10 @@ pub struct ByteCounts {
 pub struct Notes {
     text: Vec<u8>,
     ends: [u32; 4],
+    /// Somebody wants to hear of the exchange, since before it began.
+    pub wanted: bool,
+    /// The query and headers that some log wants.
+    pub captured: Captured,
     /// The client's address, the peer's or what a trusted proxy said.
     pub client: Option<std::net::IpAddr>,
 }
@@ -342,6 +351,9 @@ impl Notes {
         self.text.clear();
         self.text.shrink_to(KEEP_CAPACITY);
         self.ends = [0; 4];
+        self.wanted = false;
+        self.captured.clear();
+        self.captured.shrink_to(KEEP_CAPACITY);
         self.client = None;
     }
 }
@@ -355,13 +367,14 @@ impl Exchange {
         self.body = BodyReader::Done;
         self.attempt = None;
         self.response.reset();
-        self.record = Record::default();
+        self.record.reset();
         self.times = Times::default();
         self.tried.clear();
         self.met_stale = false;
         self.retrying = None;
         self.bytes = ByteCounts::default();
         self.notes.reset();
+        self.evidence.reset();
         if let Some(trace) = &mut self.trace {
             trace.reset();
         }
@@ -389,9 +402,15 @@ impl Exchange {
         self.facts.expects && self.bytes.received == 0 && !self.response.begun
     }
 
+    /// Microseconds since the exchange began.
+    pub fn since_start(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(self.times.started_us)
+    }
+
     /// The phase times for the log.
     pub fn timings(&self, now_us: u64) -> Timings {
         Timings {
+            queue_us: self.times.queue_us,
             connect_us: self.times.connect_us,
             first_byte_us: self.times.first_byte_us,
             total_us: now_us.saturating_sub(self.times.started_us),

@@ -7,9 +7,10 @@ pub mod begin;
 mod body;
 pub mod client;
 pub mod forward;
-mod forwarded;
+pub mod forwarded;
 pub mod identify;
 pub mod intake;
+mod log;
 mod request_body;
 pub mod request_head;
 pub mod respond;
@@ -17,9 +18,11 @@ mod response_body;
 mod response_head;
 mod retry;
 pub mod serve;
+mod tally;
 mod trace;
 
 pub use client::Client;
+pub use tally::EndpointTallies;
 
 use tollgate_decision::Reason;
 

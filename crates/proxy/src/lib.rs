@@ -8,14 +8,19 @@
 pub mod buffers;
 pub mod decide;
 pub mod edits;
+pub mod evidence;
 pub mod exchange;
 pub mod http;
 pub mod listen;
+pub mod listening;
+pub mod publication;
+pub mod recorder;
 pub mod snapshot;
 pub mod socket;
 pub mod tracer;
 pub mod trust;
 pub mod worker;
 
+pub use publication::Publication;
 pub use snapshot::Snapshot;
 pub use worker::{Command, Worker};

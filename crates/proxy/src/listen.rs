@@ -14,7 +14,10 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tollgate_decision::Reason;
 
+use crate::http::forwarded::make_id;
 use crate::http::{Client, respond, serve};
+use crate::listening::Listening;
+use crate::recorder;
 use crate::snapshot::Listener;
 use crate::socket::Socket;
 use crate::worker::Worker;
@@ -38,8 +41,9 @@ pub struct ListenSocket {
 /// closes, not per request. The table holds one entry for each address that is connected now.
 #[derive(Debug)]
 pub struct ConnectionLimits {
-    max: Option<u32>,
-    max_per_address: Option<u32>,
+    /// `u32::MAX` for no limit; a connection counts only towards limits that there were when it came.
+    max: AtomicU32,
+    max_per_address: AtomicU32,
     open: AtomicU32,
     by_address: Mutex<HashMap<IpAddr, u32>>,
 }
@@ -47,31 +51,46 @@ pub struct ConnectionLimits {
 impl ConnectionLimits {
     /// The limits of a listener, with no connection open.
     pub fn new(listener: &Listener) -> Arc<Self> {
-        Arc::new(Self {
-            max: listener.max_connections,
-            max_per_address: listener.max_connections_per_address,
+        let limits = Self {
+            max: AtomicU32::new(u32::MAX),
+            max_per_address: AtomicU32::new(u32::MAX),
             open: AtomicU32::new(0),
             by_address: Mutex::default(),
-        })
+        };
+        limits.set(listener);
+        Arc::new(limits)
+    }
+
+    /// Takes the limits over that the document has now. Connections stay open, also where they are too many
+    /// for the new limits.
+    pub fn set(&self, listener: &Listener) {
+        let (max, per_address) = (listener.max_connections, listener.max_connections_per_address);
+        self.max.store(max.unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.max_per_address.store(per_address.unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Counts a connection, or says which limit it would pass.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Reason> {
-        if self.max.is_none() && self.max_per_address.is_none() {
+        let (max, per_address) =
+            (self.max.load(Ordering::Relaxed), self.max_per_address.load(Ordering::Relaxed));
+        if (max, per_address) == (u32::MAX, u32::MAX) {
             return Ok(ConnectionGuard { _counted: None });
         }
-        if let Some(max) = self.max {
+        if max != u32::MAX {
             let admitted = self
                 .open
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
             admitted.map_err(|_| Reason::ListenerFull)?;
         }
         // From here on this gives back what was counted, also when the next limit refuses.
-        let mut counted = Counted { limits: self.clone(), address: None };
-        if let Some(max) = self.max_per_address {
+        let mut counted = Counted { limits: self.clone(), open: max != u32::MAX, address: None };
+        if per_address != u32::MAX {
             let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let count = by_address.entry(peer).or_insert(0);
-            if *count >= max {
+            if *count >= per_address {
+                if *count == 0 {
+                    by_address.remove(&peer);
+                }
                 // The table is free again before `counted` is dropped: it has no address yet.
                 return Err(Reason::ClientAddressFull);
             }
@@ -92,13 +111,14 @@ pub struct ConnectionGuard {
 #[derive(Debug)]
 struct Counted {
     limits: Arc<ConnectionLimits>,
+    open: bool,
     address: Option<IpAddr>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let limits = &self.limits;
-        if limits.max.is_some() {
+        if self.open {
             limits.open.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(address) = self.address {
@@ -113,15 +133,25 @@ impl Drop for Counted {
     }
 }
 
-/// Accepts connections until the worker drains; then takes what the kernel has queued, and closes.
-pub async fn accept(worker: Rc<Worker>, socket: ListenSocket) {
-    let (index, limits) = (socket.listener, socket.limits);
-    let Ok(listener) = readiness::watched(socket.socket) else { return };
+/// Accepts connections until the worker drains or the listener goes; then takes what the kernel has queued,
+/// and closes.
+pub fn accept(listening: Rc<Listening>, socket: TcpListener) -> impl Future<Output = ()> {
+    // Counted from here on, not from when the task first runs.
+    let accepting = Accepting::begin(listening.worker().clone());
+    async move {
+        accept_all(&listening, socket).await;
+        drop(accepting);
+    }
+}
+
+async fn accept_all(listening: &Rc<Listening>, socket: TcpListener) {
+    let worker = listening.worker();
+    let Ok(listener) = readiness::watched(socket) else { return };
     let mut batches = 0;
     loop {
-        let drained = worker.is_draining();
+        let drained = worker.is_draining() || listening.closing_since().is_some();
         batches += usize::from(drained);
-        match accept_batch(&worker, listener.get_ref(), index, &limits) {
+        match accept_batch(listener.get_ref(), listening) {
             Ok(Accepted::Some) if batches < DRAIN_BATCHES => {
                 tokio::task::yield_now().await;
                 continue;
@@ -144,6 +174,23 @@ pub async fn accept(worker: Rc<Worker>, socket: ListenSocket) {
     }
 }
 
+/// Counts a socket that takes connections, on whatever path that ends.
+struct Accepting(Rc<Worker>);
+
+impl Accepting {
+    fn begin(worker: Rc<Worker>) -> Self {
+        worker.accepting.set(worker.accepting.get() + 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.accepting.set(self.0.accepting.get() - 1);
+        self.0.changed.notify_waiters();
+    }
+}
+
 /// How many connections are accepted before those that are there get their turn.
 const BATCH: usize = 64;
 
@@ -155,19 +202,14 @@ enum Accepted {
 
 /// Takes the connections that are waiting, up to a batch. They are not made known to the reactor here; see
 /// [`Socket`].
-fn accept_batch(
-    worker: &Rc<Worker>,
-    listener: &TcpListener,
-    index: u32,
-    limits: &Arc<ConnectionLimits>,
-) -> Result<Accepted, Errno> {
+fn accept_batch(listener: &TcpListener, listening: &Rc<Listening>) -> Result<Accepted, Errno> {
     for _ in 0..BATCH {
         match rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok((socket, peer)) => {
                 let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
                 // A peer without an address has gone already.
                 if let Some(peer) = peer {
-                    admit(worker, socket.into(), peer, index, limits);
+                    admit(socket.into(), peer, listening);
                 }
             }
             Err(Errno::AGAIN) => return Ok(Accepted::All),
@@ -177,27 +219,22 @@ fn accept_batch(
     Ok(Accepted::Some)
 }
 
-fn admit(
-    worker: &Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    index: u32,
-    limits: &Arc<ConnectionLimits>,
-) {
-    let published = worker.published();
-    let series = &published.shard.listeners[index as usize];
-    series.accepted.add(1);
+fn admit(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>) {
+    listening.series.accepted.add(1);
     let peer = peer.ip().to_canonical();
-    match limits.admit(peer) {
+    match listening.limits.admit(peer) {
         Ok(guard) => {
-            let client = Client::new(worker.clone(), Socket::fresh(stream), peer, index, guard);
+            let client = Client::new(Socket::fresh(stream), peer, listening.clone(), guard);
             tokio::task::spawn_local(serve::connection(client));
         }
         Err(reason) => {
-            published.shard.reason(reason).add(1);
-            series.closed.add(1);
+            let worker = listening.worker();
+            worker.published.borrow().shard.reason(reason).add(1);
+            listening.series.closed.add(1);
             // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
-            let _ = (&stream).write(&respond::bare(reason));
+            let request_id = make_id(worker);
+            recorder::refused_connection(worker, peer, listening.index(), reason, &request_id);
+            let _ = (&stream).write(&respond::bare(reason, &request_id));
         }
     }
 }

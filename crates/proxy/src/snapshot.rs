@@ -7,6 +7,7 @@ use tollgate_http1::HeadLimits;
 use tollgate_routing::RouteTable;
 use tollgate_routing::normalise::PathRules;
 use tollgate_routing::rewrite::{PathChange, Redirect};
+use tollgate_telemetry::access::LogPlan;
 use tollgate_telemetry::trace::Tracing;
 use tollgate_upstream::{BackOff, Upstream};
 
@@ -16,8 +17,10 @@ use crate::trust::TrustedProxies;
 /// Everything a worker needs to serve exchanges.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// Which one it is of those that this process ran, from 1.
+    pub number: u64,
     /// The listeners.
-    pub listeners: Vec<Listener>,
+    pub listeners: Vec<Arc<Listener>>,
     /// Finds the index of a request's route.
     pub table: RouteTable,
     /// The routes, in document order.
@@ -26,6 +29,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// How messages are read and what is told to origins about clients.
     pub http: HttpSettings,
+    /// What is told of exchanges, and to whom.
+    pub logs: Arc<LogPlan>,
     /// Where spans go; `None` where nothing is traced.
     pub tracing: Option<Arc<Tracing>>,
 }

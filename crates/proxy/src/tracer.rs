@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tollgate_decision::Reason;
 use tollgate_runtime::Random;
+use tollgate_telemetry::access::TraceIds;
 use tollgate_telemetry::trace::{SpanBlock, SpanId, TraceId, TraceParent, Tracing};
 
 /// A block is handed over when it has this many bytes, or at the next tick.
@@ -110,6 +111,11 @@ impl Context {
     pub fn passing(parent: TraceParent) -> Self {
         let TraceParent { trace_id, span_id, .. } = parent;
         Self { trace_id, span_id, parent: None, sampled: false, own: false }
+    }
+
+    /// The trace and the span, for those who tell of exchanges.
+    pub fn ids(self) -> TraceIds {
+        TraceIds { trace: self.trace_id.get().to_be_bytes(), span: self.span_id.get().to_be_bytes() }
     }
 }
 

@@ -6,16 +6,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
+use tollgate_decision::{Keeper, Recorder};
 use tollgate_runtime::splice::Pipe;
 use tollgate_runtime::wheel::TICK_MS;
 use tollgate_runtime::{CachedClock, Clock, Random, Wheel, date};
 use tollgate_telemetry::Shard;
-use tollgate_telemetry::log_writer::LogSender;
+use tollgate_telemetry::access::{LogHandle, LogSink};
 use tollgate_upstream::{Pool, View};
 
 use crate::buffers::Buffers;
 use crate::exchange::Exchange;
-use crate::listen::ListenSocket;
+use crate::http::EndpointTallies;
+use crate::listen::{self, ListenSocket};
+use crate::listening::Listening;
+use crate::publication::{self, Publication};
+use crate::recorder::Entry;
 use crate::snapshot::Snapshot;
 use crate::socket::Socket;
 use crate::tracer::Tracer;
@@ -24,8 +29,6 @@ use crate::tracer::Tracer;
 const EXCHANGES_KEPT: usize = 128;
 /// How many empty pipes a worker keeps for later.
 const PIPES_KEPT: usize = 64;
-/// Log lines are handed to the writer when the block has this many bytes, or at the next tick.
-const LOG_BLOCK: usize = 32 * 1024;
 
 /// An upstream connection that waits for its next request.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub struct Idle {
 /// What control tells a worker.
 #[derive(Debug)]
 pub enum Command {
+    /// Serve another snapshot from now on.
+    Publish(Box<Publication>),
     /// Take no new connections, end those that are idle, finish the others.
     Drain,
 }
@@ -51,9 +56,20 @@ pub struct Published {
     /// This worker's counters.
     pub shard: Arc<Shard>,
     /// What this worker knows of each upstream's endpoints.
-    pub views: RefCell<Vec<View>>,
+    pub views: RefCell<Vec<Arc<View>>>,
+    /// Where this worker counts for endpoints.
+    pub endpoints: EndpointTallies,
     /// Traces exchanges, where the document wants it.
     pub tracer: Option<Tracer>,
+}
+
+impl Published {
+    /// A snapshot with nothing known yet of its upstreams.
+    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>) -> Self {
+        let views = snapshot.upstreams.iter().map(|_| Arc::default()).collect();
+        let tracer = snapshot.tracing.clone().map(Tracer::new);
+        Self { snapshot, shard, views: RefCell::new(views), endpoints: EndpointTallies::default(), tracer }
+    }
 }
 
 /// A worker's state, shared by the tasks on its thread.
@@ -64,6 +80,8 @@ pub struct Worker {
     pub random: RefCell<Random>,
     /// The snapshot in force. An exchange keeps the one it began with.
     pub published: RefCell<Rc<Published>>,
+    /// The listeners of the snapshot in force, by index.
+    pub listening: RefCell<Vec<Rc<Listening>>>,
     /// Idle upstream connections.
     pub pool: RefCell<Pool<Idle>>,
     /// Deadlines of connections.
@@ -76,22 +94,27 @@ pub struct Worker {
     pub changed: Notify,
     /// Client connections open.
     pub connections: Cell<usize>,
+    /// Sockets that take connections.
+    pub accepting: Cell<usize>,
     /// Counts picks, so that turns follow each other.
     pub turn: Cell<u64>,
     /// Empty pipes for the next bodies that are spliced.
     pub pipes: RefCell<Vec<Pipe>>,
-    #[expect(clippy::vec_box, reason = "the boxes move between here and the connections as they are")]
-    exchanges: RefCell<Vec<Box<Exchange>>>,
+    /// Puts exchanges into the flight recorder, where there is one.
+    pub keeper: Option<Keeper<Entry>>,
     /// Somebody can read the counters, so exchanges are counted.
     pub counts: bool,
-    log: Option<RefCell<LogBlock>>,
-    date: RefCell<DateCache>,
+    /// The access logs, and who watches exchanges as they end.
+    pub log: RefCell<LogSink>,
+    reused: Reused,
 }
 
-struct LogBlock {
-    sender: LogSender,
-    block: Vec<u8>,
-    lines: u64,
+/// What is made once and used again.
+#[derive(Default)]
+struct Reused {
+    #[expect(clippy::vec_box, reason = "the boxes move between here and the connections as they are")]
+    exchanges: RefCell<Vec<Box<Exchange>>>,
+    date: RefCell<DateCache>,
 }
 
 #[derive(Default)]
@@ -102,20 +125,14 @@ struct DateCache {
 
 impl Worker {
     /// A worker that serves `snapshot`. Exchanges are counted in `shard` only if it `counts`.
-    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, counts: bool, log: Option<LogSender>) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>, counts: bool, log: LogHandle) -> Self {
         let clock = CachedClock::new(Clock::new());
         let mut random = Random::from_machine();
-        let views = snapshot.upstreams.iter().map(|_| View::default()).collect();
-        let tracer = snapshot.tracing.clone().map(Tracer::new);
         Self {
             turn: Cell::new(random.next_u64()),
             random: RefCell::new(random),
-            published: RefCell::new(Rc::new(Published {
-                snapshot,
-                shard,
-                views: RefCell::new(views),
-                tracer,
-            })),
+            published: RefCell::new(Rc::new(Published::new(snapshot, shard))),
+            listening: RefCell::default(),
             pool: RefCell::default(),
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
             clock,
@@ -123,12 +140,24 @@ impl Worker {
             draining_since: Cell::new(None),
             changed: Notify::new(),
             connections: Cell::new(0),
+            accepting: Cell::new(0),
             pipes: RefCell::default(),
-            exchanges: RefCell::default(),
+            keeper: None,
             counts,
-            log: log.map(|sender| RefCell::new(LogBlock { sender, block: Vec::new(), lines: 0 })),
-            date: RefCell::default(),
+            log: RefCell::new(LogSink::new(log)),
+            reused: Reused::default(),
         }
+    }
+
+    /// With a flight recorder, of which this worker is the only one to put anything in.
+    pub fn recording(self, recorder: Arc<Recorder<Entry>>) -> Self {
+        Self { keeper: Some(Keeper::new(recorder)), ..self }
+    }
+
+    /// Whether what decisions depend on is gathered for a flight recorder.
+    #[inline]
+    pub fn records(&self) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.recorder().is_on())
     }
 
     /// Whether the worker takes nothing new and ends what is idle.
@@ -150,12 +179,12 @@ impl Worker {
 
     /// An empty exchange.
     pub fn new_exchange(&self) -> Box<Exchange> {
-        self.exchanges.borrow_mut().pop().unwrap_or_default()
+        self.reused.exchanges.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Takes an exchange back that is over.
     pub fn recycle(&self, mut exchange: Box<Exchange>) {
-        let mut kept = self.exchanges.borrow_mut();
+        let mut kept = self.reused.exchanges.borrow_mut();
         if kept.len() < EXCHANGES_KEPT {
             exchange.reset();
             kept.push(exchange);
@@ -170,27 +199,10 @@ impl Worker {
         }
     }
 
-    /// Whether there is an access log.
-    pub fn logs(&self) -> bool {
-        self.log.is_some()
-    }
-
-    /// Writes a line to the access log, if there is one.
-    pub fn log(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        if let Some(log) = &self.log {
-            let mut log = log.borrow_mut();
-            write(&mut log.block);
-            log.lines += 1;
-            if log.block.len() >= LOG_BLOCK {
-                log.flush();
-            }
-        }
-    }
-
     /// The value of a `Date` field for now; made once a second.
     pub fn with_http_date(&self, use_date: impl FnOnce(&str)) {
         let wall = self.clock.wall();
-        let mut cache = self.date.borrow_mut();
+        let mut cache = self.reused.date.borrow_mut();
         if cache.second != wall.as_secs() {
             *cache = DateCache { second: wall.as_secs(), http: date::http_date(wall) };
         }
@@ -203,25 +215,51 @@ impl Worker {
         sockets: Vec<ListenSocket>,
         mut commands: mpsc::UnboundedReceiver<Command>,
     ) {
-        let accept = |socket| tokio::task::spawn_local(crate::listen::accept(self.clone(), socket));
-        let accepting: Vec<_> = sockets.into_iter().map(accept).collect();
+        let published = self.published();
+        let accept = |socket: ListenSocket| {
+            let listening = publication::listen(&self, &published.snapshot, &published.shard, &socket);
+            self.listening.borrow_mut().push(listening.clone());
+            tokio::task::spawn_local(listen::accept(listening, socket.socket));
+        };
+        sockets.into_iter().for_each(accept);
+        drop(published);
         tokio::task::spawn_local(tick(self.clone()));
-        // Control is gone when the channel closes: the process is ending.
-        let Some(Command::Drain) = commands.recv().await else { return };
+        loop {
+            match commands.recv().await {
+                Some(Command::Publish(publication)) => publication::publish(&self, *publication),
+                Some(Command::Drain) => break,
+                // Control is gone: the process is ending.
+                None => return,
+            }
+        }
         self.clock.refresh();
         self.draining_since.set(Some(self.clock.now_ms()));
-        self.changed.notify_waiters();
-        self.wheel.borrow().wake_all();
+        self.wake_all();
         // They still take what the kernel has queued, which counts as connections only then.
-        for task in accepting {
-            // A task that has panicked accepts nothing more either.
-            let _ = task.await;
+        while self.accepting.get() > 0 {
+            self.changed.notified().await;
         }
         while self.connections.get() > 0 {
             self.changed.notified().await;
         }
-        self.flush_log();
+        // They hold the worker, which holds them.
+        self.listening.borrow_mut().clear();
+        self.log.borrow_mut().flush();
         self.flush_spans();
+        self.published().shard.pulse.end();
+    }
+
+    /// Wakes every connection and whoever accepts, so that they see what has changed.
+    pub fn wake_all(&self) {
+        self.changed.notify_waiters();
+        self.wheel.borrow().wake_all();
+    }
+
+    /// Hands over the spans of the snapshot in force.
+    pub fn flush_spans(&self) {
+        if let Some(tracer) = &self.published.borrow().tracer {
+            tracer.flush();
+        }
     }
 
     /// Counts a connection that ended.
@@ -229,27 +267,6 @@ impl Worker {
         self.connections.set(self.connections.get() - 1);
         if self.is_draining() {
             self.changed.notify_waiters();
-        }
-    }
-
-    fn flush_spans(&self) {
-        if let Some(tracer) = &self.published.borrow().tracer {
-            tracer.flush();
-        }
-    }
-
-    fn flush_log(&self) {
-        if let Some(log) = &self.log {
-            log.borrow_mut().flush();
-        }
-    }
-}
-
-impl LogBlock {
-    fn flush(&mut self) {
-        if !self.block.is_empty() {
-            let block = std::mem::replace(&mut self.block, Vec::with_capacity(LOG_BLOCK));
-            self.sender.send(block, std::mem::take(&mut self.lines));
         }
     }
 }
@@ -265,8 +282,10 @@ async fn tick(worker: Rc<Worker>) {
         worker.clock.adjust();
         let now = worker.clock.now_ms();
         worker.wheel.borrow_mut().advance(now);
-        worker.flush_log();
+        worker.log.borrow_mut().flush();
         worker.flush_spans();
+        worker.keeper.as_ref().inspect(|keeper| keeper.flush());
+        worker.published.borrow().shard.pulse.beat(now, tollgate_runtime::process::thread_cpu_us());
         ticks += 1;
         if ticks.is_multiple_of(20) {
             worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());

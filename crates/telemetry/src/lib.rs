@@ -4,11 +4,18 @@
 //! shards up.
 
 pub mod access;
+pub mod endpoints;
 pub mod exposition;
+pub mod families;
 pub mod histogram;
 pub mod log_writer;
+pub mod outcomes;
+pub mod pulse;
+pub mod recent;
 pub mod shard;
+pub mod tail;
 pub mod trace;
 
 pub use histogram::Histogram;
-pub use shard::{Counter, Shard};
+pub use shard::{Counter, Shard, Succession};
+pub use tail::Tail;

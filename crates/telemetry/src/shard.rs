@@ -1,11 +1,14 @@
 //! One worker's counters.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tollgate_decision::Reason;
 
+use crate::endpoints::EndpointBook;
 use crate::histogram::Histogram;
+use crate::outcomes::{Outcome, Outcomes};
+use crate::pulse::Pulse;
 
 /// A counter with one writer: counting is a plain load and store, no locked instruction.
 #[derive(Debug, Default)]
@@ -22,44 +25,77 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
+    /// Sets a value that is no count. Only the worker that owns it may call this.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     /// The counter's value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What is counted for a route. The histogram takes memory once the route has its first request, so
-/// that 100,000 routes of which few are used stay cheap.
+/// What is counted for a route. It takes memory once the route has its first request, so that 100,000 routes
+/// of which few are used stay cheap: then about 5 KiB for each worker, at most 30.
 #[derive(Debug, Default)]
 pub struct RouteSeries {
-    /// Responses by status class, 1xx to 5xx, and those without a status at index 0.
-    pub classes: [Counter; 6],
-    duration: OnceLock<Box<Histogram>>,
+    traffic: OnceLock<Box<RouteTraffic>>,
+}
+
+/// What is counted for a route that has traffic.
+#[derive(Debug, Default)]
+pub struct RouteTraffic {
+    /// Exchanges by method, status and failure.
+    pub outcomes: Outcomes,
+    /// Their durations.
+    pub durations: Histogram,
+    /// Bytes of request bodies received.
+    pub received_bytes: Counter,
+    /// Bytes of response bodies sent.
+    pub sent_bytes: Counter,
 }
 
 impl RouteSeries {
-    /// Counts one exchange. `status` is 0 where none was sent.
-    pub fn record(&self, status: u16, duration_us: u64) {
-        self.classes[class_of(status)].add(1);
-        self.duration.get_or_init(Box::default).record(duration_us);
+    /// Counts one exchange, with the bytes of its bodies.
+    pub fn record(&self, outcome: Outcome, duration_us: u64, received_bytes: u64, sent_bytes: u64) {
+        let traffic = self.traffic.get_or_init(Box::default);
+        traffic.outcomes.record(outcome, duration_us);
+        traffic.durations.record(duration_us);
+        traffic.received_bytes.add(received_bytes);
+        traffic.sent_bytes.add(sent_bytes);
+    }
+
+    /// What was counted; `None` before the first exchange.
+    pub fn traffic(&self) -> Option<&RouteTraffic> {
+        self.traffic.get().map(|traffic| &**traffic)
     }
 
     /// The durations, once there are any.
     pub fn duration(&self) -> Option<&Histogram> {
-        self.duration.get().map(|b| &**b)
+        self.traffic().map(|traffic| &traffic.durations)
     }
-}
 
-fn class_of(status: u16) -> usize {
-    let class = usize::from(status / 100);
-    if class <= 5 { class } else { 0 }
+    /// Exchanges by status class, 1xx to 5xx; those without a status, or one beyond, are at index 0.
+    pub fn classes(&self) -> [u64; 6] {
+        let mut classes = [0; 6];
+        for (outcome, durations) in self.traffic().iter().flat_map(|traffic| traffic.outcomes.iter()) {
+            let class = usize::from(outcome.status / 100);
+            classes[if class <= 5 { class } else { 0 }] += durations.count();
+        }
+        classes
+    }
 }
 
 /// What is counted for an upstream.
 #[derive(Debug, Default)]
 pub struct UpstreamSeries {
-    /// Time from sending an attempt to the first byte of its response.
+    /// Attempts by method, status and failure, with their durations.
+    pub outcomes: Outcomes,
+    /// Time from the beginning of an attempt to the first byte of its response.
     pub first_byte: Histogram,
+    /// What is counted for its endpoints.
+    pub endpoints: EndpointBook,
     /// Attempts beyond the first of their exchange.
     pub retries: Counter,
     /// Retries that the budget refused.
@@ -70,6 +106,8 @@ pub struct UpstreamSeries {
     pub connects_failed: Counter,
     /// Attempts that took an idle connection.
     pub connections_reused: Counter,
+    /// Of those, attempts whose connection had ended unseen. They are made again and count as none.
+    pub connections_stale: Counter,
 }
 
 /// What is counted for a listener.
@@ -79,36 +117,72 @@ pub struct ListenerSeries {
     pub accepted: Counter,
     /// Connections ended.
     pub closed: Counter,
+    /// Exchanges begun on its connections.
+    pub begun: Counter,
+    /// Exchanges ended.
+    pub ended: Counter,
 }
 
-/// The counters of one worker for one snapshot.
+/// The counters of one worker for one snapshot. A series lives on in the shards of later snapshots as
+/// long as these have its route, upstream or listener.
 #[derive(Debug)]
 pub struct Shard {
     /// By route index; the last one counts requests without a route.
-    pub routes: Box<[RouteSeries]>,
+    pub routes: Box<[Arc<RouteSeries>]>,
     /// By upstream index.
-    pub upstreams: Box<[UpstreamSeries]>,
+    pub upstreams: Box<[Arc<UpstreamSeries>]>,
     /// By listener index.
-    pub listeners: Box<[ListenerSeries]>,
-    reasons: Box<[Counter]>,
+    pub listeners: Box<[Arc<ListenerSeries>]>,
+    /// The worker's signs of life.
+    pub pulse: Arc<Pulse>,
+    reasons: Arc<[Counter]>,
+}
+
+/// For each route, upstream and listener of a snapshot: its index in the snapshot before, if it was there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Succession {
+    /// By route index.
+    pub routes: Vec<Option<u32>>,
+    /// By upstream index.
+    pub upstreams: Vec<Option<u32>>,
+    /// By listener index.
+    pub listeners: Vec<Option<u32>>,
 }
 
 impl Shard {
     /// Counters at 0 for so many routes, upstreams and listeners.
     pub fn new(routes: usize, upstreams: usize, listeners: usize) -> Self {
-        fn many<T: Default>(count: usize) -> Box<[T]> {
-            (0..count).map(|_| T::default()).collect()
+        fn many<T: Default>(count: usize) -> Box<[Arc<T>]> {
+            (0..count).map(|_| Arc::default()).collect()
         }
         Self {
             routes: many(routes + 1),
             upstreams: many(upstreams),
             listeners: many(listeners),
-            reasons: many(Reason::ALL.len()),
+            pulse: Arc::default(),
+            reasons: Reason::ALL.iter().map(|_| Counter::new()).collect(),
+        }
+    }
+
+    /// The shard of the same worker for the next snapshot: what was there before counts on.
+    pub fn successor(&self, succession: &Succession) -> Self {
+        fn taken_over<T: Default>(before: &[Arc<T>], from: &[Option<u32>]) -> Vec<Arc<T>> {
+            let series = |index: &Option<u32>| index.and_then(|i| before.get(i as usize)).cloned();
+            from.iter().map(|index| series(index).unwrap_or_default()).collect()
+        }
+        let mut routes = taken_over(&self.routes, &succession.routes);
+        routes.push(self.route(None).clone());
+        Self {
+            routes: routes.into(),
+            upstreams: taken_over(&self.upstreams, &succession.upstreams).into(),
+            listeners: taken_over(&self.listeners, &succession.listeners).into(),
+            pulse: self.pulse.clone(),
+            reasons: self.reasons.clone(),
         }
     }
 
     /// The series of a route, or of the requests without one.
-    pub fn route(&self, index: Option<u32>) -> &RouteSeries {
+    pub fn route(&self, index: Option<u32>) -> &Arc<RouteSeries> {
         let last = self.routes.len() - 1;
         &self.routes[index.map_or(last, |i| (i as usize).min(last))]
     }
@@ -116,5 +190,31 @@ impl Shard {
     /// The counter of a reason.
     pub fn reason(&self, reason: Reason) -> &Counter {
         &self.reasons[reason as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, Reason, Shard, Succession};
+    use tollgate_message::Method;
+
+    #[test]
+    fn what_stays_counts_on_and_what_is_new_begins_at_nothing() {
+        let before = Shard::new(3, 1, 1);
+        let outcome = |status| Outcome::new(Method::Get, status, Reason::Forwarded);
+        before.route(Some(2)).record(outcome(200), 10, 0, 0);
+        before.route(None).record(outcome(404), 10, 0, 0);
+        before.reason(Reason::NoRoute).add(1);
+        before.listeners[0].accepted.add(7);
+        let succession =
+            Succession { routes: vec![Some(2), None], upstreams: vec![], listeners: vec![None, Some(0)] };
+        let after = before.successor(&succession);
+        assert_eq!((after.routes[0].classes()[2], after.routes[1].classes()[2]), (1, 0));
+        assert_eq!(after.route(None).classes()[4], 1);
+        assert_eq!(after.reason(Reason::NoRoute).get(), 1);
+        assert_eq!((after.listeners[0].accepted.get(), after.listeners[1].accepted.get()), (0, 7));
+        // An exchange that began before ends on the old shard, and counts as well.
+        before.route(Some(2)).record(outcome(200), 10, 0, 0);
+        assert_eq!(after.routes[0].classes()[2], 2);
     }
 }

@@ -7,6 +7,7 @@ pub mod two_choices;
 
 use std::fmt;
 
+use crate::loads::{Load, Loads};
 use crate::upstream::Upstream;
 use crate::view::{Vacancy, View};
 
@@ -14,7 +15,8 @@ use crate::view::{Vacancy, View};
 /// choice.
 ///
 /// An implementation picks members of the view only, avoids those in [`PickKey::tried`] as long as there is
-/// another, and picks by weight. It does not allocate.
+/// another, and picks by weight. It asks for counts in flight with [`PickKey::load`] only, so that a choice can
+/// be made again with the counts of then. It does not allocate.
 pub trait Balancer: fmt::Debug + Send + Sync {
     /// Chooses an endpoint of `upstream`, of which `view` is a fresh view.
     fn pick(&self, upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Pick;
@@ -29,12 +31,20 @@ pub struct PickKey<'a> {
     pub seed: u64,
     /// Endpoints that this exchange was tried at already: few.
     pub tried: &'a [u32],
+    /// Where counts in flight come from.
+    pub loads: Loads<'a>,
 }
 
 impl PickKey<'_> {
     /// Whether the exchange was tried at this endpoint already.
     pub fn has_tried(&self, endpoint: u32) -> bool {
         self.tried.contains(&endpoint)
+    }
+
+    /// How busy an endpoint is; `None` if there is no such endpoint.
+    #[inline]
+    pub fn load(&self, upstream: &Upstream, endpoint: u32) -> Option<Load> {
+        upstream.endpoint(endpoint).map(|known| self.loads.read(known, endpoint))
     }
 }
 
@@ -110,9 +120,9 @@ impl Busyness {
     }
 }
 
-fn busyness(upstream: &Upstream, endpoint: u32) -> Option<Busyness> {
-    let endpoint = upstream.endpoint(endpoint)?;
-    Some(Busyness { with_this: u64::from(endpoint.in_flight()) + 1, weight: u64::from(endpoint.weight()) })
+fn busyness(upstream: &Upstream, endpoint: u32, key: &PickKey<'_>) -> Option<Busyness> {
+    let load = key.load(upstream, endpoint)?;
+    Some(Busyness { with_this: u64::from(load.in_flight) + 1, weight: u64::from(load.weight) })
 }
 
 #[cfg(test)]

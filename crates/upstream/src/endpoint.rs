@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crate::health::outlier::EjectionState;
 use crate::health::{Health, ProbeHealth};
@@ -15,6 +15,11 @@ impl EndpointId {
     pub(crate) fn unique() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The identity as a number, for what cannot know endpoints.
+    pub fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -31,11 +36,18 @@ pub struct Endpoint {
     ejection: EjectionState,
 }
 
-/// Shared by an endpoint and its successors, so that exchanges begun before a reload count on.
+/// Shared by an endpoint and its successors, so that exchanges begun before a reload count on and what the
+/// operator has set stays set.
 #[derive(Debug)]
 struct Load {
     lane: Arc<Lane>,
+    drained: AtomicBool,
+    /// The operator's weight, or [`NO_OVERRIDE`].
+    weight: AtomicU64,
 }
+
+/// No `u32`, so no weight.
+const NO_OVERRIDE: u64 = u64::MAX;
 
 /// The references to a lane are the count of what is in flight on it: one of [`Load`], one of each
 /// [`InFlight`]. So a guard that may outlive everything costs one atomic addition and one subtraction, not
@@ -53,15 +65,19 @@ impl Endpoint {
             name: name.into(),
             address,
             weight,
-            load: Arc::new(Load { lane: Arc::new(Lane) }),
+            load: Arc::new(Load {
+                lane: Arc::new(Lane),
+                drained: AtomicBool::new(false),
+                weight: AtomicU64::new(NO_OVERRIDE),
+            }),
             probe: AtomicU8::new(ProbeHealth::Unknown as u8),
             ejection: EjectionState::default(),
         }
     }
 
     /// The same endpoint for the next snapshot, perhaps with another weight. It shares identity (and with
-    /// it pooled connections) and the count in flight, and starts with the health known now; later changes
-    /// to the health of one do not show in the other. Only for an endpoint whose way of connecting (TLS,
+    /// it pooled connections), the count in flight and what the operator has set, and starts with the health
+    /// known now; later changes to the health of one do not show in the other. Only for an endpoint whose way of connecting (TLS,
     /// protocol) stays the same.
     pub fn successor(&self, weight: u32) -> Self {
         Self {
@@ -90,9 +106,31 @@ impl Endpoint {
         self.address
     }
 
-    /// Its share of the exchanges, relative to the other endpoints of the upstream.
+    /// Its share of the exchanges, relative to the other endpoints of the upstream: the operator's, if there
+    /// is one, else the document's.
     pub fn weight(&self) -> u32 {
+        self.weight_override().unwrap_or(self.weight)
+    }
+
+    /// The document's weight.
+    pub fn document_weight(&self) -> u32 {
         self.weight
+    }
+
+    /// The weight that the operator has set; see [`Upstream::set_weight`](crate::Upstream::set_weight).
+    pub fn weight_override(&self) -> Option<u32> {
+        u32::try_from(self.load.weight.load(Ordering::Acquire)).ok()
+    }
+
+    /// Whether the operator wants no new exchanges here; see
+    /// [`Upstream::set_drained`](crate::Upstream::set_drained).
+    pub fn is_drained(&self) -> bool {
+        self.load.drained.load(Ordering::Acquire)
+    }
+
+    /// Whether it is meant to get exchanges at all, in good health.
+    pub(crate) fn takes_part(&self) -> bool {
+        !self.is_drained() && self.weight() > 0
     }
 
     /// Counts one exchange in flight until the guard is dropped.
@@ -124,6 +162,17 @@ impl Endpoint {
     /// How many attempts failed since the last one that did not.
     pub fn consecutive_failures(&self) -> u32 {
         self.ejection.failures()
+    }
+
+    /// Whether that changed anything.
+    pub(crate) fn set_drained(&self, drained: bool) -> bool {
+        self.load.drained.swap(drained, Ordering::AcqRel) != drained
+    }
+
+    /// Whether that changed anything.
+    pub(crate) fn set_weight(&self, weight: Option<u32>) -> bool {
+        let weight = weight.map_or(NO_OVERRIDE, u64::from);
+        self.load.weight.swap(weight, Ordering::AcqRel) != weight
     }
 
     pub(crate) fn set_probe_health(&self, health: ProbeHealth) {
@@ -175,5 +224,21 @@ mod tests {
         let guard = first.successor(2).begin();
         assert_eq!(first.in_flight(), 1);
         drop(guard);
+    }
+
+    #[test]
+    fn what_the_operator_has_set_outlives_a_reload_in_both_directions() {
+        let first = endpoint();
+        assert!(first.set_drained(true) && !first.set_drained(true));
+        let second = first.successor(7);
+        assert!(second.is_drained() && !second.takes_part());
+        assert!(second.set_weight(Some(3)) && !second.set_weight(Some(3)));
+        assert_eq!((first.weight(), second.weight(), second.document_weight()), (3, 3, 7));
+        assert!(first.set_weight(None) && second.set_drained(false));
+        assert_eq!((first.weight(), second.weight(), first.is_drained()), (1, 7, false));
+        for weight in [0, u32::MAX] {
+            first.set_weight(Some(weight));
+            assert_eq!((second.weight(), second.takes_part()), (weight, weight > 0));
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! worker keeps for itself is a [`View`] per upstream and a [`Pool`] of idle connections. One exchange
 //! walks them in this order:
 //!
-//! 1. [`View::refresh`]: one load and two compares unless the health of an endpoint changed;
+//! 1. [`View::refresh_shared`]: one load and two compares unless the health of an endpoint changed;
 //! 2. [`Upstream::pick`]: the balancer chooses among the endpoints of the view, or says why it cannot;
 //! 3. [`Upstream::begin`]: counts the exchange in flight at the endpoint until the guard is dropped;
 //! 4. [`Pool::take`], and [`Pool::put`] when the connection is idle again;
@@ -19,6 +19,7 @@ pub mod back_off;
 pub mod balancers;
 pub mod endpoint;
 pub mod health;
+pub mod loads;
 pub mod pool;
 pub mod probes;
 mod random;
@@ -31,6 +32,7 @@ pub use back_off::BackOff;
 pub use balancers::{BALANCERS, Balancer, BalancerRow, Pick, PickKey};
 pub use endpoint::{Endpoint, EndpointId, InFlight};
 pub use health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+pub use loads::{Load, Loads, NotedLoads, RecordedLoads};
 pub use pool::{Pool, PoolCounts, PoolSettings};
 pub use probes::{PROBES, Probe, ProbeFailure, ProbePlan, ProbeRow, run_probes};
 pub use retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};

@@ -47,7 +47,7 @@ pub struct Upstream {
     endpoints: Box<[Endpoint]>,
     balancer: Box<dyn Balancer>,
     settings: UpstreamSettings,
-    /// Rises with each change of health. The upper half tells upstreams apart, so that no view is taken for
+    /// Rises with each change of health and each of the operator's. The upper half tells upstreams apart, so that no view is taken for
     /// another's.
     version: AtomicU64,
     outliers: Outliers,
@@ -99,7 +99,7 @@ impl Upstream {
         &self.settings
     }
 
-    /// Changes with each change of health.
+    /// Changes with each change of health and each of the operator's.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -155,6 +155,30 @@ impl Upstream {
         };
         self.changed(endpoint, from, cause, now_ms);
         true
+    }
+
+    /// Drains an endpoint: no new exchanges, not even in a panic, while those that run finish; or undrains
+    /// it. Outlives reloads. Whether that changed anything; `None` if there is no such endpoint.
+    pub fn set_drained(&self, endpoint: u32, drained: bool) -> Option<bool> {
+        let changed = self.endpoint(endpoint)?.set_drained(drained);
+        self.directed(changed);
+        Some(changed)
+    }
+
+    /// Gives an endpoint another weight than the document's, or with `None` the document's again. Outlives
+    /// reloads. Whether that changed anything; `None` if there is no such endpoint.
+    pub fn set_weight(&self, endpoint: u32, weight: Option<u32>) -> Option<bool> {
+        let changed = self.endpoint(endpoint)?.set_weight(weight);
+        self.directed(changed);
+        Some(changed)
+    }
+
+    /// After what the operator has set was changed: makes all views old.
+    fn directed(&self, changed: bool) {
+        if changed {
+            self.outliers.count(&self.endpoints);
+            self.version.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Ends the ejections whose time is over. Views call this when they are rebuilt.

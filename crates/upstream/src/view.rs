@@ -1,6 +1,7 @@
 //! What a worker keeps of an upstream: who may be used now, and in which order.
 
 use std::fmt;
+use std::sync::Arc;
 
 use tollgate_decision::Reason;
 
@@ -31,6 +32,8 @@ pub struct View {
 /// Why an endpoint is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exclusion {
+    /// The operator has drained it. Not used in a panic either.
+    Drained,
     /// Its weight is 0.
     WeightZero,
     /// Its probes fail.
@@ -45,12 +48,20 @@ pub enum Exclusion {
 impl fmt::Display for Exclusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Drained => f.write_str("drained by the operator"),
             Self::WeightZero => f.write_str("its weight is 0"),
             Self::ProbeDown => f.write_str("its probes fail"),
             Self::Ejected { until_ms } => {
                 write!(f, "ejected until {:.1}s after start", *until_ms as f64 / 1000.0)
             }
         }
+    }
+}
+
+impl Exclusion {
+    /// Whether it is meant: the endpoint is out whatever its health, and whatever that of the others.
+    pub fn is_meant(self) -> bool {
+        matches!(self, Self::Drained | Self::WeightZero)
     }
 }
 
@@ -61,7 +72,9 @@ pub enum Vacancy {
     NoEndpoints,
     /// All endpoints have weight 0.
     NoWeight,
-    /// All endpoints with weight are down or ejected, and the panic threshold is 0.
+    /// All endpoints with weight are drained by the operator.
+    Drained,
+    /// All other endpoints are down or ejected, and the panic threshold is 0.
     NoneUsable,
 }
 
@@ -77,6 +90,7 @@ impl fmt::Display for Vacancy {
         f.write_str(match self {
             Self::NoEndpoints => "the upstream has no endpoints",
             Self::NoWeight => "all endpoints have weight 0",
+            Self::Drained => "all endpoints with weight are drained by the operator",
             Self::NoneUsable => "all endpoints are down or ejected",
         })
     }
@@ -92,6 +106,34 @@ impl View {
         }
         self.rebuild(upstream, now_ms);
         true
+    }
+
+    /// As [`View::refresh`] for a view that others may hold: they keep what they have, and a new view takes its
+    /// place.
+    #[inline]
+    pub fn refresh_shared(view: &mut Arc<Self>, upstream: &Upstream, now_ms: u64) -> bool {
+        if upstream.version() == view.version && now_ms < view.valid_until_ms {
+            return false;
+        }
+        match Arc::get_mut(view) {
+            Some(view) => view.rebuild(upstream, now_ms),
+            None => {
+                let mut fresh = Self::default();
+                fresh.rebuild(upstream, now_ms);
+                *view = Arc::new(fresh);
+            }
+        }
+        true
+    }
+
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.members.capacity() * size_of::<u32>()
+            + self.weights.capacity() * size_of::<u32>()
+            + self.sums.capacity() * size_of::<u64>()
+            + self.schedule.capacity() * size_of::<u32>()
+            + self.exclusions.capacity() * size_of::<Option<Exclusion>>()
     }
 
     /// The endpoints that may be picked, by index, ascending.
@@ -132,6 +174,8 @@ impl View {
             Vacancy::NoEndpoints
         } else if self.exclusions.iter().all(|e| *e == Some(Exclusion::WeightZero)) {
             Vacancy::NoWeight
+        } else if self.exclusions.iter().all(|e| e.is_some_and(Exclusion::is_meant)) {
+            Vacancy::Drained
         } else {
             Vacancy::NoneUsable
         }
@@ -185,7 +229,7 @@ impl View {
     }
 
     fn choose_members(&mut self, upstream: &Upstream) {
-        let with_weight = self.exclusions.iter().filter(|e| **e != Some(Exclusion::WeightZero)).count();
+        let with_weight = self.exclusions.iter().filter(|e| !e.is_some_and(Exclusion::is_meant)).count();
         let usable = self.exclusions.iter().filter(|e| e.is_none()).count();
         let threshold = upstream.settings().panic_threshold_percent as usize;
         self.panicking = usable < with_weight && usable * 100 < with_weight * threshold;
@@ -194,10 +238,16 @@ impl View {
         self.sums.clear();
         let mut sum = 0;
         for (index, endpoint) in upstream.endpoints().iter().enumerate() {
-            if endpoint.weight() > 0 && (self.panicking || self.exclusions[index].is_none()) {
-                sum += u64::from(endpoint.weight());
+            // Asked once, since the operator may change it meanwhile; the version makes the view old then.
+            let weight = endpoint.weight();
+            let excluded = match self.exclusions[index] {
+                None => false,
+                Some(exclusion) => exclusion.is_meant() || !self.panicking,
+            };
+            if weight > 0 && !excluded {
+                sum += u64::from(weight);
                 self.members.push(index as u32);
-                self.weights.push(endpoint.weight());
+                self.weights.push(weight);
                 self.sums.push(sum);
             }
         }
@@ -206,6 +256,9 @@ impl View {
 }
 
 fn exclusion_of(endpoint: &Endpoint, now_ms: u64) -> Option<Exclusion> {
+    if endpoint.is_drained() {
+        return Some(Exclusion::Drained);
+    }
     if endpoint.weight() == 0 {
         return Some(Exclusion::WeightZero);
     }

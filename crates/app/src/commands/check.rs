@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use tollgate_control::resolve::NoResolver;
-use tollgate_upstream::HealthEvents;
+use tollgate_control::prepare::Ready;
 
-use crate::documents::{self, Compiled};
+use crate::documents;
 use crate::exit;
 
 /// What to check.
@@ -21,10 +20,10 @@ pub struct Arguments {
 /// Checks. Nothing is bound and no name is resolved.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let path = documents::find(arguments.file.as_deref())?;
-    let compiled = Compiled::load(&path, &NoResolver, &HealthEvents::unheard());
-    compiled.report();
-    let Some((document, _)) = &compiled.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
-    let warnings = match compiled.diagnostics.warnings() {
+    let prepared = documents::look_at(&path);
+    documents::report(&prepared);
+    let Some(Ready { document, .. }) = &prepared.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
+    let warnings = match prepared.diagnostics.warnings() {
         0 => String::new(),
         1 => ", 1 warning".to_owned(),
         n => format!(", {n} warnings"),

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use tollgate_control::explain::{MadeUpRequest, explain};
-use tollgate_control::resolve::NoResolver;
+use tollgate_control::prepare::Ready;
 use tollgate_runtime::Clock;
-use tollgate_upstream::HealthEvents;
 
-use crate::documents::{self, Compiled};
+use crate::documents;
 use crate::exit;
 
 /// The request.
@@ -39,11 +38,11 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let request = made_up(arguments)?;
     let path = documents::find(arguments.config.as_deref())?;
-    let compiled = Compiled::load(&path, &NoResolver, &HealthEvents::unheard());
-    if compiled.diagnostics.has_errors() {
-        compiled.report();
+    let prepared = documents::look_at(&path);
+    if prepared.diagnostics.has_errors() {
+        documents::report(&prepared);
     }
-    let Some((_, snapshot)) = compiled.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
+    let Some(Ready { snapshot, .. }) = prepared.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
     let explanation = explain(&snapshot, &request, Clock::new().now_ms());
     if arguments.json {
         return super::print(&format!("{:#}\n", explanation.to_json()));

@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use tollgate_control::resolve::SystemResolver;
+use tollgate_control::prepare::Text;
 
-use crate::documents::Compiled;
-use crate::{exit, serving};
+use crate::serving::{self, Manner};
 
 /// What to forward.
 #[derive(Debug, clap::Args)]
@@ -28,9 +27,5 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.print {
         return super::print(&text);
     }
-    let (events, receiver) = serving::health_events();
-    let compiled = Compiled::parse("command line", &text, &SystemResolver, &events);
-    compiled.report();
-    let Some((document, snapshot)) = compiled.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
-    serving::serve(&document, snapshot, receiver, |_| {})
+    serving::run(Text::Inline("command line".to_owned(), text), &Manner::default(), |_| {})
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use tollgate_control::resolve::SystemResolver;
+use tollgate_control::prepare::Text;
 
-use crate::documents::{self, Compiled};
-use crate::{exit, serving};
+use crate::documents;
+use crate::serving::{self, Manner};
 
 /// How to run.
 #[derive(Debug, clap::Args)]
@@ -15,14 +15,13 @@ pub struct Arguments {
     /// The document; else ./tollgate.yaml, else /etc/tollgate/tollgate.yaml
     #[arg(short, long, value_name = "FILE", env = "TOLLGATE_CONFIG")]
     config: Option<PathBuf>,
+    /// Reload by itself when the document or a file that it includes changes
+    #[arg(long, env = "TOLLGATE_WATCH")]
+    watch: bool,
 }
 
 /// Runs until a signal ends the process.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let path = documents::find(arguments.config.as_deref())?;
-    let (events, receiver) = serving::health_events();
-    let compiled = Compiled::load(&path, &SystemResolver, &events);
-    compiled.report();
-    let Some((document, snapshot)) = compiled.ready else { return Ok(exit::INVALID_DOCUMENT.into()) };
-    serving::serve(&document, snapshot, receiver, |_| {})
+    serving::run(Text::File(path), &Manner { watch: arguments.watch }, |_| {})
 }

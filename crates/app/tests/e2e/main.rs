@@ -1,5 +1,6 @@
 //! The real program on real sockets, a file a subject.
 
+mod admin;
 mod ambiguity;
 mod bodies;
 mod cli;
@@ -10,6 +11,8 @@ mod fields;
 mod http10;
 mod interim;
 mod limits;
+mod logging;
+mod reload;
 mod retries;
 mod routing;
 mod shutdown;
@@ -20,6 +23,7 @@ mod timeouts;
 mod tracing;
 mod unread;
 mod upgrade;
+mod verbs;
 
 use std::fmt::Display;
 

@@ -175,9 +175,12 @@ fn metrics_count_what_happened() {
     assert_eq!(value("tollgate_exchanges_total{reason=\"forwarded\",side=\"nobody\"}"), 10.0, "{text}");
     assert_eq!(value("tollgate_exchanges_total{reason=\"no_route\",side=\"client\"}"), 1.0);
     assert_eq!(value("tollgate_exchanges_total{reason=\"bad_request_line\",side=\"client\"}"), 1.0);
-    assert_eq!(value("tollgate_responses_total{http_route=\"all\",class=\"2xx\"}"), 10.0);
-    assert_eq!(value("tollgate_responses_total{http_route=\"\",class=\"4xx\"}"), 2.0);
-    assert_eq!(value("http_server_request_duration_seconds_count{http_route=\"all\"}"), 10.0);
+    let served = "{http_route=\"all\",http_request_method=\"GET\",http_response_status_code=\"200\"}";
+    assert_eq!(value(&format!("http_server_request_duration_seconds_count{served}")), 10.0);
+    assert_eq!(value("tollgate_route_duration_seconds_count{http_route=\"all\"}"), 10.0);
+    assert_eq!(value("tollgate_route_duration_seconds_count"), 2.0, "those without a route");
+    assert_eq!(value("http_server_response_body_size_bytes_sum{http_route=\"all\"}"), 20.0);
+    assert_eq!(value("http_server_active_requests{listener=\"web\"}"), 0.0);
     assert_eq!(value("tollgate_connections_accepted_total{listener=\"web\"}"), 2.0);
     let failed = value(&format!("tollgate_upstream_connects_failed_total{shop}"));
     assert!(failed >= 4.0, "{text}");
@@ -191,6 +194,12 @@ fn metrics_count_what_happened() {
     };
     assert_eq!(value(&endpoint("tollgate_endpoint_healthy", &origin.address())), 1.0);
     assert_eq!(value(&endpoint("tollgate_endpoint_active_requests", &origin.address())), 0.0);
+    let attempts = |address: &dyn std::fmt::Display, reason: &str| {
+        let labels = format!("upstream=\"shop\",endpoint=\"{address}\",reason=\"{reason}\"");
+        value(&format!("tollgate_endpoint_attempts_total{{{labels}}}"))
+    };
+    assert_eq!(attempts(&origin.address(), "forwarded"), 10.0);
+    assert_eq!(attempts(&refused, "connect_failed"), failed);
     for line in text.lines().filter(|l| !l.starts_with('#')) {
         let (_, number) = line.rsplit_once(' ').unwrap();
         assert!(number.parse::<f64>().is_ok(), "{line}");

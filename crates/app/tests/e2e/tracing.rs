@@ -10,9 +10,9 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
-use tollgate_testkit::{Gate, Origin, PATIENCE, Request, Tollgate, refusing};
+use tollgate_testkit::{Gate, Launch, Origin, PATIENCE, Request, Tollgate, refusing};
 
-use crate::{get, launch};
+use crate::{PRELUDE, PROGRAM, get};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const UNSAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -96,13 +96,14 @@ fn tracing(collector: &Collector, settings: &str, routes: &str) -> Tollgate {
 }
 
 fn tracing_to(collector: impl std::fmt::Display, settings: &str, routes: &str) -> Tollgate {
-    launch(
-        &format!(
-            "admin: {{ listen: \"127.0.0.1:0\" }}\n\
-             tracing: {{ otlp: \"http://{{collector}}\", service_name: edge, interval: 50ms, headers: {{ X-Key: hunter2 }}{settings} }}\n\
-             {routes}"
-        ),
-        &[("collector", &collector)],
+    Launch::new(PROGRAM, &document(collector, settings, routes)).start()
+}
+
+fn document(collector: impl std::fmt::Display, settings: &str, routes: &str) -> String {
+    format!(
+        "{PRELUDE}admin: {{ listen: \"127.0.0.1:0\" }}\n\
+         tracing: {{ otlp: \"http://{collector}\", service_name: edge, interval: 50ms, headers: {{ X-Key: hunter2 }}{settings} }}\n\
+         {routes}"
     )
 }
 
@@ -346,8 +347,7 @@ fn without_tracing_the_fields_pass_untouched_and_the_log_names_the_trace() {
     let origin = Origin::saying("hello");
     let document =
         "version: 1\nworkers: 1\nlisten: \"127.0.0.1:0\"\nroutes: [{ path: /, to: \"http://{origin}\" }]\n";
-    let tollgate =
-        tollgate_testkit::Launch::new(crate::PROGRAM, document).with("origin", origin.address()).start();
+    let tollgate = Launch::new(PROGRAM, document).with("origin", origin.address()).start();
     let fields = format!("Traceparent: {PARENT}\r\nTraceState: whatever\r\n");
     for fields in [fields.as_str(), "traceparent: nonsense\r\n", ""] {
         assert_eq!(tollgate.request(with(fields)).status, 200);
@@ -444,4 +444,87 @@ fn a_drain_sends_what_is_left() {
     assert!(tollgate.wait().success());
     let sent: usize = collector.0.requests().iter().map(|r| spans_of(r).len()).sum();
     assert_eq!(sent, spans);
+}
+
+/// Ends the program, and tells how many spans a collector got.
+fn sent_by_the_end(mut tollgate: Tollgate, collector: &Collector) -> usize {
+    tollgate.terminate();
+    assert!(tollgate.wait().success());
+    collector.0.requests().iter().map(|request| spans_of(request).len()).sum()
+}
+
+#[test]
+fn a_reload_that_leaves_tracing_as_it_is_loses_no_span() {
+    let (collector, origin) = (Collector::start(), Origin::saying("hello"));
+    let text = |name: &str| {
+        let routes = format!("routes: [{{ name: {name}, path: /, to: \"http://{}\" }}]\n", origin.address());
+        document(collector.0.address(), ", sample: 100%, timeout: 5s", &routes)
+    };
+    let tollgate = Launch::new(PROGRAM, &text("before")).start();
+    let mut spans = 0.0;
+    for (number, name) in [(2, "once"), (3, "twice"), (4, "thrice")] {
+        spans += traffic(&tollgate, 50);
+        let said = tollgate.reload(&text(name));
+        assert!(said.contains(&format!("document {number} is in force")), "{said}");
+        spans += traffic(&tollgate, 50);
+    }
+    assert_eq!(counts(&tollgate)[1..], [0.0, 0.0]);
+    assert_eq!(sent_by_the_end(tollgate, &collector), spans as usize);
+}
+
+#[test]
+fn after_a_reload_each_span_goes_to_the_collector_of_the_document_it_began_with() {
+    let (first, second) = (Collector::start(), Collector::start());
+    let gate = Gate::new();
+    let held = gate.clone();
+    let slow = Origin::start(move |connection| {
+        connection.request();
+        held.wait();
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow");
+    });
+    let quick = Origin::saying("hello");
+    let routes = format!(
+        "routes: [{{ path: /held, to: \"http://{}\" }}, {{ path: /, to: \"http://{}\" }}]\n",
+        slow.address(),
+        quick.address()
+    );
+    let text =
+        |collector: &Collector| document(collector.0.address(), ", sample: 100%, timeout: 5s", &routes);
+    let tollgate = Launch::new(PROGRAM, &text(&first)).start();
+    let before = traffic(&tollgate, 40) as usize;
+    let mut waiting = tollgate.connect();
+    waiting.send(get("/held"));
+    slow.wait_for_requests(1);
+    let said = tollgate.reload(&text(&second));
+    assert!(said.contains("document 2 is in force") && !tollgate.stderr().contains("hunter2"), "{said}");
+    // What had ended is sent, though an exchange is still on the document before.
+    assert_eq!(first.spans(before).len(), before);
+    let after = traffic(&tollgate, 40) as usize;
+    assert_eq!(second.spans(after).len(), after);
+    gate.open();
+    assert_eq!(waiting.response().text(), "slow");
+    assert_eq!(first.spans(before + 2).len(), before + 2);
+    // One that stops the tracing, and one that begins it.
+    let none = format!("{PRELUDE}admin: {{ listen: \"127.0.0.1:0\" }}\n{routes}");
+    assert!(tollgate.reload(&none).contains("document 3 is in force"));
+    traffic(&tollgate, 10);
+    assert!(tollgate.reload(&text(&second)).contains("document 4 is in force"));
+    let last = traffic(&tollgate, 10) as usize;
+    assert_eq!(counts(&tollgate)[1..], [0.0, 0.0]);
+    assert_eq!(sent_by_the_end(tollgate, &second), after + last);
+    assert_eq!(first.0.requests().iter().flat_map(spans_of).count(), before + 2);
+}
+
+#[test]
+fn the_log_names_the_trace_and_the_span_of_the_exchange() {
+    let (collector, origin) = (Collector::start(), Origin::saying("hello"));
+    let routes = format!("routes: [{{ name: all, path: /, to: \"http://{}\" }}]\n", origin.address());
+    let text = document(collector.0.address(), "", &routes).replace("access_log: none", "access_log: stdout");
+    let tollgate = Launch::new(PROGRAM, &text).start();
+    assert_eq!(tollgate.request(with(&format!("traceparent: {PARENT}\r\n"))).status, 200);
+    let spans = collector.spans(2);
+    let server = server(&spans);
+    let [trace, span] = [&server.trace_id, &server.span_id].map(|id| hex(id));
+    let line = tollgate.stdout_line(0, "\"url.path\"");
+    assert!(line.contains(&format!("\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"")), "{line}");
 }

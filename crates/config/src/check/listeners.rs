@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::Document;
+use crate::model::{Admin, Document};
+use crate::setting::Switch;
 use crate::source::{Located, Origin};
 use crate::units::{Cidr, ListenAddress};
 
@@ -21,15 +22,39 @@ pub(super) fn check(document: &Document, found: &mut Diagnostics) {
         trusted(listener.trusted_proxies.iter().flat_map(|list| list.iter()), found);
     }
     trusted(document.trusted_proxies.iter(), found);
-    let Some(admin) = &document.admin else { return };
+    if let Some(admin) = &document.admin
+        && let Switch::On(settings) = &admin.value
+    {
+        api(settings, admin.origin, &mut addresses, found);
+    }
+}
+
+/// How short a token may be without a warning: 16 characters hold 64 bits even if they are only hex digits.
+const TOKEN_MIN: usize = 16;
+
+fn api(
+    admin: &Admin,
+    origin: Origin,
+    addresses: &mut HashMap<ListenAddress, Origin>,
+    found: &mut Diagnostics,
+) {
     if admin.listen.is_none() && admin.socket.is_none() {
-        let finding = Diagnostic::error(admin.origin, "the admin API has neither `listen` nor `socket`");
+        let finding = Diagnostic::error(origin, "the admin API has neither `listen` nor `socket`");
         found.push(finding.mend("write `admin: { listen: \"127.0.0.1:9901\" }`"));
     }
+    if let Some(token) = admin.token.as_ref().filter(|token| token.reveal().is_empty()) {
+        let finding = Diagnostic::error(token.origin, "the admin API's token is empty");
+        found.push(finding.mend("`openssl rand -hex 32` makes a good one"));
+    } else if let Some(token) = admin.token.as_ref().filter(|token| token.reveal().len() < TOKEN_MIN) {
+        let message =
+            format!("the admin API's token has less than {TOKEN_MIN} characters, and can be guessed");
+        found
+            .push(Diagnostic::warning(token.origin, message).mend("`openssl rand -hex 32` makes a good one"));
+    }
     let Some(listen) = &admin.listen else { return };
-    bind_once(listen, &mut addresses, found);
+    bind_once(listen, addresses, found);
     if !listen.ip().is_some_and(|ip| ip.is_loopback()) {
-        let message = "the admin API can be reached from other machines, and has no protection of its own";
+        let message = "the metrics can be read from other machines, and the token and what it protects go there in clear";
         let mend = format!("write `127.0.0.1:{}`", listen.port());
         found.push(Diagnostic::warning(listen.origin, message).mend(mend));
     }

@@ -3,12 +3,12 @@
 use serde_json::Value as Json;
 
 use super::{
-    AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, LogFormat, Paths, Route,
+    AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, Paths, Recorder, Route,
 };
 use super::{Shutdown, Tracing, Upstream};
 use crate::diagnostic::Diagnostic;
 use crate::section::section;
-use crate::setting::{Decoder, Many, Setting, Whole};
+use crate::setting::{Decoder, Many, Setting, Switch, Whole};
 use crate::shape::Shape;
 use crate::source::Located;
 use crate::table::Table;
@@ -53,12 +53,15 @@ section! {
         workers: Option<Whole<1, 1024>> = optional;
         /// Where to accept connections: an address, a list of them, or the long form.
         listen: Many<Located<Listener>> = default(Many::none());
-        /// The admin API with metrics and health. Off if left out.
-        admin: Option<Located<Admin>> = optional;
-        /// Where a record of each exchange goes.
-        access_log: AccessLog = default(AccessLog::Stdout(LogFormat::Json));
+        /// The admin API with metrics and health. If left out, a unix socket at the default place;
+        /// `none` for no API at all.
+        admin: Option<Located<Switch<Admin>>> = optional;
+        /// Where a record of each exchange goes: `none`, a log, or a list of logs.
+        access_log: Switch<Many<Located<AccessLog>>> = default(Switch::On(Many(vec![AccessLog::standard()])));
         /// Where traces go. Nothing is traced if left out; `traceparent` then passes through as it is.
         tracing: Option<Tracing> = optional;
+        /// What is kept of ended exchanges, so that `why` can tell about them. `none` keeps nothing.
+        recorder: Switch<Recorder> = default(Switch::On(Recorder::standard()));
         /// Addresses of proxies in front whose forwarding headers are believed.
         trusted_proxies: Many<Located<Cidr>> = default(Many::none());
         /// Which headers tell the upstream who the client is.

@@ -1,13 +1,9 @@
 //! Listeners and what concerns all connections.
 
-use serde_json::{Value as Json, json};
-
 use crate::section::{section, words};
-use crate::setting::{Decoder, Many, Setting, Whole};
-use crate::shape::{Shape, Word};
+use crate::setting::{Many, Whole};
 use crate::source::Located;
-use crate::tree::{Node, Value};
-use crate::units::{Cidr, Duration, ListenAddress, Name};
+use crate::units::{Cidr, Duration, ListenAddress, Name, Secret};
 
 section! {
     /// A socket that takes traffic.
@@ -28,12 +24,16 @@ section! {
 }
 
 section! {
-    /// The admin API. Keep it away from strangers: whoever reaches it can see and change everything.
+    /// The admin API. Whoever has its token or can open its socket can see and change everything.
     pub struct Admin {
-        /// The TCP address of the admin API.
+        /// A TCP address for metrics and health, and with a `token` for the whole API.
         listen: Option<Located<ListenAddress>> = optional;
-        /// The path of the admin API's unix socket.
+        /// The path of the admin API's unix socket, which only Tollgate's own user can open. The default
+        /// place if left out.
         socket: Option<Located<String>> = optional;
+        /// What a client of `listen` sends as `Authorization: Bearer`. If left out, `listen` serves metrics and health
+        /// only.
+        token: Option<Located<Secret>> = optional;
     }
 }
 
@@ -58,56 +58,5 @@ section! {
         grace: Duration = default(Duration::seconds(30));
         /// How long to go on accepting after readiness has failed, for load balancers in front to notice.
         delay: Duration = default(Duration::seconds(0));
-    }
-}
-
-words! {
-    /// The form of a log record.
-    pub enum LogFormat {
-        /// One JSON object a line.
-        Json = "json";
-    }
-}
-
-section! {
-    /// A log file.
-    pub struct LogFile {
-        /// The path. Records are appended.
-        file: Located<String> = required;
-        /// The form of the records.
-        format: LogFormat = default(LogFormat::Json);
-    }
-}
-
-/// Where a record of each exchange goes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AccessLog {
-    /// Nowhere.
-    None,
-    /// Standard output.
-    Stdout(LogFormat),
-    /// A file.
-    File(LogFile),
-}
-
-impl Setting for AccessLog {
-    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
-        const WORDS: &[(&str, bool)] = &[("none", false), ("stdout", true)];
-        match &node.value {
-            Value::Mapping(_) => LogFile::decode(node, decoder).map(Self::File),
-            _ => crate::setting::decode_word(node, decoder, WORDS, &["stderr", "syslog"])
-                .map(|on| if on { Self::Stdout(LogFormat::Json) } else { Self::None }),
-        }
-    }
-    fn shape() -> Shape {
-        let stdout = Word { word: "stdout", doc: "Standard output, one JSON object a line.".to_owned() };
-        Shape::AnyOf(vec![Shape::none(), Shape::Words(vec![stdout]), LogFile::shape()])
-    }
-    fn encode(&self) -> Json {
-        match self {
-            Self::None => json!("none"),
-            Self::Stdout(_) => json!("stdout"),
-            Self::File(file) => file.encode(),
-        }
     }
 }

@@ -151,7 +151,7 @@ impl FromStr for FieldValue {
 
 text_setting!(FieldValue, "a header value", Shape::text("header value"));
 
-/// A status or a range of statuses: `204`, `200-399`.
+/// A status or a range of statuses: `204`, `200-399`, `5xx`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StatusRange {
     first: u16,
@@ -184,10 +184,12 @@ impl FromStr for StatusRange {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let class = text.strip_suffix("xx").filter(|class| class.len() == 1);
-        if let Some(class) = class {
-            let message = format!("`{text}` is not a status or a range of them");
-            return Err(ValueError::mend(message, format!("write `{class}00-{class}99`")));
+        let class = match text.strip_suffix("xx").map(str::as_bytes) {
+            Some([class @ b'1'..=b'5']) => u16::from(class - b'0') * 100,
+            _ => 0,
+        };
+        if class > 0 {
+            return Ok(Self { first: class, last: class + 99 });
         }
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let status = |text: &str| match text.parse::<u16>() {
@@ -202,7 +204,7 @@ impl FromStr for StatusRange {
             )),
             _ => {
                 let message = format!("`{text}` is not a status or a range of them");
-                Err(ValueError::mend(message, "write it like `204` or `200-399`, from 100 to 599"))
+                Err(ValueError::mend(message, "write it like `204`, `200-399` or `5xx`, from 100 to 599"))
             }
         }
     }
@@ -228,7 +230,7 @@ text_setting!(
     "a status or a range of statuses",
     Shape::Text(crate::shape::Text {
         word: "status range",
-        pattern: Some(r"^[1-5][0-9]{2}(\s*-\s*[1-5][0-9]{2})?$"),
+        pattern: Some(r"^([1-5]xx|[1-5][0-9]{2}(\s*-\s*[1-5][0-9]{2})?)$"),
         or_number: true,
     })
 );
@@ -269,8 +271,11 @@ mod tests {
         let range: StatusRange = "200-399".parse().unwrap();
         assert!(range.contains(200) && range.contains(399) && !range.contains(199) && !range.contains(400));
         assert!("204".parse::<StatusRange>().unwrap().contains(204));
+        assert_eq!("5xx".parse::<StatusRange>(), "500-599".parse());
         for (text, part) in [
-            ("2xx", "write `200-299`"),
+            ("6xx", "from 100 to 599"),
+            ("2x", "from 100 to 599"),
+            ("xx", "from 100 to 599"),
             ("399-200", "write `200-399`"),
             ("99", "from 100 to 599"),
             ("200-600", "from 100 to 599"),

@@ -1,8 +1,10 @@
 //! Values that nobody may read from a log, a finding or a debug print.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde_json::{Value as Json, json};
 
@@ -15,6 +17,16 @@ use crate::tree::{Node, Value};
 
 /// Bytes that a secret file may hold.
 const LARGEST: u64 = 64 << 10;
+
+/// The key under which a secret is encoded: no document can write it. Its value is a [`seal`].
+pub(crate) const SEALED: &str = "";
+
+/// A text in place of a secret that is the same for the same secret within this process, and tells nothing
+/// else: the key of the hash is random and stays here.
+fn seal(content: &FieldValue) -> Json {
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    format!("{:016x}", KEY.get_or_init(RandomState::new).hash_one(content.as_str())).into()
+}
 
 /// A secret header value: a text, or `{ file: … }` to read it from a file when the document is
 /// loaded. Never printed.
@@ -75,8 +87,8 @@ impl Setting for Secret {
     }
     fn encode(&self) -> Json {
         match &self.file {
-            Some(file) => json!({ "file": file }),
-            None => "(secret)".into(),
+            Some(file) => json!({ "file": file, SEALED: seal(&self.content) }),
+            None => json!({ SEALED: seal(&self.content) }),
         }
     }
 }
@@ -119,7 +131,7 @@ impl Setting for EditValue {
     }
     fn encode(&self) -> Json {
         match &self.file {
-            Some(file) => json!({ "file": file }),
+            Some(file) => json!({ "file": file, SEALED: seal(&self.content) }),
             None => self.content.encode(),
         }
     }

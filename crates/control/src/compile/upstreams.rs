@@ -1,5 +1,6 @@
 //! Upstreams of a document.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tollgate_config::{
@@ -8,22 +9,24 @@ use tollgate_config::{
 use tollgate_upstream::balancers::balancer;
 use tollgate_upstream::probes::{HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
 use tollgate_upstream::{
-    Endpoint, OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream,
-    UpstreamSettings,
+    OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings,
 };
 
 use super::Compiler;
+use super::predecessor::Plan;
 
 impl Compiler<'_> {
     /// Compiles all named upstreams.
     pub(super) fn upstreams(&mut self) {
         for (name, upstream) in self.document.upstreams.iter() {
-            let settings = self.settings(upstream);
             let mut endpoints = Vec::new();
             for endpoint in upstream.endpoints.iter() {
-                self.resolve(&endpoint.address, endpoint.weight.get(), &mut endpoints);
+                let weight = endpoint.weight.get();
+                self.resolve(name.value.as_str(), &endpoint.address, weight, &mut endpoints);
             }
-            self.add(name.value.to_string(), endpoints, upstream.balance, settings);
+            let settings = Some(Arc::new(upstream.value.clone()));
+            let plan = Plan { settings, budget: self.budget(Some(upstream)), endpoints };
+            self.add(name.value.to_string(), plan);
         }
     }
 
@@ -35,49 +38,63 @@ impl Compiler<'_> {
             return *index;
         }
         let mut endpoints = Vec::new();
-        self.resolve(address, 1, &mut endpoints);
-        let settings = UpstreamSettings { retries: self.budget(None), ..UpstreamSettings::default() };
-        self.add(name, endpoints, Balance::RoundRobin, settings)
+        self.resolve(&name, address, 1, &mut endpoints);
+        self.add(name, Plan { settings: None, budget: self.budget(None), endpoints })
     }
 
-    fn add(
-        &mut self,
-        name: String,
-        endpoints: Vec<Endpoint>,
-        balance: Balance,
-        settings: UpstreamSettings,
-    ) -> u32 {
+    /// The upstream of a plan: the one that runs, if it was made from the same.
+    fn add(&mut self, name: String, plan: Plan) -> u32 {
         let index = self.upstreams.len() as u32;
         self.by_name.insert(name.clone(), index);
-        let row = balancer(balance.word()).unwrap_or(&tollgate_upstream::BALANCERS[0]);
-        self.upstreams.push(Arc::new(Upstream::new(
-            name,
-            endpoints,
-            (row.make)(),
-            settings,
-            self.events.clone(),
-        )));
+        let (upstream, plan) = match self.before.same(&name, &plan) {
+            Some((upstream, plan)) => (upstream.clone(), plan.clone()),
+            None => (Arc::new(self.upstream(&name, &plan)), Arc::new(plan)),
+        };
+        self.upstreams.push(upstream);
+        self.plans.insert(name, plan);
         index
     }
 
-    /// One endpoint for each address that the name has now.
-    fn resolve(&mut self, address: &Located<EndpointAddress>, weight: u32, endpoints: &mut Vec<Endpoint>) {
-        let (host, port) = (address.value.host(), address.value.port());
+    fn upstream(&mut self, name: &str, plan: &Plan) -> Upstream {
+        let (settings, balance) = match &plan.settings {
+            Some(upstream) => (self.settings(upstream, plan.budget), upstream.balance),
+            None => (
+                UpstreamSettings { retries: plan.budget, ..UpstreamSettings::default() },
+                Balance::RoundRobin,
+            ),
+        };
+        let row = balancer(balance.word()).unwrap_or(&tollgate_upstream::BALANCERS[0]);
+        let endpoints = self.before.endpoints(name, plan);
+        Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone())
+    }
+
+    /// One endpoint for each address that the name has now. A name that cannot be resolved keeps the
+    /// addresses that it has in the snapshot that runs: what serves is not lost to a name server's bad minute.
+    fn resolve(
+        &mut self,
+        upstream: &str,
+        address: &Located<EndpointAddress>,
+        weight: u32,
+        endpoints: &mut Vec<(Arc<str>, SocketAddr, u32)>,
+    ) {
+        let name: Arc<str> = address.value.to_string().into();
         if let Some(socket) = address.value.socket() {
-            endpoints.push(Endpoint::new(address.value.to_string(), socket, weight));
+            endpoints.push((name, socket, weight));
             return;
         }
-        match self.resolver.resolve(host, port) {
-            Ok(addresses) => {
-                for socket in addresses {
-                    endpoints.push(Endpoint::new(address.value.to_string(), socket, weight));
+        let (host, port) = (address.value.host(), address.value.port());
+        let addresses = self.resolver.resolve(host, port).unwrap_or_else(|error| {
+            let message = format!("the name `{host}` cannot be resolved: {error}");
+            let known = self.before.addresses(upstream, &name);
+            self.diagnostics.push(match known.is_empty() {
+                true => Diagnostic::error(address.origin, message),
+                false => {
+                    Diagnostic::warning(address.origin, message + "; the addresses that it had are kept")
                 }
-            }
-            Err(error) => {
-                let message = format!("the name `{host}` cannot be resolved: {error}");
-                self.diagnostics.push(Diagnostic::error(address.origin, message));
-            }
-        }
+            });
+            known
+        });
+        endpoints.extend(addresses.into_iter().map(|socket| (name.clone(), socket, weight)));
     }
 
     fn budget(&self, upstream: Option<&config::Upstream>) -> RetryBudgetSettings {
@@ -85,7 +102,7 @@ impl Compiler<'_> {
         RetryBudgetSettings { min: budget.min, percent: u32::from(budget.share.basis_points()) / 100 }
     }
 
-    fn settings(&mut self, upstream: &config::Upstream) -> UpstreamSettings {
+    fn settings(&mut self, upstream: &config::Upstream, retries: RetryBudgetSettings) -> UpstreamSettings {
         let outliers = match &upstream.ejection.value {
             Switch::Off => OutlierSettings { consecutive_failures: 0, ..OutlierSettings::default() },
             Switch::On(ejection) => OutlierSettings {
@@ -99,7 +116,7 @@ impl Compiler<'_> {
             panic_threshold_percent: u32::from(upstream.panic_threshold.basis_points()) / 100,
             outliers,
             probes: upstream.health.as_ref().and_then(|health| self.probes(health)),
-            retries: self.budget(Some(upstream)),
+            retries,
             pool: PoolSettings {
                 max_idle: upstream.pool.max_idle.get() as usize,
                 idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,

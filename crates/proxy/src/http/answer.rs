@@ -7,6 +7,7 @@ use tollgate_routing::rewrite::{RedirectedRequest, Scheme, redirect_location};
 
 use super::Refusal;
 use super::client::Client;
+use super::log;
 use super::respond::{self, Answer};
 use crate::edits::Edits;
 use crate::exchange::{BodyReader, Exchange};
@@ -17,6 +18,7 @@ use crate::worker::Worker;
 pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal) {
     let close = !exchange.facts.persists;
     exchange.record.reason = Some(refusal.reason);
+    exchange.record.detail = refusal.detail;
     exchange.response.status = refusal.reason.status();
     let (facts, notes) = (exchange.facts, &exchange.notes);
     let out = &mut exchange.response.pending.bytes;
@@ -28,6 +30,7 @@ pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal
         respond::refusal(out, refusal, &answer);
     });
     exchange.response.close = close;
+    log::keep_answer(exchange);
 }
 
 /// The request will get an answer from here. Its body, if it has one, is not read, so the connection ends
@@ -94,6 +97,7 @@ pub fn answer_action(
     });
     exchange.response.status = status;
     exchange.response.close = close;
+    log::keep_answer(exchange);
     exchange.record.reason = Some(if matches!(route.action, Action::Redirect { .. }) {
         Reason::Redirect
     } else {

@@ -7,9 +7,9 @@ use tokio::net::TcpStream;
 use tollgate_decision::Reason;
 use tollgate_message::Method;
 use tollgate_runtime::wheel::NEVER;
-use tollgate_upstream::PickKey;
+use tollgate_upstream::{PickKey, View};
 
-use super::trace;
+use super::{tally, trace};
 use crate::decide;
 use crate::exchange::{Attempt, Exchange};
 use crate::socket::Socket;
@@ -24,10 +24,13 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
     let upstream = &published.snapshot.upstreams[index as usize];
     let endpoint = {
         let view = &mut published.views.borrow_mut()[index as usize];
-        view.refresh(upstream, now);
-        // Each attempt gets a seed of its own, which can be made again from the record.
-        let seed = exchange.record.seed.rotate_left(exchange.record.attempts + 1);
-        decide::endpoint(upstream, view, &PickKey { turn: worker.next_turn(), seed, tried: &exchange.tried })?
+        View::refresh_shared(view, upstream, now);
+        let turn = worker.next_turn();
+        let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
+        let key = PickKey { turn, seed, tried: &exchange.tried, loads: exchange.evidence.loads() };
+        let picked = decide::endpoint(upstream, view, &key);
+        exchange.evidence.asked(view, turn);
+        picked?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
     exchange.attempt = Some(Attempt {
@@ -40,8 +43,9 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
         in_flight: chosen.begin(),
     });
     let try_ms = exchange.route().map_or(NEVER, |r| r.settings.timeouts.try_ms);
-    exchange.record.attempt(endpoint);
     exchange.times.attempt_us = worker.clock.now_us();
+    let start_us = exchange.since_start(exchange.times.attempt_us);
+    exchange.record.attempt(endpoint, start_us);
     exchange.times.try_deadline_ms = now.saturating_add(try_ms);
     exchange.times.nearest_ms = NEVER;
     trace::attempt_begins(worker, exchange, endpoint);
@@ -62,6 +66,9 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
     };
     attempt.socket = worker.pool.borrow_mut().take(attempt.id, now, lives).map(|idle| idle.socket);
     attempt.reused = attempt.socket.is_some();
+    if let Some(latest) = exchange.record.latest() {
+        latest.reused = attempt.reused;
+    }
     if let (true, Some(published), Some(upstream)) =
         (attempt.reused, &exchange.published, exchange.record.upstream)
     {
@@ -88,6 +95,9 @@ pub async fn connect(worker: &Worker, exchange: &mut Exchange) -> Result<(), Rea
     let result = open(address, limit).await;
     worker.clock.refresh();
     exchange.times.connect_us = worker.clock.now_us().saturating_sub(began);
+    if let Some(latest) = exchange.record.latest() {
+        latest.connect_us = exchange.times.connect_us;
+    }
     match result {
         Ok(socket) => {
             series.connections_opened.add(1);
@@ -125,6 +135,7 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
         && exchange.request.pending().is_empty()
         && !exchange.request.broken;
     let settings = exchange.upstream().map(|u| u.settings().pool);
+    tally::attempt_ended(worker, exchange, exchange.record.reason.unwrap_or(Reason::Forwarded));
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
     if let Some(socket) = attempt.socket.filter(|_| clean && !worker.is_draining()) {
         // Origins that send a body with these send it a moment later, as the next response.

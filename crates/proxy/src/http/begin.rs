@@ -7,19 +7,19 @@ use tollgate_http1::connection::ConnectionOptions;
 use tollgate_http1::framing;
 use tollgate_http1::request::RequestLine;
 use tollgate_message::{BodyLength, Known, RequestHead, Version};
-use tollgate_routing::Found;
 
 use super::answer::{Place, answer_action, answer_refusal, end_unforwarded};
 use super::client::Client;
 use super::forwarded::Origins;
 use super::identify::{Identity, identify};
 use super::intake::Intake;
+use super::log;
 use super::request_head::{self, Source};
 use super::{Refusal, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
 use crate::exchange::{BodyReader, Exchange, Facts};
-use crate::snapshot::{Action, Destination, Listener, Snapshot};
+use crate::snapshot::{Action, Listener, Snapshot};
 use crate::worker::{Published, Worker};
 
 /// A head that is complete, in the worker's buffers.
@@ -46,41 +46,50 @@ pub fn begin(
     let head = arrived.line.view(head_bytes, fields);
     let options = ConnectionOptions::of(&head.fields);
     let mut exchange = open(worker, client, published, &head, options);
-    let own_listener = &snapshot.listeners[client.listener as usize];
+    if worker.records() {
+        exchange.evidence.begin(head_bytes);
+    }
+    let listening = client.listener.clone();
+    let own_listener = &*listening.settings();
     let origins = Origins::of(worker, &own_listener.trusted, client.peer, &head.fields);
     exchange.notes.keep([origins.request_id.as_bytes(), b"", b"", b""]);
-    trace::begin(worker, &mut exchange, &head.fields);
+    trace::begin(&mut exchange, &head.fields);
 
     let (identity, body) = match check(&head, options, snapshot, path, host) {
         Ok(checked) => checked,
         Err(refusal) => {
             // What is malformed ends the connection.
             exchange.facts.persists = false;
+            log::keep_refused(worker, &mut exchange, origins.request_id.as_bytes(), &head);
             answer_refusal(worker, &mut exchange, refusal);
             return Intake::Answered(exchange);
         }
     };
-    if worker.logs() || exchange.trace_context().is_some_and(|c| c.sampled) {
+    let sampled = exchange.trace_context().is_some_and(|context| context.sampled);
+    if exchange.notes.wanted || sampled {
         exchange.notes.keep([origins.request_id.as_bytes(), head.method_bytes, identity.path, identity.host]);
+        log::keep_request(worker, &mut exchange, identity.query, &head.fields);
+    }
+    if exchange.notes.wanted || sampled || exchange.evidence.is_on() {
         exchange.notes.client = Some(origins.client(&own_listener.trusted, &head.fields));
     }
     let view = identity.view(&head);
-    let decided = decide::route(snapshot, &view, routing).map_err(Refusal::from);
+    let choice = decide::choose(snapshot, &view, body, exchange.record.seed, routing);
     let rest = body_start..end;
-    let found = match decided.and_then(|found| check_route(snapshot, found, body)) {
-        Ok(found) => found,
-        Err(refusal) => {
+    exchange.record.route = choice.found.map(|found| found.route);
+    exchange.record.matched = choice.found.map_or(0, |found| found.matched);
+    exchange.record.upstream = choice.upstream;
+    let found = match (choice.found, choice.refusal) {
+        (Some(found), None) => found,
+        (_, refusal) => {
             end_unforwarded(client, &mut exchange, body, &scratch[rest]);
-            answer_refusal(worker, &mut exchange, refusal);
+            answer_refusal(worker, &mut exchange, refusal.unwrap_or(Reason::NoRoute.into()));
             return Intake::Answered(exchange);
         }
     };
-    exchange.record.route = Some(found.route);
     let (route, matched) = (&snapshot.routes[found.route as usize], found.matched as usize);
-    if !route.settings.trace {
-        trace::leave(&mut exchange, &head.fields);
-    }
-    let Action::Forward(destination) = &route.action else {
+    trace::routed(&mut exchange, route.settings.trace, &head.fields);
+    let Action::Forward(_) = &route.action else {
         let place = Place { view, matched, port: port(own_listener, client) };
         end_unforwarded(client, &mut exchange, body, &scratch[rest]);
         answer_action(worker, &mut exchange, route, &place, rewritten);
@@ -94,7 +103,7 @@ pub fn begin(
     let Exchange { request, trace, .. } = &mut *exchange;
     let trace = trace.as_deref_mut();
     request_head::write(&mut request.bytes, &source, snapshot, &route.settings, trace, rewritten);
-    forward(worker, client, exchange, destination, body, &mut Received { scratch, start: body_start, end })
+    forward(worker, client, exchange, body, &mut Received { scratch, start: body_start, end })
 }
 
 /// The port that a request came to. Port 0 of the document is whichever the kernel gave.
@@ -115,19 +124,21 @@ fn open(
 ) -> Box<Exchange> {
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
+    client.listener.exchange_begins();
     exchange.times.started_us = worker.clock.now_us();
     exchange.record.seed = worker.random.borrow_mut().next_u64();
     exchange.notes.client = Some(client.peer);
+    exchange.notes.wanted = worker.log.borrow().is_wanted();
     let worn = published.snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max);
     let last = !options.persists(head.version);
     exchange.facts = Facts {
         method: head.method,
         version: head.version,
-        persists: !last && !worn && !worker.is_draining(),
+        persists: !last && !worn && client.draining_since().is_none(),
         last,
         expects: head.fields.has(Known::Expect),
         upgrade: false,
-        listener: client.listener,
+        listener: client.listener.index(),
     };
     exchange
 }
@@ -153,15 +164,6 @@ pub fn check<'a>(
         }
     }
     Ok((identity, body))
-}
-
-/// Limits that depend on the route.
-pub fn check_route(snapshot: &Snapshot, found: Found, body: BodyLength) -> Result<Found, Refusal> {
-    let settings = &snapshot.routes[found.route as usize].settings;
-    match (settings.max_body, body) {
-        (Some(max), BodyLength::Known(length)) if length > max => Err(Reason::BodyTooLarge.into()),
-        _ => Ok(found),
-    }
 }
 
 /// An upgrade is asked for (RFC 9110 section 7.8). One to HTTP/2 is not passed on: both sides would
@@ -191,7 +193,6 @@ fn forward(
     worker: &Rc<Worker>,
     client: &mut Client,
     mut exchange: Box<Exchange>,
-    destination: &Destination,
     body: BodyLength,
     received: &mut Received<'_>,
 ) -> Intake {
@@ -202,15 +203,6 @@ fn forward(
     let trailers_max =
         exchange.published.as_ref().map_or(usize::MAX, |p| p.snapshot.http.request_head.head_size);
     exchange.body = BodyReader::new(body, trailers_max);
-    match decide::upstream(destination, exchange.record.seed) {
-        Ok(upstream) => exchange.record.upstream = Some(upstream),
-        Err(reason) => {
-            exchange.request.bytes.clear();
-            end_unforwarded(client, &mut exchange, body, &received.scratch[received.start..received.end]);
-            answer_refusal(worker, &mut exchange, reason.into());
-            return Intake::Answered(exchange);
-        }
-    }
     if received.start < received.end
         && let Err(refusal) = request_body::take_received(client, &mut exchange, received)
     {

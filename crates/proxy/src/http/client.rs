@@ -6,6 +6,7 @@ use std::rc::Rc;
 use tollgate_runtime::TimerKey;
 
 use crate::listen::ConnectionGuard;
+use crate::listening::Listening;
 use crate::socket::Socket;
 use crate::worker::Worker;
 
@@ -15,8 +16,8 @@ pub struct Client {
     pub socket: Socket,
     /// Who is at the other end; an IPv4 address as such, however it came in.
     pub peer: IpAddr,
-    /// The index of the listener that took it.
-    pub listener: u32,
+    /// The listener that took it.
+    pub listener: Rc<Listening>,
     /// Bytes received and not used: the start of a head, or requests sent ahead. Without memory when
     /// empty; at most what is received at once, or the largest head.
     pub leftover: Vec<u8>,
@@ -30,18 +31,12 @@ pub struct Client {
     pub partial: bool,
     /// Counts the connection at its listener.
     pub guard: ConnectionGuard,
-    worker: Rc<Worker>,
 }
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(
-        worker: Rc<Worker>,
-        socket: Socket,
-        peer: IpAddr,
-        listener: u32,
-        guard: ConnectionGuard,
-    ) -> Self {
+    pub fn new(socket: Socket, peer: IpAddr, listener: Rc<Listening>, guard: ConnectionGuard) -> Self {
+        let worker = listener.worker();
         let timer = worker.wheel.borrow_mut().insert();
         worker.connections.set(worker.connections.get() + 1);
         Self {
@@ -54,13 +49,18 @@ impl Client {
             half_closed: false,
             partial: false,
             guard,
-            worker,
         }
     }
 
     /// The worker that serves the connection.
     pub fn worker(&self) -> &Rc<Worker> {
-        &self.worker
+        self.listener.worker()
+    }
+
+    /// Since when its worker drains or its listener is gone, in the clock's milliseconds: it ends with the
+    /// exchange it is in.
+    pub fn draining_since(&self) -> Option<u64> {
+        self.worker().draining_since.get().or_else(|| self.listener.closing_since())
     }
 
     /// Keeps bytes that belong to later.
@@ -71,7 +71,8 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.worker.wheel.borrow_mut().remove(self.timer);
-        self.worker.connection_ended();
+        let worker = self.worker();
+        worker.wheel.borrow_mut().remove(self.timer);
+        worker.connection_ended();
     }
 }

@@ -150,7 +150,8 @@ fn write_address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-fn make_id(worker: &Worker) -> [u8; 36] {
+/// A request id of our own.
+pub fn make_id(worker: &Worker) -> [u8; 36] {
     uuid_v7(worker.clock.wall().as_millis() as u64, &mut worker.random.borrow_mut())
 }
 

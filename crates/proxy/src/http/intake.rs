@@ -4,12 +4,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tollgate_decision::Reason;
-use tollgate_http1::{Malformed, Progress, request};
+use tollgate_http1::{HeadLimits, Malformed, Progress, request};
+use tollgate_message::FieldList;
 
 use super::Refusal;
 use super::answer::answer_refusal;
 use super::begin::{Arrived, begin};
 use super::client::Client;
+use super::forwarded::make_id;
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Facts};
 use crate::worker::{Published, Worker};
@@ -38,7 +40,7 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
         let mut end = buffers.load(&client.leftover);
         let mut parse = !client.leftover.is_empty() && !client.partial;
         if !parse {
-            if let Some(since) = worker.draining_since.get().filter(|_| client.leftover.is_empty()) {
+            if let Some(since) = client.draining_since().filter(|_| client.leftover.is_empty()) {
                 // A request that has come already is served: the kernel is asked, since the runtime may
                 // not have heard of it yet.
                 if client.served > 0 && client.socket.is_alive() {
@@ -50,7 +52,7 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             let received = match client.socket.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
                 Poll::Ready(_) => return Poll::Ready(Intake::Closed),
-                Poll::Pending if ends_idle(worker, client) => return Poll::Ready(Intake::Closed),
+                Poll::Pending if ends_idle(client) => return Poll::Ready(Intake::Closed),
                 Poll::Pending => return poll_deadline(cx, worker, client, &published),
             };
             // A head that trickles in is parsed anew only when another line is complete, so that the
@@ -78,7 +80,12 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
                 keep_partial(worker, client, &published, &buffers.scratch[HEADROOM..HEADROOM + received])
             }
             Err(malformed) => {
-                return Poll::Ready(refuse_head(worker, client, &published, malformed));
+                let refusal = malformed.as_request_reason().into();
+                let bytes = match worker.records() {
+                    true => evidence_of(&buffers.scratch[HEADROOM..end], &limits, malformed),
+                    false => &[],
+                };
+                return Poll::Ready(refuse_unread(worker, client, &published, refusal, bytes));
             }
         }
     }
@@ -86,8 +93,11 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
 
 /// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The
 /// kernel is asked, since what has come may not have been heard of yet, and would be lost.
-fn ends_idle(worker: &Worker, client: &Client) -> bool {
-    worker.is_draining() && client.served > 0 && client.leftover.is_empty() && client.socket.is_alive()
+fn ends_idle(client: &Client) -> bool {
+    client.draining_since().is_some()
+        && client.served > 0
+        && client.leftover.is_empty()
+        && client.socket.is_alive()
 }
 
 /// Nothing more has come. A connection may wait long for a request, but a head must come quickly.
@@ -105,7 +115,9 @@ fn poll_deadline(
         if client.leftover.is_empty() {
             return Poll::Ready(Intake::Closed);
         }
-        return Poll::Ready(refuse_unread(worker, client, published, Reason::HeadTimeout.into()));
+        let received = std::mem::take(&mut client.leftover);
+        let refusal = Reason::HeadTimeout.into();
+        return Poll::Ready(refuse_unread(worker, client, published, refusal, &received));
     }
     Poll::Pending
 }
@@ -129,13 +141,16 @@ fn keep_partial(worker: &Worker, client: &mut Client, published: &Published, mut
     client.leftover.extend_from_slice(received);
 }
 
-fn refuse_head(
-    worker: &Rc<Worker>,
-    client: &mut Client,
-    published: &Rc<Published>,
-    malformed: Malformed,
-) -> Intake {
-    refuse_unread(worker, client, published, malformed.as_request_reason().into())
+/// The part of what was received that shows what is wrong with it: up to the first empty line, or as much as a
+/// head may have, if that is refused for the same reason; a body should not be kept.
+fn evidence_of<'a>(received: &'a [u8], limits: &HeadLimits, malformed: Malformed) -> &'a [u8] {
+    let blank = memchr::memmem::find(received, b"\r\n\r\n").map_or(received.len(), |at| at + 4);
+    let shorter = [blank, limits.head_size].into_iter().filter(|end| *end < received.len());
+    let mut sufficient = shorter.map(|end| &received[..end]).filter(|part| {
+        let again = request::parse(part, limits, &mut FieldList::default());
+        again.is_err_and(|again| again.as_request_reason() == malformed.as_request_reason())
+    });
+    sufficient.next().unwrap_or(received)
 }
 
 /// Answers a request whose head could not be read: nothing is known of it, and the connection ends,
@@ -145,13 +160,20 @@ fn refuse_unread(
     client: &mut Client,
     published: &Rc<Published>,
     refusal: Refusal,
+    received: &[u8],
 ) -> Intake {
     client.leftover = Vec::new();
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
+    client.listener.exchange_begins();
     exchange.times.started_us = worker.clock.now_us();
-    exchange.facts = Facts { persists: false, listener: client.listener, ..Facts::default() };
+    exchange.facts = Facts { persists: false, listener: client.listener.index(), ..Facts::default() };
     exchange.notes.client = Some(client.peer);
+    exchange.notes.wanted = worker.log.borrow().is_wanted();
+    exchange.notes.keep([&make_id(worker), b"", b"", b""]);
+    if worker.records() {
+        exchange.evidence.begin(received);
+    }
     answer_refusal(worker, &mut exchange, refusal);
     Intake::Answered(exchange)
 }

@@ -13,7 +13,7 @@ use crate::snapshot::FixedResponse;
 pub struct Answer<'a> {
     /// The value of `Date`.
     pub date: &'a str,
-    /// The request id; empty where the request was not understood far enough to have one.
+    /// The request id.
     pub request_id: &'a [u8],
     /// The request's method: HEAD gets no body.
     pub method: Method,
@@ -76,14 +76,15 @@ pub fn connection_line(version: Version, close: bool) -> &'static [u8] {
 }
 
 /// An answer for a connection that is not even served: as short as it can be.
-pub fn bare(reason: Reason) -> Vec<u8> {
-    let mut out = Vec::with_capacity(192);
+pub fn bare(reason: Reason, request_id: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
     encode::status_line(&mut out, reason.status(), encode::reason_phrase(reason.status()).as_bytes());
     encode::line(
         &mut out,
         b"Proxy-Status",
         format!("tollgate; error={}; details=\"{}\"", reason.proxy_status_error(), reason.code()).as_bytes(),
     );
+    encode::line(&mut out, b"X-Request-ID", request_id);
     out.extend_from_slice(b"Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     out
 }

@@ -16,7 +16,9 @@ use tollgate_upstream::Failure as EndpointFailure;
 use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
+use super::log;
 use super::response_head::{self, Source};
+use super::tally;
 use crate::buffers::{Buffers, HEADROOM, RECEIVE};
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
 use crate::socket::Socket;
@@ -208,13 +210,11 @@ fn note_first_byte(worker: &Worker, exchange: &mut Exchange) {
     let Some(attempt) = exchange.attempt.as_mut().filter(|a| !a.answered) else { return };
     attempt.answered = true;
     let now = worker.clock.now_us();
-    exchange.times.first_byte_us = now.saturating_sub(exchange.times.started_us);
-    if let (true, Some(published), Some(upstream)) =
-        (worker.counts, &exchange.published, exchange.record.upstream)
-    {
-        let waited = now.saturating_sub(exchange.times.attempt_us);
-        published.shard.upstreams[upstream as usize].first_byte.record(waited);
+    exchange.times.first_byte_us = exchange.since_start(now);
+    if let Some(latest) = exchange.record.latest() {
+        latest.first_byte_us = exchange.times.first_byte_us;
     }
+    tally::first_byte(worker, exchange);
 }
 
 /// Reads one head at `start`. Returns where what follows it begins, or `None` if it is not complete.
@@ -287,6 +287,9 @@ fn interim_head(
         // Whatever comes on this connection from now on is no request.
         exchange.response.close = true;
         exchange.response.status = 101;
+        if let Some(latest) = exchange.record.latest() {
+            latest.status = 101;
+        }
         exchange.response.body = BodyReader::UntilClose;
         exchange.body = BodyReader::UntilClose;
         // A client that has closed its side already is read to its end once more, which is passed on.
@@ -314,6 +317,7 @@ fn final_head(
     }
     let response_head_max =
         exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
+    log::keep_response(exchange, &view.fields);
     let response = &mut exchange.response;
     response.status = line.status;
     response.phase = Phase::Body;
@@ -359,7 +363,10 @@ fn final_head(
 /// Tells the endpoint's health how the attempt went.
 fn report(worker: &Worker, exchange: &mut Exchange, status: u16) {
     let Some(endpoint) = exchange.attempt.as_ref().map(|a| a.endpoint) else { return };
-    exchange.record.attempt_ended(Reason::Forwarded);
+    exchange.record.attempt_ended(Reason::Forwarded, exchange.times.first_byte_us);
+    if let Some(latest) = exchange.record.latest() {
+        latest.status = status;
+    }
     let Some(upstream) = exchange.upstream() else { return };
     match EndpointFailure::from_status(status) {
         Some(failure) => {

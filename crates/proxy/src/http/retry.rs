@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_decision::Reason;
 use tollgate_upstream::Failure as EndpointFailure;
 
-use super::trace;
+use super::{tally, trace};
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -16,11 +16,15 @@ const BUDGET_ASKS: u32 = 40;
 /// An attempt failed: tells the endpoint's health, and prepares another attempt if one is allowed.
 /// Otherwise returns the reason that the exchange ends with.
 pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
-    exchange.record.attempt_ended(reason);
+    let end_us = exchange.since_start(worker.clock.now_us());
+    exchange.record.attempt_ended(reason, end_us);
     trace::attempt_ends(worker, exchange, Some(reason));
     let stale = exchange.attempt.as_ref().is_some_and(|a| a.reused && !a.answered)
         && reason == Reason::UpstreamClosed;
-    if !stale {
+    if stale {
+        tally::attempt_was_stale(exchange);
+    } else {
+        tally::attempt_ended(worker, exchange, reason);
         report(worker, exchange, reason);
     }
     let allowed = is_safe(exchange, reason) && (stale || attempts_left(exchange));
@@ -94,8 +98,10 @@ async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason)
         if worker.clock.now_ms().saturating_add(delay) >= exchange.times.total_deadline_ms {
             return Err(reason);
         }
+        let began = worker.clock.now_us();
         tokio::time::sleep(Duration::from_millis(delay)).await;
         worker.clock.refresh();
+        exchange.times.queue_us += worker.clock.now_us().saturating_sub(began);
         if let Some(active) = published.snapshot.upstreams[index as usize].try_retry() {
             exchange.retrying = Some(active);
             series.retries.add(1);

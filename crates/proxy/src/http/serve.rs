@@ -31,10 +31,7 @@ pub fn connection(mut client: Client) -> impl Future<Output = ()> {
     async move {
         begin(&client);
         while serve_next(&mut client).await {}
-        let published = client.worker().published();
-        if let Some(series) = published.shard.listeners.get(client.listener as usize) {
-            series.closed.add(1);
-        }
+        client.listener.series.closed.add(1);
     }
 }
 
@@ -68,7 +65,7 @@ async fn serve_next(client: &mut Client) -> bool {
         let failure = exchange.record.reason.filter(|r| r.is_failure());
         exchange.record.reason = Some(failure.unwrap_or(reason));
     }
-    account(&worker, &exchange, client.peer);
+    account(client, &exchange);
     let failed = exchange.record.reason.is_some_and(Reason::is_failure);
     let unread = !exchange.body.is_done() || !exchange.facts.persists && failed;
     // What is left of a body must not be taken for the next request.
@@ -102,11 +99,11 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
             Err(reason) => Err(reason),
         };
         let Err(reason) = result else {
-            exchange.record.reason = Some(if exchange.response.phase == Phase::Tunnel {
-                Reason::Upgraded
-            } else {
-                Reason::Forwarded
-            });
+            let upgraded = exchange.response.phase == Phase::Tunnel;
+            let reason = if upgraded { Reason::Upgraded } else { Reason::Forwarded };
+            exchange.record.reason = Some(reason);
+            let end_us = exchange.since_start(worker.clock.now_us());
+            exchange.record.attempt_ended(reason, end_us);
             attempt::release(worker, exchange);
             return Ok(());
         };

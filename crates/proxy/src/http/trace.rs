@@ -15,9 +15,10 @@ use crate::worker::Worker;
 
 /// A head is complete: continues its trace or begins one. Without tracing, the trace that the client names is
 /// read where somebody wants to know it, and left alone otherwise.
-pub fn begin(worker: &Worker, exchange: &mut Exchange, fields: &Fields<'_>) {
+pub fn begin(exchange: &mut Exchange, fields: &Fields<'_>) {
     let tracer = exchange.published.as_ref().and_then(|p| p.tracer.as_ref());
-    if tracer.is_none() && !(worker.logs() && fields.has(Known::Traceparent)) {
+    let told = exchange.notes.wanted || exchange.evidence.is_on();
+    if tracer.is_none() && !(told && fields.has(Known::Traceparent)) {
         return;
     }
     let parent = TraceParent::of(fields.all(Known::Traceparent));
@@ -33,9 +34,9 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange, fields: &Fields<'_>) {
     }
 }
 
-/// The route is not traced: the client's trace is only known, and passes as it is.
-pub fn leave(exchange: &mut Exchange, fields: &Fields<'_>) {
-    if let Some(trace) = &mut exchange.trace {
+/// The route is known. If it is not traced, the client's trace is only known, and passes as it is.
+pub fn routed(exchange: &mut Exchange, traced: bool, fields: &Fields<'_>) {
+    if let Some(trace) = exchange.trace.as_mut().filter(|_| !traced) {
         trace.context = TraceParent::of(fields.all(Known::Traceparent)).map(Context::passing);
     }
 }

@@ -32,7 +32,8 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
     };
     let limits = ConnectionLimits::new(&listener);
     let snapshot = Snapshot {
-        listeners: vec![listener],
+        number: 1,
+        listeners: vec![Arc::new(listener)],
         table: RouteTable::compile(&[]).unwrap(),
         routes: Vec::new(),
         upstreams: Vec::new(),
@@ -45,8 +46,10 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
             client: ClientTimeouts { head_ms: 60_000, body_ms: 60_000, idle_ms: 60_000, write_ms: 60_000 },
             requests_per_connection: None,
         },
+        logs: Default::default(),
     };
-    let worker = Rc::new(Worker::new(Arc::new(snapshot), Arc::new(Shard::new(0, 0, 1)), false, None));
+    let worker =
+        Rc::new(Worker::new(Arc::new(snapshot), Arc::new(Shard::new(0, 0, 1)), false, Default::default()));
     (worker, ListenSocket { socket, listener: 0, limits }, address)
 }
 

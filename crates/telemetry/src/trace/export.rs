@@ -49,9 +49,19 @@ impl Exporting {
         Some(Self { finish, task })
     }
 
-    /// Sends what is left, for a few seconds at the most, and ends.
-    pub async fn finish(self) {
+    /// Whether it has sent all it will ever send.
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Asks it to send what is left, for a few seconds at the most, and to end.
+    pub fn ask_to_end(&self) {
         self.finish.send_replace(true);
+    }
+
+    /// The same, and waits for that.
+    pub async fn finish(self) {
+        self.ask_to_end();
         // A task that has panicked has nothing left to send.
         let _ = self.task.await;
     }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::sampling::Sampling;
 
 /// Where spans go and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TracingSettings {
     /// Who takes them.
     pub collector: Collector,
@@ -29,7 +29,7 @@ pub struct TracingSettings {
 }
 
 /// The receiver of spans over HTTP.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Collector {
     /// Its name or address, without brackets.
     pub host: String,

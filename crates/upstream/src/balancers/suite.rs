@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use super::{BALANCERS, BalancerRow, Pick, PickKey, balancer};
 use crate::endpoint::Endpoint;
 use crate::health::{Failure, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::loads::{Load, Loads, NotedLoads, RecordedLoads};
 use crate::random::Random;
 use crate::upstream::{Upstream, UpstreamSettings};
 use crate::view::{Vacancy, View};
@@ -66,7 +67,8 @@ fn shares(upstream: &Upstream, picks: u64, held: usize, random: &mut Random) -> 
         while in_flight.len() > held {
             in_flight.pop_front();
         }
-        let key = PickKey { turn: start.wrapping_add(pick), seed: random.next(), tried: &[] };
+        let key =
+            PickKey { turn: start.wrapping_add(pick), seed: random.next(), tried: &[], ..PickKey::default() };
         let endpoint = picked(upstream, &view, &key);
         counts[endpoint as usize] += 1;
         in_flight.push_back(upstream.begin(endpoint));
@@ -141,7 +143,8 @@ fn only_members_are_picked_and_those_tried_only_when_nobody_else_is_left() {
         let view = fresh(&upstream, 1);
         let mut tried = Vec::new();
         for turn in 0..20 {
-            let key = PickKey { turn: random.next(), seed: random.next(), tried: &tried };
+            let key =
+                PickKey { turn: random.next(), seed: random.next(), tried: &tried, ..PickKey::default() };
             let pick = upstream.pick(&view, &key);
             assert_eq!(pick, upstream.pick(&view, &key), "the same arguments, another choice");
             let Pick::Endpoint(endpoint) = pick else {
@@ -158,15 +161,54 @@ fn only_members_are_picked_and_those_tried_only_when_nobody_else_is_left() {
     });
 }
 
+/// What `why` rests on: with the view and the counts of then, the same endpoint, whatever has become of it.
+#[test]
+fn a_pick_made_again_from_its_record_is_the_same() {
+    for_all(1500, |row, seed| {
+        let mut random = Random::new(seed);
+        let (upstream, in_flight) = random_state(row, &mut random);
+        let view = fresh(&upstream, 1);
+        let (mut tried, mut picks, mut noted) = (Vec::new(), Vec::new(), NotedLoads::default());
+        for _ in 0..4 {
+            let (turn, seed, start) = (random.next(), random.next(), noted.len());
+            let key = PickKey { turn, seed, tried: &tried, loads: Loads::Noted(&noted) };
+            let pick = upstream.pick(&view, &key);
+            picks.push((turn, seed, tried.clone(), start..noted.len(), pick));
+            tried.extend(if let Pick::Endpoint(endpoint) = pick { Some(endpoint) } else { None });
+        }
+        drop(in_flight);
+        let _others: Vec<_> = (0..random.below(9)).map(|_| upstream.begin(0)).collect();
+        let noted = noted.get_mut();
+        for (turn, seed, tried, range, pick) in &picks {
+            let recorded = RecordedLoads::new(&noted[range.clone()]);
+            let key = PickKey { turn: *turn, seed: *seed, tried, loads: Loads::Recorded(&recorded) };
+            assert_eq!(upstream.pick(&view, &key), *pick);
+            assert!(recorded.are_used_up());
+        }
+    });
+}
+
+#[test]
+fn a_record_that_does_not_fit_is_told_and_harms_nothing() {
+    for_all(50, |row, seed| {
+        let upstream = upstream(row, &[1, 1, 1], 10);
+        let view = fresh(&upstream, 0);
+        let recorded = RecordedLoads::new(&[Load { endpoint: 77, in_flight: 3, weight: 1 }]);
+        let key = PickKey { turn: seed, seed, tried: &[], loads: Loads::Recorded(&recorded) };
+        assert!(matches!(upstream.pick(&view, &key), Pick::Endpoint(_)));
+        assert!(!recorded.are_used_up());
+    });
+}
+
 #[test]
 fn tried_endpoints_that_are_gone_or_heavy_do_not_confuse() {
     for_all(200, |row, seed| {
         let weights = [u32::MAX, 1, 1, 0];
         let upstream = upstream(row, &weights, 10);
         let view = fresh(&upstream, 0);
-        let key = PickKey { turn: seed, seed, tried: &[0, 99, u32::MAX, 0] };
+        let key = PickKey { turn: seed, seed, tried: &[0, 99, u32::MAX, 0], ..PickKey::default() };
         assert!(matches!(picked(&upstream, &view, &key), 1 | 2));
-        let key = PickKey { turn: seed, seed, tried: &[0, 1, 2] };
+        let key = PickKey { turn: seed, seed, tried: &[0, 1, 2], ..PickKey::default() };
         assert!(picked(&upstream, &view, &key) <= 2);
     });
 }
@@ -174,7 +216,7 @@ fn tried_endpoints_that_are_gone_or_heavy_do_not_confuse() {
 #[test]
 fn nobody_is_picked_where_nobody_is() {
     for_all(10, |row, seed| {
-        let key = PickKey { turn: seed, seed, tried: &[] };
+        let key = PickKey { turn: seed, seed, tried: &[], ..PickKey::default() };
         let none = |weights: &[u32], view: Option<View>| {
             let upstream = upstream(row, weights, 0);
             upstream.endpoints().iter().for_each(|e| e.set_probe_health(ProbeHealth::Down));
@@ -198,7 +240,7 @@ fn busy_endpoints_are_spared_by_those_that_look() {
             let upstream = upstream(row, &[1, 1, 1, 1], 10);
             let view = fresh(&upstream, 0);
             let _busy: Vec<_> = (0..50).map(|_| upstream.begin(2)).collect();
-            let key = PickKey { turn: seed, seed, tried: &[] };
+            let key = PickKey { turn: seed, seed, tried: &[], ..PickKey::default() };
             assert_ne!(picked(&upstream, &view, &key), 2, "{name} seed {seed}");
         }
     }
@@ -216,7 +258,11 @@ fn least_requests_finds_the_least_for_its_weight() {
             .map(|endpoint| upstream.begin(endpoint))
             .collect();
         let view = fresh(&upstream, 0);
-        let endpoint = picked(&upstream, &view, &PickKey { turn: random.next(), seed, tried: &[] }) as usize;
+        let endpoint = picked(
+            &upstream,
+            &view,
+            &PickKey { turn: random.next(), seed, tried: &[], ..PickKey::default() },
+        ) as usize;
         let load = |e: usize| f64::from(upstream.endpoints()[e].in_flight() + 1) / f64::from(weights[e]);
         assert!((0..weights.len()).all(|e| load(endpoint) <= load(e)), "seed {seed}");
     }

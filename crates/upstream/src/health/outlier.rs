@@ -108,25 +108,30 @@ pub(crate) struct Ejection {
 #[derive(Debug)]
 pub(crate) struct Outliers {
     settings: OutlierSettings,
-    most_ejected: u32,
+    most_ejected: AtomicU32,
     ejected: AtomicU32,
 }
 
 impl Outliers {
     pub(crate) fn new(settings: OutlierSettings, endpoints: &[Endpoint]) -> Self {
-        let with_weight = endpoints.iter().filter(|e| e.weight() > 0).count();
         let ejected = endpoints.iter().filter(|e| e.ejection().until_ms().is_some()).count();
-        Self {
-            settings,
-            most_ejected: settings.most_ejected(with_weight),
-            ejected: AtomicU32::new(ejected as u32),
-        }
+        let outliers =
+            Self { settings, most_ejected: AtomicU32::new(0), ejected: AtomicU32::new(ejected as u32) };
+        outliers.count(endpoints);
+        outliers
+    }
+
+    /// Counts the endpoints that take part anew, since the cap on ejections follows from their number.
+    pub(crate) fn count(&self, endpoints: &[Endpoint]) {
+        let taking_part = endpoints.iter().filter(|e| e.takes_part()).count();
+        self.most_ejected.store(self.settings.most_ejected(taking_part), Ordering::Release);
     }
 
     /// Counts a failure. Whether there were enough of them to eject the endpoint.
     pub(crate) fn failed(&self, endpoint: &Endpoint, now_ms: u64) -> bool {
         let state = endpoint.ejection();
-        let off = self.most_ejected == 0 || self.settings.consecutive_failures == 0 || endpoint.weight() == 0;
+        let most = self.most_ejected.load(Ordering::Relaxed);
+        let off = most == 0 || self.settings.consecutive_failures == 0 || !endpoint.takes_part();
         // What was begun before an ejection, or is sent there in a panic, says nothing new.
         if off || state.until_ms().is_some_and(|until_ms| until_ms > now_ms) {
             return false;
@@ -137,7 +142,7 @@ impl Outliers {
 
     /// Ejects the endpoint, unless it is ejected already or too many are.
     pub(crate) fn eject(&self, endpoint: &Endpoint, now_ms: u64, seed: u64) -> Option<Ejection> {
-        let most = self.most_ejected;
+        let most = self.most_ejected.load(Ordering::Acquire);
         self.ejected
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |ejected| {
                 (ejected < most).then_some(ejected + 1)

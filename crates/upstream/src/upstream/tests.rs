@@ -175,7 +175,7 @@ fn work(upstream: &Upstream, seed: u64) {
         let now_ms = turn * 20;
         view.refresh(upstream, now_ms);
         let Pick::Endpoint(endpoint) =
-            upstream.pick(&view, &PickKey { turn, seed: random.next(), tried: &[] })
+            upstream.pick(&view, &PickKey { turn, seed: random.next(), tried: &[], ..PickKey::default() })
         else {
             continue;
         };

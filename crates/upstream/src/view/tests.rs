@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::{Exclusion, Vacancy, View};
 use crate::balancers::BALANCERS;
 use crate::endpoint::Endpoint;
@@ -35,6 +37,20 @@ fn a_view_is_rebuilt_only_when_something_changed() {
     assert!(!view.refresh(&upstream, 0));
     assert_eq!((view.members(), view.exclusion(0)), (&[1][..], Some(Exclusion::ProbeDown)));
     assert_eq!((view.exclusion(1), view.exclusion(99)), (None, None));
+}
+
+#[test]
+fn whoever_holds_a_shared_view_keeps_what_it_showed() {
+    let upstream = upstream(&[1, 1], 10);
+    let mut view = Arc::new(View::default());
+    assert!(View::refresh_shared(&mut view, &upstream, 0));
+    assert!(!View::refresh_shared(&mut view, &upstream, 0));
+    let held = Arc::clone(&view);
+    down(&upstream, &[0]);
+    assert!(View::refresh_shared(&mut view, &upstream, 0));
+    assert_eq!((held.members(), view.members()), (&[0, 1][..], &[1][..]));
+    assert_eq!(held.exclusion(0), None);
+    assert!(held.bytes() >= size_of::<View>() + 2 * 4);
 }
 
 #[test]
@@ -96,6 +112,48 @@ fn vacancies_say_why() {
     assert_eq!(vacancy(&[], &[]), Vacancy::NoEndpoints);
     assert_eq!(vacancy(&[0, 0], &[1]), Vacancy::NoWeight);
     assert_eq!(vacancy(&[0, 1], &[1]), Vacancy::NoneUsable);
+}
+
+#[test]
+fn the_operators_word_holds_even_in_a_panic_and_views_follow_it() {
+    let upstream = upstream(&[1, 1, 1, 0], 50);
+    let mut view = View::default();
+    view.refresh(&upstream, 0);
+    assert_eq!(upstream.set_drained(1, true), Some(true));
+    assert!(view.refresh(&upstream, 0));
+    assert_eq!((view.members(), view.exclusion(1)), (&[0, 2][..], Some(Exclusion::Drained)));
+    assert_eq!(upstream.set_drained(1, true), Some(false));
+    assert!(!view.refresh(&upstream, 0), "nothing changed");
+    down(&upstream, &[0, 2]);
+    view.refresh(&upstream, 0);
+    assert_eq!((view.members(), view.is_panicking()), (&[0, 2][..], true));
+
+    assert_eq!(upstream.set_weight(3, Some(5)), Some(true));
+    assert_eq!(upstream.set_weight(0, Some(0)), Some(true));
+    view.refresh(&upstream, 0);
+    assert_eq!((view.members(), view.exclusion(0)), (&[3][..], Some(Exclusion::WeightZero)));
+    for (endpoint, drained) in [(2, true), (3, true), (1, false)] {
+        assert_eq!(upstream.set_drained(endpoint, drained), Some(true));
+    }
+    view.refresh(&upstream, 0);
+    assert_eq!(view.members(), [1]);
+    upstream.set_drained(1, true);
+    view.refresh(&upstream, 0);
+    assert_eq!((view.members().len(), view.vacancy()), (0, Vacancy::Drained));
+    assert_eq!((upstream.set_drained(4, true), upstream.set_weight(4, None)), (None, None));
+}
+
+#[test]
+fn a_drained_endpoint_is_not_counted_among_those_that_may_be_ejected() {
+    let address = "127.0.0.1:80".parse().unwrap();
+    let endpoints = (0..2).map(|i| Endpoint::new(format!("e{i}"), address, 1)).collect();
+    let outliers = OutlierSettings { consecutive_failures: 1, ..OutlierSettings::default() };
+    let settings = UpstreamSettings { panic_threshold_percent: 0, outliers, ..UpstreamSettings::default() };
+    let upstream = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
+    upstream.set_drained(0, true);
+    assert!(!upstream.report_failure(1, Failure::Connect, 0, 7), "the last one must stay");
+    upstream.set_drained(0, false);
+    assert!(upstream.report_failure(1, Failure::Connect, 0, 7));
 }
 
 #[test]

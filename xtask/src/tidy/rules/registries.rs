@@ -17,6 +17,8 @@ enum Entry {
     Implements(&'static str),
     /// Every file is one; the row names a function of it, as `file::run`.
     Runs,
+    /// Every file is one; the rows name what they need of it, as `file::…`.
+    IsNamed,
 }
 
 const REGISTRIES: &[Registry] = &[
@@ -31,6 +33,11 @@ const REGISTRIES: &[Registry] = &[
         entry: Entry::Implements("Probe"),
     },
     Registry { folder: "crates/app/src/commands/", rows: "crates/app/src/commands.rs", entry: Entry::Runs },
+    Registry {
+        folder: "crates/admin/src/resources/",
+        rows: "crates/admin/src/resources.rs",
+        entry: Entry::IsNamed,
+    },
     Registry { folder: "xtask/src/commands/", rows: "xtask/src/commands.rs", entry: Entry::Runs },
 ];
 
@@ -63,11 +70,10 @@ pub(crate) fn check(project: &Project) -> Result<Places, String> {
 
 /// What the file's row must hold: for people, and as tokens.
 fn wanted<'t>(entry: &Entry, path: &'t str, code: &Code<'t>) -> Vec<(String, Vec<&'t str>)> {
+    let file = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
     match entry {
-        Entry::Runs => {
-            let file = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
-            vec![(format!("{file}::run"), vec![file, ":", ":", "run"])]
-        }
+        Entry::Runs => vec![(format!("{file}::run"), vec![file, ":", ":", "run"])],
+        Entry::IsNamed => vec![(format!("{file}::…"), vec![file, ":", ":"])],
         Entry::Implements(name) => code
             .places(&["impl", name, "for"])
             .filter_map(|at| code.tokens.get(at + 3).filter(|token| token.kind == Kind::Word))

@@ -1,0 +1,69 @@
+//! What the API tells: types that are written as JSON here and read again by the verbs of the program, and
+//! how they are made from the running process.
+
+mod latency;
+mod process;
+mod traffic;
+mod upstreams;
+
+pub use latency::{Bucket, Latency, Quantiles};
+pub use process::{Build, ConfigStatus, ProcessStatus, Reload};
+pub use traffic::{Classes, ListenerStatus, ReasonCount, RouteChoice, RouteStatus, Routes};
+pub use upstreams::{EndpointState, EndpointStatus, UpstreamStatus};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tollgate_runtime::Clock;
+
+use crate::Api;
+
+/// The whole state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// The program that runs.
+    pub build: Build,
+    /// The process.
+    pub process: ProcessStatus,
+    /// The document in force.
+    pub config: ConfigStatus,
+    /// What takes connections, in the document's order.
+    pub listeners: Vec<ListenerStatus>,
+    /// Ended exchanges by reason, without the reasons that did not occur.
+    pub exchanges: Vec<ReasonCount>,
+    /// The routes that were asked for.
+    pub routes: Routes,
+    /// The upstreams, in the document's order.
+    pub upstreams: Vec<UpstreamStatus>,
+    /// The certificates that are served with.
+    pub certificates: Vec<CertificateStatus>,
+}
+
+/// A certificate that is served with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateStatus {
+    /// The names that it is for.
+    pub names: Vec<String>,
+    /// When it ends, RFC 3339.
+    pub expires: String,
+}
+
+impl Status {
+    /// The state now, with at most `limit` of the chosen routes.
+    pub(crate) fn of(api: &Api, routes: RouteChoice, limit: usize) -> Self {
+        let process = api.process();
+        let current = process.current();
+        let (snapshot, shards) = (&current.snapshot, &current.shards);
+        let now_ms = Clock::new().now_ms();
+        let upstreams = snapshot.upstreams.iter().enumerate();
+        Self {
+            build: Build::of_this(),
+            process: ProcessStatus::of(process),
+            config: ConfigStatus::of(&api.instance.config_state(), now_ms),
+            listeners: traffic::listeners(&current),
+            exchanges: traffic::exchanges(shards),
+            routes: traffic::routes(snapshot, shards, routes, limit),
+            upstreams: upstreams.map(|(i, u)| UpstreamStatus::of(u, i, shards, now_ms)).collect(),
+            certificates: Vec::new(),
+        }
+    }
+}

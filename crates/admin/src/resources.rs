@@ -1,0 +1,112 @@
+//! What the API has, a row each; the router and the OpenAPI document are made from the rows. The files are in
+//! `resources/`, one a subject.
+
+pub mod document;
+pub mod endpoints;
+pub mod status;
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use axum::routing::{MethodRouter, get, post};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::Api;
+
+/// One thing that can be asked for or done.
+pub struct Resource {
+    /// The method.
+    pub method: Method,
+    /// The path; `{name}` is a part that the client chooses.
+    pub path: &'static str,
+    /// What it does, for people.
+    pub doc: &'static str,
+    /// The query's values, as an object.
+    pub query: Option<SchemaOf>,
+    /// The JSON that a client sends.
+    pub request: Option<SchemaOf>,
+    /// The JSON that it gets.
+    pub response: SchemaOf,
+    /// What serves it.
+    pub handler: fn() -> MethodRouter<Arc<Api>>,
+}
+
+/// The schema of a type, made with a generator that collects what it refers to.
+pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// All of them. Each path has one row a method.
+pub static RESOURCES: &[Resource] = &[
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/openapi.json",
+        doc: "This description.",
+        query: None,
+        request: None,
+        response: schema_of::<serde_json::Map<String, serde_json::Value>>,
+        handler: || get(document::get),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/status",
+        doc: "What runs and how it does: process, document, listeners, routes, upstreams with their endpoints.",
+        query: Some(schema_of::<status::Query>),
+        request: None,
+        response: schema_of::<crate::report::Status>,
+        handler: || get(status::get),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/endpoints",
+        doc: "The endpoints of all upstreams, or of one.",
+        query: Some(schema_of::<endpoints::Query>),
+        request: None,
+        response: schema_of::<endpoints::Endpoints>,
+        handler: || get(endpoints::list),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/upstreams/{upstream}/endpoints/{endpoint}/drain",
+        doc: "Drains an endpoint: no new exchanges, not even in a panic, while those that run finish. Outlives reloads.",
+        query: None,
+        request: None,
+        response: schema_of::<endpoints::Changed>,
+        handler: || post(endpoints::drain),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/upstreams/{upstream}/endpoints/{endpoint}/undrain",
+        doc: "Lets a drained endpoint have exchanges again.",
+        query: None,
+        request: None,
+        response: schema_of::<endpoints::Changed>,
+        handler: || post(endpoints::undrain),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/upstreams/{upstream}/endpoints/{endpoint}/weight",
+        doc: "Gives an endpoint another weight than the document's, or the document's again. Outlives reloads.",
+        query: None,
+        request: Some(schema_of::<endpoints::Weight>),
+        response: schema_of::<endpoints::Changed>,
+        handler: || post(endpoints::weight),
+    },
+];
+
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RESOURCES;
+
+    #[test]
+    fn rows_are_versioned_told_apart_and_described() {
+        for (index, row) in RESOURCES.iter().enumerate() {
+            assert!(row.path.starts_with("/api/v1/"), "{}", row.path);
+            assert!(row.doc.ends_with('.'), "{}", row.path);
+            let same = |other: &&super::Resource| other.path == row.path && other.method == row.method;
+            assert!(!RESOURCES[..index].iter().any(|other| same(&other)), "{} twice", row.path);
+        }
+    }
+}

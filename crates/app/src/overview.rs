@@ -1,0 +1,225 @@
+//! The state of a running instance as text: health at a glance first, then the figures.
+
+use tollgate_admin::report::{EndpointState, EndpointStatus, Latency, RouteStatus, Status, UpstreamStatus};
+
+use crate::terminal::figures::{age, count, latency};
+use crate::terminal::table::{Side, Table};
+use crate::terminal::{Tone, painted};
+
+/// Whether the process wants traffic and runs the document that it was last given.
+pub fn is_well(status: &Status) -> bool {
+    !status.process.draining && !last_reload_failed(status)
+}
+
+fn last_reload_failed(status: &Status) -> bool {
+    status.config.last_reload.as_ref().is_some_and(|reload| reload.problem.is_some())
+}
+
+/// All of it.
+pub fn text(status: &Status, colours: bool) -> String {
+    let parts = [
+        head(status, colours),
+        listeners(status).text(colours),
+        routes(status, colours),
+        endpoints(&status.upstreams).text(colours),
+        failures(status).text(colours),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("\n")
+}
+
+/// One word on how it does.
+pub fn state(status: &Status) -> (&'static str, Tone) {
+    if status.process.draining {
+        ("draining", Tone::Doubtful)
+    } else if status.upstreams.iter().any(|upstream| upstream.vacancy.is_some()) {
+        ("failing", Tone::Bad)
+    } else if warnings(status).is_empty() {
+        ("serving", Tone::Good)
+    } else {
+        ("serving", Tone::Doubtful)
+    }
+}
+
+fn head(status: &Status, colours: bool) -> String {
+    let (build, process, config) = (&status.build, &status.process, &status.config);
+    let (word, tone) = state(status);
+    let workers = if process.workers == 1 { "worker" } else { "workers" };
+    let mut text = format!(
+        "{} tollgate {}, pid {}, up {}, {} {workers}\n  document {} from {}, for {}\n",
+        painted(&format!("● {word}"), tone, colours),
+        build.version,
+        process.pid,
+        age(process.uptime_ms),
+        process.workers,
+        config.number,
+        config.source,
+        age(config.age_ms),
+    );
+    for warning in warnings(status) {
+        text.push_str(&painted(&format!("  ! {warning}"), Tone::Doubtful, colours));
+        text.push('\n');
+    }
+    text
+}
+
+/// What an operator should know first, in words.
+pub fn warnings(status: &Status) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(reload) = &status.config.last_reload
+        && let Some(problem) = &reload.problem
+    {
+        warnings.push(format!("the last reload ({}) failed: {problem}", reload.at));
+    }
+    for upstream in &status.upstreams {
+        if let Some(vacancy) = &upstream.vacancy {
+            warnings.push(format!("{} has nobody to send to: {vacancy}", upstream.name));
+        } else if upstream.panicking {
+            let usable = upstream.endpoints.iter().filter(|e| e.state == EndpointState::Usable).count();
+            warnings.push(format!(
+                "{} has only {usable} of {} endpoints usable, so unhealthy ones are used too",
+                upstream.name,
+                upstream.endpoints.len()
+            ));
+        }
+    }
+    let lost = status.process.log_records_lost;
+    if lost > 0 {
+        warnings.push(format!("{} access log records were lost", count(lost)));
+    }
+    if !status.build.optimised {
+        warnings.push("this is a debug build: it needs many times the processor".to_owned());
+    }
+    warnings
+}
+
+fn listeners(status: &Status) -> Table {
+    let mut table = Table::new(&[
+        ("LISTENER", Side::Left),
+        ("ADDRESS", Side::Left),
+        ("OPEN", Side::Right),
+        ("ACCEPTED", Side::Right),
+    ]);
+    for listener in &status.listeners {
+        let cells =
+            [listener.name.clone(), listener.address.clone(), count(listener.open), count(listener.accepted)];
+        table.row(cells.map(|cell| (cell, Tone::Plain)));
+    }
+    table
+}
+
+fn routes(status: &Status, colours: bool) -> String {
+    let mut table = Table::new(&[
+        ("ROUTE", Side::Left),
+        ("REQUESTS", Side::Right),
+        ("2XX", Side::Right),
+        ("3XX", Side::Right),
+        ("4XX", Side::Right),
+        ("5XX", Side::Right),
+        ("NONE", Side::Right),
+        ("P50", Side::Right),
+        ("P99", Side::Right),
+    ]);
+    for route in &status.routes.list {
+        table.row(route_row(route));
+    }
+    let mut text = table.text(colours);
+    if status.routes.left_out > 0 {
+        text.push_str(&format!("and {} quieter routes\n", count(status.routes.left_out as u64)));
+    }
+    text
+}
+
+fn route_row(route: &RouteStatus) -> Vec<(String, Tone)> {
+    let classes = &route.classes;
+    let tone_if = |count: u64, tone| if count > 0 { tone } else { Tone::Plain };
+    let figure = |number: u64, tone| (count(number), tone_if(number, tone));
+    vec![
+        (route_name(route).to_owned(), Tone::Plain),
+        figure(route.exchanges, Tone::Plain),
+        figure(classes.informational + classes.successful, Tone::Plain),
+        figure(classes.redirects, Tone::Plain),
+        figure(classes.client_errors, Tone::Doubtful),
+        figure(classes.server_errors, Tone::Bad),
+        figure(classes.none, Tone::Plain),
+        (quantile(&route.latency, 0.5), Tone::Plain),
+        (quantile(&route.latency, 0.99), Tone::Plain),
+    ]
+}
+
+/// What a route is called, also that of the requests without one.
+pub fn route_name(route: &RouteStatus) -> &str {
+    route.name.as_deref().unwrap_or("(no route)")
+}
+
+/// A quantile for people.
+pub fn quantile(durations: &Latency, share: f64) -> String {
+    durations.quantile(share).map_or("–".to_owned(), latency)
+}
+
+/// The sign and tone of an endpoint's state.
+pub fn sign(state: EndpointState) -> (&'static str, Tone) {
+    match state {
+        EndpointState::Usable => ("●", Tone::Good),
+        EndpointState::Down | EndpointState::Ejected => ("✗", Tone::Bad),
+        EndpointState::Drained | EndpointState::NoWeight => ("○", Tone::Doubtful),
+    }
+}
+
+fn endpoints(upstreams: &[UpstreamStatus]) -> Table {
+    endpoint_table(upstreams.iter().flat_map(|upstream| &upstream.endpoints))
+}
+
+/// Endpoints with what is known of them.
+pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -> Table {
+    let mut table = Table::new(&[
+        ("UPSTREAM", Side::Left),
+        ("ENDPOINT", Side::Left),
+        ("STATE", Side::Left),
+        ("WEIGHT", Side::Right),
+        ("IN FLIGHT", Side::Right),
+        ("WHY", Side::Left),
+    ]);
+    let mut upstream = "";
+    for endpoint in endpoints {
+        let (sign, tone) = sign(endpoint.state);
+        // A name with several addresses is told apart by them.
+        let name = if endpoint.address == endpoint.endpoint {
+            endpoint.endpoint.clone()
+        } else {
+            format!("{} ({})", endpoint.endpoint, endpoint.address)
+        };
+        let weight = if endpoint.weight == endpoint.document_weight {
+            (endpoint.weight.to_string(), Tone::Plain)
+        } else {
+            (format!("{} (document: {})", endpoint.weight, endpoint.document_weight), Tone::Doubtful)
+        };
+        let shown = if upstream == endpoint.upstream { "" } else { &endpoint.upstream };
+        upstream = &endpoint.upstream;
+        table.row([
+            (shown.to_owned(), Tone::Plain),
+            (name, Tone::Plain),
+            (format!("{sign} {}", endpoint.state), tone),
+            weight,
+            (count(endpoint.in_flight.into()), Tone::Plain),
+            (endpoint.why.clone().unwrap_or_default(), Tone::Quiet),
+        ]);
+    }
+    table
+}
+
+fn failures(status: &Status) -> Table {
+    let mut table =
+        Table::new(&[("ENDED BECAUSE", Side::Left), ("AT FAULT", Side::Left), ("EXCHANGES", Side::Right)]);
+    let mut failures: Vec<_> = status.exchanges.iter().filter(|reason| reason.side != "nobody").collect();
+    failures.sort_by_key(|reason| std::cmp::Reverse(reason.count));
+    for reason in failures {
+        let tone = if reason.side == "client" { Tone::Plain } else { Tone::Bad };
+        table.row([
+            (reason.reason.clone(), tone),
+            (reason.side.clone(), Tone::Plain),
+            (count(reason.count), Tone::Plain),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,93 @@
+//! Binding listeners: one socket for each worker, all of a listener on one address.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tollgate_proxy::Snapshot;
+use tollgate_proxy::listen::{ConnectionLimits, ListenSocket};
+use tollgate_proxy::snapshot::Listener;
+use tollgate_runtime::sockets::{self, ListenOptions};
+
+/// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
+const BACKLOG: i32 = 65_535;
+
+/// A listener that is bound, through all snapshots that have it.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// What the document says.
+    pub settings: Arc<Listener>,
+    /// Where it listens; with port 0 in the document, the port that was given.
+    pub address: SocketAddr,
+    limits: Arc<ConnectionLimits>,
+}
+
+impl Bound {
+    /// Takes over the limits that the document has now.
+    pub fn set_limits(&self) {
+        self.limits.set(&self.settings);
+    }
+}
+
+/// A listener that could not be bound.
+#[derive(Debug)]
+pub struct BindError(pub SocketAddr, pub io::Error);
+
+/// The listeners of a snapshot, and the sockets of those that are new.
+pub struct Binding {
+    /// By index in the snapshot.
+    pub bound: Vec<Bound>,
+    /// By worker.
+    pub sockets: Vec<Vec<ListenSocket>>,
+    /// For each listener that was bound before: its index now.
+    pub successors: Vec<Option<u32>>,
+}
+
+/// Binds the listeners of a snapshot that are not among those bound before. Where one cannot be bound, none
+/// is, and those from before stay as they are.
+///
+/// A listener is the same as one before if it has its address and way of accepting; of several with one
+/// address (port 0) the first is the first.
+pub fn bind(before: &[Bound], snapshot: &Snapshot, workers: usize) -> Result<Binding, BindError> {
+    let mut sockets: Vec<Vec<ListenSocket>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut successors: Vec<Option<u32>> = vec![None; before.len()];
+    let mut bound = Vec::new();
+    for (index, settings) in (0..).zip(&snapshot.listeners) {
+        let same = |listener: &Bound| {
+            let then = &listener.settings;
+            (then.address, then.defer_accept) == (settings.address, settings.defer_accept)
+        };
+        let kept = before.iter().zip(&mut successors).find(|(b, taken)| taken.is_none() && same(b));
+        if let Some((kept, successor)) = kept {
+            *successor = Some(index);
+            bound.push(Bound { settings: settings.clone(), ..kept.clone() });
+            continue;
+        }
+        // What this process holds already would be taken for somebody else's.
+        if !before.iter().any(|b| overlap(b.address, settings.address)) {
+            sockets::check_free(settings.address).map_err(|e| BindError(settings.address, e))?;
+        }
+        bound.push(open(index, settings, &mut sockets)?);
+    }
+    Ok(Binding { bound, sockets, successors })
+}
+
+fn open(index: u32, settings: &Arc<Listener>, sockets: &mut [Vec<ListenSocket>]) -> Result<Bound, BindError> {
+    let limits = ConnectionLimits::new(settings);
+    let options = ListenOptions { backlog: BACKLOG, defer_accept: settings.defer_accept };
+    let mut address = settings.address;
+    for worker in sockets {
+        let failed = |error| BindError(settings.address, error);
+        let socket = sockets::listen(address, options).map_err(failed)?;
+        // Port 0 is asked for once; the others take the port that the first was given.
+        address = socket.local_addr().map_err(failed)?;
+        worker.push(ListenSocket { socket, listener: index, limits: limits.clone() });
+    }
+    Ok(Bound { settings: settings.clone(), address, limits })
+}
+
+/// Whether connections to one address could come to a socket on the other.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let all = |ip: IpAddr| ip.is_unspecified();
+    a.port() == b.port() && (all(a.ip()) || all(b.ip()) || a.ip().to_canonical() == b.ip().to_canonical())
+}

@@ -1,0 +1,83 @@
+//! What a document is compiled after: the snapshot that runs, and what its upstreams were made from.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tollgate_config as config;
+use tollgate_proxy::Snapshot;
+use tollgate_telemetry::trace::Tracing;
+use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
+
+/// What an upstream was made from. The same plan makes the same upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Its part of the document; `None` for an address that stands in a route.
+    pub settings: Option<Arc<config::Upstream>>,
+    /// Its retry budget, which may come from the document's defaults.
+    pub budget: RetryBudgetSettings,
+    /// Name, address and weight of each endpoint, names resolved.
+    pub endpoints: Vec<(Arc<str>, SocketAddr, u32)>,
+}
+
+/// Plans by upstream name.
+pub type Plans = HashMap<String, Arc<Plan>>;
+
+/// The snapshot that runs while a document is compiled. The default is that none does.
+#[derive(Clone, Debug, Default)]
+pub struct Predecessor {
+    /// Its number; 0 where none runs.
+    pub number: u64,
+    upstreams: HashMap<String, (Arc<Upstream>, Arc<Plan>)>,
+    tracing: Option<Arc<Tracing>>,
+}
+
+impl Predecessor {
+    /// Of a snapshot and its plans.
+    pub fn of(snapshot: &Snapshot, plans: &Plans) -> Self {
+        let known = |upstream: &Arc<Upstream>| {
+            let name = upstream.name().to_string();
+            let plan = plans.get(&name)?.clone();
+            Some((name, (upstream.clone(), plan)))
+        };
+        Self {
+            number: snapshot.number,
+            upstreams: snapshot.upstreams.iter().filter_map(known).collect(),
+            tracing: snapshot.tracing.clone(),
+        }
+    }
+
+    /// Its tracing, which goes on where the settings stay.
+    pub fn tracing(&self) -> Option<&Arc<Tracing>> {
+        self.tracing.as_ref()
+    }
+
+    /// The upstream of this name, if it was made from this plan.
+    pub fn same(&self, name: &str, plan: &Plan) -> Option<(&Arc<Upstream>, &Arc<Plan>)> {
+        let (upstream, before) = self.upstreams.get(name)?;
+        (**before == *plan).then_some((upstream, before))
+    }
+
+    /// The endpoints of a plan; those that the upstream of this name has now go on.
+    pub fn endpoints(&self, name: &str, plan: &Plan) -> Vec<Endpoint> {
+        let mut before: HashMap<(Arc<str>, SocketAddr), &Endpoint> = HashMap::new();
+        if let Some((upstream, _)) = self.upstreams.get(name) {
+            before = upstream.endpoints().iter().map(|e| ((e.name().clone(), e.address()), e)).collect();
+        }
+        let endpoint = |(name, address, weight): &(Arc<str>, SocketAddr, u32)| {
+            // Taken out, so that an address that stands twice is not one endpoint twice.
+            match before.remove(&(name.clone(), *address)) {
+                Some(endpoint) => endpoint.successor(*weight),
+                None => Endpoint::new(name.clone(), *address, *weight),
+            }
+        };
+        plan.endpoints.iter().map(endpoint).collect()
+    }
+
+    /// The addresses that the upstream of this name has for an endpoint name.
+    pub fn addresses(&self, upstream: &str, endpoint: &str) -> Vec<SocketAddr> {
+        let Some((upstream, _)) = self.upstreams.get(upstream) else { return Vec::new() };
+        let same = upstream.endpoints().iter().filter(|e| **e.name() == *endpoint);
+        same.map(Endpoint::address).collect()
+    }
+}

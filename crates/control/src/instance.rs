@@ -1,0 +1,328 @@
+//! A running instance: the process, the document in force, those before it, and the way to another one.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex as Turn;
+use tollgate_config::{Bundle, Change, Document};
+use tollgate_proxy::Snapshot;
+use tollgate_runtime::Clock;
+use tollgate_runtime::process::in_background;
+use tollgate_upstream::HealthEvents;
+
+use crate::compile::{Plans, Predecessor};
+use crate::config_state::{ConfigState, ReloadOutcome};
+use crate::history::{History, Occasion, Version};
+use crate::prepare::{Prepared, Ready, Text, prepare_aside};
+use crate::probes::Probes;
+use crate::process::Process;
+use crate::recorders;
+use crate::resolve::Resolve;
+
+/// How many changes a line of the process's log names.
+const CHANGES_TOLD: usize = 20;
+
+/// What an instance needs besides its process.
+pub struct Surroundings {
+    /// Where its document is read from again; `None` where it came from no file.
+    pub file: Option<PathBuf>,
+    /// Finds the addresses of names.
+    pub resolver: Arc<dyn Resolve + Send + Sync>,
+    /// Hears of the upstreams' health.
+    pub events: HealthEvents,
+    /// Writes a line of the process's own log.
+    pub say: fn(&str),
+}
+
+/// A running instance. Changes are made one after the other; everything else goes on meanwhile.
+pub struct Instance {
+    process: Arc<Process>,
+    surroundings: Surroundings,
+    turn: Turn<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    document: Arc<Document>,
+    plans: Plans,
+    probes: Probes,
+    history: History,
+    last: Option<Outcome>,
+}
+
+/// How the last change went.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// When it ended, since the Unix epoch.
+    pub at: Duration,
+    /// What made it.
+    pub occasion: Occasion,
+    /// What was wrong; `None` where the document was put into force or was in force already.
+    pub problem: Option<String>,
+}
+
+/// A document that was put into force.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The number of the document in force.
+    pub number: u64,
+    /// It was in force already, so nothing was done.
+    pub unchanged: bool,
+    /// What it changed.
+    pub changes: Vec<Change>,
+    /// Findings that did not keep the document from being used, for people.
+    pub warnings: String,
+}
+
+/// A document that was not put into force. What ran goes on as it was.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What is wrong, in a line.
+    pub problem: String,
+    /// All findings with the lines they are about, for people; empty where the text is not at fault.
+    pub report: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.problem)?;
+        match self.report.is_empty() {
+            true => Ok(()),
+            false => write!(f, "\n{}", self.report.trim_end()),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl From<String> for Refused {
+    fn from(problem: String) -> Self {
+        Self { problem, report: String::new() }
+    }
+}
+
+impl Instance {
+    /// The instance of a process that was just started with a document. Probes begin now, on the runtime
+    /// this is called on.
+    pub fn new(process: Arc<Process>, first: Ready, bundle: Bundle, surroundings: Surroundings) -> Self {
+        let mut state = State {
+            document: first.document,
+            plans: first.plans,
+            probes: Probes::default(),
+            history: History::default(),
+            last: None,
+        };
+        state.probes.adopt(&first.snapshot.upstreams);
+        state.history.push(version(&first.snapshot, Occasion::Start, bundle));
+        let hash = state.history.current().map_or_else(String::new, |v| v.fingerprint.clone());
+        process.note_reload(|reload| reload.hash = hash);
+        Self { process, surroundings, turn: Turn::new(()), state: Mutex::new(state) }
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
+
+    /// The document in force.
+    pub fn document(&self) -> Arc<Document> {
+        self.state().document.clone()
+    }
+
+    /// Where the document is read from again; `None` where it came from no file.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.surroundings.file.as_ref()
+    }
+
+    /// The documents that were in force, oldest first, the one that is last.
+    pub fn versions(&self) -> Vec<Version> {
+        self.state().history.iter().cloned().collect()
+    }
+
+    /// How the last change went; `None` where there was none.
+    pub fn last_change(&self) -> Option<Outcome> {
+        self.state().last.clone()
+    }
+
+    /// What is known of the document in force.
+    pub fn config_state(&self) -> ConfigState {
+        let state = self.state();
+        let current = state.history.current();
+        ConfigState {
+            number: current.map_or(0, |version| version.number),
+            source: current.map_or_else(String::new, |version| version.bundle.root.clone()),
+            since: current.map_or(Duration::ZERO, |version| version.at),
+            since_ms: current.map_or(0, |version| version.at_ms),
+            last_reload: state.last.as_ref().map(|last| ReloadOutcome {
+                at: last.at,
+                occasion: last.occasion.clone(),
+                problem: last.problem.clone(),
+            }),
+        }
+    }
+
+    /// The snapshot of this number, if it is in force or still kept.
+    pub fn snapshot(&self, number: u64) -> Option<Arc<Snapshot>> {
+        let current = self.process.snapshot();
+        if current.number == number {
+            return Some(current);
+        }
+        self.state().history.find(Some(number)).and_then(|version| version.snapshot.clone())
+    }
+
+    /// Reads the document's file again and puts it into force.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not fit for use. Then everything is as it was.
+    pub async fn reload(&self) -> Result<Applied, Refused> {
+        let Some(file) = &self.surroundings.file else {
+            return Err("the document came from no file that could be read again".to_owned().into());
+        };
+        self.change(Text::File(file.clone()), Occasion::Reload).await
+    }
+
+    /// Puts a document into force that was sent. The instance's file stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::reload`].
+    pub async fn apply(&self, bundle: Bundle) -> Result<Applied, Refused> {
+        self.change(Text::Bundle(Arc::new(bundle)), Occasion::Apply).await
+    }
+
+    /// Puts a document into force again: the one of this number, or the one before the one in force.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not kept any more, and as for [`Self::reload`]: a listener's address may be taken by now.
+    pub async fn rollback(&self, number: Option<u64>) -> Result<Applied, Refused> {
+        let (number, bundle) = self.earlier(number)?;
+        self.change(Text::Bundle(bundle), Occasion::Rollback(number)).await
+    }
+
+    pub(crate) fn earlier(&self, number: Option<u64>) -> Result<(u64, Arc<Bundle>), Refused> {
+        let state = self.state();
+        if let Some(version) = state.history.find(number) {
+            return Ok((version.number, version.bundle.clone()));
+        }
+        let kept: Vec<_> = state.history.iter().map(|v| v.number.to_string()).collect();
+        Err(match number {
+            Some(number) => format!("document {number} is not kept; there are {}", kept.join(", ")),
+            None => "no document was in force before this one".to_owned(),
+        }
+        .into())
+    }
+
+    pub(crate) async fn change(&self, text: Text, occasion: Occasion) -> Result<Applied, Refused> {
+        let _turn = self.turn.lock().await;
+        let result = self.try_change(text, &occasion).await;
+        let problem = result.as_ref().err().map(|refused| refused.problem.clone());
+        {
+            let (mut state, at) = (self.state(), Clock::new().wall());
+            let (number, hash) =
+                state.history.current().map_or((0, ""), |v| (v.number, v.fingerprint.as_str()));
+            self.process.note_reload(|reload| {
+                reload.number = number;
+                reload.hash = hash.to_owned();
+                reload.last_result = result.is_ok();
+                match &result {
+                    Ok(applied) => {
+                        reload.last_success_at = at;
+                        reload.reloads_ok += u64::from(!applied.unchanged);
+                    }
+                    Err(_) => reload.reloads_failed += 1,
+                }
+            });
+            state.last = Some(Outcome { at, occasion: occasion.clone(), problem });
+        }
+        self.tell(&occasion, &result);
+        result
+    }
+
+    fn tell(&self, occasion: &Occasion, result: &Result<Applied, Refused>) {
+        let text = match result {
+            Ok(Applied { unchanged: true, number, .. }) => {
+                format!("{occasion}: nothing changed, document {number} stays in force")
+            }
+            Ok(Applied { number, changes, warnings, .. }) => {
+                let shown = changes.iter().take(CHANGES_TOLD).map(|change| format!("\n  {change}"));
+                let more = changes.len().saturating_sub(CHANGES_TOLD);
+                let more = if more == 0 { String::new() } else { format!("\n  and {more} more") };
+                let warnings = if warnings.is_empty() { "" } else { &format!("\n{}", warnings.trim_end()) };
+                let shown: String = shown.collect();
+                format!("{occasion}: document {number} is in force{shown}{more}{warnings}")
+            }
+            Err(refused) => format!("{occasion} refused, what runs goes on as it was: {refused}"),
+        };
+        (self.surroundings.say)(&text);
+    }
+
+    async fn try_change(&self, text: Text, occasion: &Occasion) -> Result<Applied, Refused> {
+        let before = {
+            let state = self.state();
+            Predecessor::of(&self.process.snapshot(), &state.plans)
+        };
+        let Surroundings { resolver, events, .. } = &self.surroundings;
+        let prepared = prepare_aside(text, before, resolver.clone(), events.clone()).await;
+        let prepared = prepared.map_err(|error| format!("cannot compile the document: {error}"))?;
+        let (report, bundle) = (prepared.report(false), prepared.bundle());
+        let Prepared { ready: Some(ready), .. } = prepared else {
+            let problem = "the document is not fit for use".to_owned();
+            return Err(Refused { problem, report });
+        };
+        let bundle = bundle.ok_or_else(|| "the document has no text".to_owned())?;
+        if self.is_in_force(&ready, &bundle) {
+            let number = self.process.snapshot().number;
+            return Ok(Applied { number, unchanged: true, changes: Vec::new(), warnings: report });
+        }
+        let changes = tollgate_config::difference(&self.document(), &ready.document);
+        let published = self.process.publish(ready.snapshot.clone()).map_err(|error| error.to_string())?;
+        self.process.recorder().configure(recorders::settings(&ready.document));
+        published.await;
+        let number = ready.snapshot.number;
+        {
+            let mut state = self.state();
+            state.probes.adopt(&ready.snapshot.upstreams);
+            state.history.push(version(&ready.snapshot, occasion.clone(), bundle));
+            state.document = ready.document;
+            state.plans = ready.plans;
+        }
+        self.free_retired();
+        Ok(Applied { number, unchanged: false, changes, warnings: report })
+    }
+
+    /// Whether a document would change nothing: the same texts, which mean the same, at the same addresses.
+    fn is_in_force(&self, ready: &Ready, bundle: &Bundle) -> bool {
+        let state = self.state();
+        let same_text = state.history.current().is_some_and(|v| v.fingerprint == bundle.fingerprint());
+        same_text && *state.document == *ready.document && state.plans == ready.plans
+    }
+
+    /// Frees what no exchange uses any more, in the background.
+    pub fn free_retired(&self) {
+        let process = self.process.clone();
+        // Where no thread can be started it is done at the next change.
+        let _ = in_background("free", move || process.free_retired());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn version(snapshot: &Arc<Snapshot>, occasion: Occasion, bundle: Bundle) -> Version {
+    let clock = Clock::new();
+    Version {
+        number: snapshot.number,
+        at: clock.wall(),
+        at_ms: clock.now_ms(),
+        occasion,
+        fingerprint: bundle.fingerprint(),
+        routes: snapshot.routes.len(),
+        bundle: Arc::new(bundle),
+        snapshot: Some(snapshot.clone()),
+    }
+}

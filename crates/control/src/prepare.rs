@@ -1,0 +1,111 @@
+//! From the text of a document to a snapshot that can be put into force, off the workers.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tollgate_config::{Bundle, Diagnostics, DiskFiles, Document, Loaded, Sources};
+use tollgate_proxy::Snapshot;
+use tollgate_runtime::process::in_background;
+use tollgate_upstream::HealthEvents;
+
+use crate::compile::{Compiled, Plans, Predecessor, compile_after};
+use crate::resolve::Resolve;
+
+/// Where the text of a document comes from.
+#[derive(Clone, Debug)]
+pub enum Text {
+    /// A file, with what it includes.
+    File(PathBuf),
+    /// A text from elsewhere: its name, and itself.
+    Inline(String, String),
+    /// Texts that were read before.
+    Bundle(Arc<Bundle>),
+}
+
+impl Text {
+    /// Reads and parses it.
+    pub fn load(&self) -> Loaded {
+        match self {
+            Self::File(path) => tollgate_config::load(path, &DiskFiles, &environment),
+            Self::Inline(name, text) => tollgate_config::parse_str(name, text, &DiskFiles, &environment),
+            Self::Bundle(bundle) => bundle.load(&environment),
+        }
+    }
+}
+
+/// A document that can be put into force.
+#[derive(Debug)]
+pub struct Ready {
+    /// The document.
+    pub document: Arc<Document>,
+    /// Its snapshot.
+    pub snapshot: Arc<Snapshot>,
+    /// What the snapshot's upstreams were made from.
+    pub plans: Plans,
+}
+
+/// What became of a text.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The document and its snapshot, if nothing is wrong.
+    pub ready: Option<Ready>,
+    /// Everything found.
+    pub diagnostics: Diagnostics,
+    /// The texts that the findings point into.
+    pub sources: Sources,
+}
+
+impl Prepared {
+    /// Everything found, for people, with the lines it is about.
+    pub fn report(&self, colour: bool) -> String {
+        tollgate_config::render(&self.diagnostics, &self.sources, colour)
+    }
+
+    /// The texts.
+    pub fn bundle(&self) -> Option<Bundle> {
+        Bundle::of(&self.sources)
+    }
+}
+
+/// Parses, checks and compiles, on this thread.
+pub fn prepare(text: &Text, before: &Predecessor, resolver: &dyn Resolve, events: &HealthEvents) -> Prepared {
+    let Loaded { document, mut diagnostics, sources } = text.load();
+    let ready = document.and_then(|document| {
+        let Compiled { snapshot, plans, diagnostics: found } =
+            compile_after(before, &document, resolver, events);
+        found.iter().for_each(|d| diagnostics.push(d.clone()));
+        Some(Ready { document: Arc::new(document), snapshot: snapshot?, plans })
+    });
+    diagnostics.sort();
+    Prepared { ready, diagnostics, sources }
+}
+
+/// The same on a thread that steps back behind the workers.
+///
+/// # Errors
+///
+/// Where no thread can be started.
+pub async fn prepare_aside(
+    text: Text,
+    before: Predecessor,
+    resolver: Arc<dyn Resolve + Send + Sync>,
+    events: HealthEvents,
+) -> io::Result<Prepared> {
+    let (done, prepared) = oneshot::channel();
+    in_background("compile", move || {
+        let _ = done.send(prepare(&text, &before, &*resolver, &events));
+    })?;
+    prepared.await.map_err(|_| io::Error::other("compiling the document panicked"))
+}
+
+/// The folder that a document's names are relative to.
+pub fn folder(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned)
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

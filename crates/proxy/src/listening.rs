@@ -1,0 +1,90 @@
+//! A listener as one worker serves it, from the first snapshot that has it to the last connection that it
+//! took.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tollgate_telemetry::shard::ListenerSeries;
+
+use crate::listen::ConnectionLimits;
+use crate::snapshot::Listener;
+use crate::worker::Worker;
+
+/// A listener as one worker serves it. Connections hold it, so that they know what the document says about
+/// it now, and hear when it goes.
+pub struct Listening {
+    worker: Rc<Worker>,
+    /// What the workers share of it.
+    pub limits: Arc<ConnectionLimits>,
+    /// This worker's counters of it.
+    pub series: Arc<ListenerSeries>,
+    index: Cell<u32>,
+    settings: RefCell<Arc<Listener>>,
+    closing_since: Cell<Option<u64>>,
+}
+
+impl Listening {
+    /// The listener of this index in the snapshot in force.
+    pub fn new(
+        worker: Rc<Worker>,
+        index: u32,
+        settings: Arc<Listener>,
+        limits: Arc<ConnectionLimits>,
+        series: Arc<ListenerSeries>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            worker,
+            limits,
+            series,
+            index: Cell::new(index),
+            settings: RefCell::new(settings),
+            closing_since: Cell::new(None),
+        })
+    }
+
+    /// The worker that serves it. Connections reach it through here, which keeps them small.
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    /// Counts an exchange that begins on one of its connections.
+    pub fn exchange_begins(&self) {
+        if self.worker.counts {
+            self.series.begun.add(1);
+        }
+    }
+
+    /// Counts an exchange that has ended.
+    pub fn exchange_ended(&self) {
+        if self.worker.counts {
+            self.series.ended.add(1);
+        }
+    }
+
+    /// Its index in the snapshot in force; where it has gone, in the last one that had it.
+    pub fn index(&self) -> u32 {
+        self.index.get()
+    }
+
+    /// What the document says about it; where it has gone, what the last one said.
+    pub fn settings(&self) -> Ref<'_, Arc<Listener>> {
+        self.settings.borrow()
+    }
+
+    /// When it went, in the clock's milliseconds; `None` while it is in the snapshot in force.
+    pub fn closing_since(&self) -> Option<u64> {
+        self.closing_since.get()
+    }
+
+    /// A new snapshot has it, at this index.
+    pub fn adopt(&self, index: u32, settings: Arc<Listener>) {
+        self.index.set(index);
+        *self.settings.borrow_mut() = settings;
+    }
+
+    /// The new snapshot does not have it.
+    pub fn close(&self, now_ms: u64) {
+        self.closing_since.set(Some(now_ms));
+    }
+}

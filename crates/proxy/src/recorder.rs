@@ -1,0 +1,197 @@
+//! What the flight recorder keeps of an exchange: all that is needed to tell about it afterwards, and to make
+//! its decisions again.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tollgate_decision::{Kept, Reason, Record};
+use tollgate_telemetry::access::Timings;
+use tollgate_telemetry::trace::SpanId;
+use tollgate_upstream::Load;
+
+use crate::evidence::Pick;
+use crate::exchange::{ByteCounts, Exchange};
+use crate::snapshot::Snapshot;
+use crate::tracer::Context;
+use crate::worker::{Published, Worker};
+
+/// One ended exchange, or a connection that was refused.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The request id, as the client got it.
+    pub request_id: Box<[u8]>,
+    /// When it began, by the wall clock (since 1970, UTC).
+    pub began: Duration,
+    /// The same by the monotonic clock: microseconds since the process started.
+    pub started_us: u64,
+    /// Who asked.
+    pub client: Asker,
+    /// The names of what was chosen.
+    pub names: Names,
+    /// The snapshot it was decided on, as long as somebody holds that.
+    pub snapshot: Weak<Snapshot>,
+    /// The number of that snapshot.
+    pub snapshot_number: u64,
+    /// The head's bytes, or what came instead of one; `None` for a connection that was not even read.
+    pub head: Option<Box<[u8]>>,
+    /// Its place in a distributed trace, if it has one.
+    pub trace: Option<TracePlace>,
+    /// What was decided.
+    pub record: Record,
+    /// The questions to balancers: one for each attempt, and one more where the last found nobody.
+    pub picks: Box<[Pick]>,
+    /// The counts in flight that they read.
+    pub loads: Box<[Load]>,
+    /// The status that the client got; 0 where it got none.
+    pub status: u16,
+    /// Bytes of the bodies.
+    pub bytes: ByteCounts,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The client's address: the peer's, or what a trusted proxy said.
+    pub address: IpAddr,
+    /// The connection's other end.
+    pub peer: IpAddr,
+}
+
+/// An exchange's place in a distributed trace (W3C Trace Context).
+#[derive(Clone, Debug)]
+pub struct TracePlace {
+    /// Which.
+    pub context: Context,
+    /// The span of each attempt, in their order, of a sampled exchange. There may be fewer than attempts.
+    pub attempts: Box<[SpanId]>,
+}
+
+/// Names that can be told when the snapshot is gone.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Of the listener.
+    pub listener: String,
+    /// Of the route.
+    pub route: Option<String>,
+    /// Of the upstream.
+    pub upstream: Option<Arc<str>>,
+    /// Of the endpoint of each attempt.
+    pub endpoints: Vec<Arc<str>>,
+}
+
+impl Kept for Entry {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.request_id.len()
+            + self.head.as_ref().map_or(0, |head| head.len())
+            + self.names.listener.len()
+            + self.names.route.as_ref().map_or(0, String::len)
+            + self.names.endpoints.capacity() * size_of::<Arc<str>>()
+            + self.record.kept_attempts().len() * size_of::<tollgate_decision::Attempt>()
+            + self.trace.as_ref().map_or(0, |trace| size_of_val(&*trace.attempts))
+            + self.picks.len() * size_of::<Pick>()
+            + self.loads.len() * size_of::<Load>()
+    }
+
+    fn shared(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.picks.iter().map(|pick| (Arc::as_ptr(&pick.view).addr(), pick.view.bytes()))
+    }
+}
+
+impl Entry {
+    /// Why the exchange ended.
+    pub fn reason(&self) -> Reason {
+        self.record.reason.unwrap_or(Reason::Forwarded)
+    }
+
+    /// The counts in flight that a pick read.
+    pub fn loads_of(&self, pick: usize) -> &[Load] {
+        let end = |pick: usize| self.picks.get(pick).map_or(self.loads.len(), |pick| pick.loads_end);
+        let start = pick.checked_sub(1).map_or(0, end);
+        self.loads.get(start..end(pick)).unwrap_or_default()
+    }
+}
+
+/// An exchange has ended: keeps it if it is worth keeping. Costs two compares if it is not.
+#[inline]
+pub fn consider(worker: &Worker, exchange: &Exchange, peer: IpAddr) {
+    let Some(keeper) = worker.keeper.as_ref().filter(|_| exchange.evidence.is_on()) else { return };
+    let reason = exchange.record.reason.unwrap_or(Reason::Forwarded);
+    let timings = exchange.timings(worker.clock.now_us());
+    // An upgraded connection lasts as long as its users like; slow is only the way to it.
+    let duration_us = if reason == Reason::Upgraded { timings.first_byte_us } else { timings.total_us };
+    if let Some(class) = keeper.recorder().class(reason, duration_us, exchange.record.seed)
+        && let Some(published) = &exchange.published
+    {
+        keeper.keep(class, entry(worker, exchange, published, peer));
+    }
+}
+
+/// A connection was refused before anything of it was read.
+pub fn refused_connection(worker: &Worker, peer: IpAddr, listener: u32, reason: Reason, request_id: &[u8]) {
+    let Some(keeper) = worker.keeper.as_ref().filter(|keeper| keeper.recorder().is_on()) else { return };
+    let Some(class) = keeper.recorder().class(reason, 0, 0) else { return };
+    let published = worker.published();
+    let entry = Entry {
+        request_id: request_id.into(),
+        began: worker.clock.wall(),
+        started_us: worker.clock.now_us(),
+        client: Asker { address: peer, peer },
+        names: Names { listener: listener_name(&published, listener), ..Names::default() },
+        snapshot: Arc::downgrade(&published.snapshot),
+        snapshot_number: published.snapshot.number,
+        head: None,
+        trace: None,
+        record: Record::ended(reason),
+        picks: Box::default(),
+        loads: Box::default(),
+        status: reason.status(),
+        bytes: ByteCounts::default(),
+        timings: Timings::default(),
+    };
+    keeper.keep(class, entry);
+}
+
+fn listener_name(published: &Published, listener: u32) -> String {
+    published.snapshot.listeners.get(listener as usize).map_or_else(String::new, |l| l.name.clone())
+}
+
+#[cold]
+fn entry(worker: &Worker, exchange: &Exchange, published: &Published, peer: IpAddr) -> Entry {
+    let [request_id, ..] = exchange.notes.parts();
+    let timings = exchange.timings(worker.clock.now_us());
+    let upstream = exchange.upstream();
+    let endpoint_name =
+        |attempt: &tollgate_decision::Attempt| Some(Arc::clone(upstream?.endpoint(attempt.endpoint)?.name()));
+    Entry {
+        request_id: request_id.into(),
+        began: worker.clock.wall().saturating_sub(Duration::from_micros(timings.total_us)),
+        started_us: exchange.times.started_us,
+        client: Asker { address: exchange.notes.client.unwrap_or(peer), peer },
+        names: Names {
+            listener: listener_name(published, exchange.facts.listener),
+            route: exchange.route().map(|route| route.name.clone()),
+            upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
+            endpoints: exchange.record.kept_attempts().filter_map(endpoint_name).collect(),
+        },
+        snapshot: Arc::downgrade(&published.snapshot),
+        snapshot_number: published.snapshot.number,
+        head: Some(exchange.evidence.head().into()),
+        trace: trace_place(exchange),
+        record: exchange.record.clone(),
+        picks: exchange.evidence.picks().into(),
+        loads: exchange.evidence.loads_read().into(),
+        status: exchange.response.status,
+        bytes: exchange.bytes,
+        timings,
+    }
+}
+
+fn trace_place(exchange: &Exchange) -> Option<TracePlace> {
+    let context = exchange.trace_context()?;
+    let attempts = exchange.trace.iter().flat_map(|trace| &trace.attempts).map(|attempt| attempt.span_id);
+    Some(TracePlace { context, attempts: attempts.collect() })
+}

@@ -1,0 +1,170 @@
+//! The metrics list: one row for each family. The exposition writes no other, docs/metrics.md is made from it,
+//! and a test holds both against what a running process shows.
+
+/// What a family's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number that only rises while the process runs.
+    Counter,
+    /// A number that rises and falls.
+    Gauge,
+    /// Counts below rising bounds.
+    Histogram,
+    /// A sum and a count, perhaps with quantiles.
+    Summary,
+}
+
+impl Kind {
+    /// The word of the text format.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::Summary => "summary",
+        }
+    }
+}
+
+/// A family of series: one name, told apart by labels.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Family {
+    /// The name.
+    pub name: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// Labels that its series may have. Those without a value are left out.
+    pub labels: &'static [&'static str],
+    /// What it tells, in one sentence.
+    pub help: &'static str,
+}
+
+macro_rules! families {
+    ($($row:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub static $row: Family = Family { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+        )+
+        /// All families, in the order in which they are written.
+        pub static ALL: &[&Family] = &[$(&$row),+];
+    };
+}
+
+families! {
+    BUILD = Gauge "tollgate_build_info" ["version"]
+        "The running version.";
+    START_TIME = Gauge "process_start_time_seconds" []
+        "When the process started, in seconds since 1970.";
+    UPTIME = Gauge "tollgate_uptime_seconds" []
+        "How long the process has been running.";
+    PROCESS_CPU = Counter "process_cpu_seconds_total" []
+        "Processor time of the whole process.";
+    RESIDENT = Gauge "process_resident_memory_bytes" []
+        "Memory of the process that is in RAM.";
+    OPEN_FILES = Gauge "process_open_fds" []
+        "Open file descriptors.";
+    MAX_FILES = Gauge "process_max_fds" []
+        "How many file descriptors the process may open.";
+    WORKERS = Gauge "tollgate_workers" []
+        "Worker threads.";
+    WORKER_CPU = Counter "tollgate_worker_cpu_seconds_total" ["worker"]
+        "Processor time of a worker; its rate is the share of a core that the worker is busy.";
+    WORKER_SILENT = Gauge "tollgate_worker_silent_seconds" ["worker"]
+        "Time since a worker's last sign of life, which it gives every 100 ms.";
+    DRAINING = Gauge "tollgate_draining" []
+        "Whether the process is draining.";
+    CONFIG_NUMBER = Gauge "tollgate_config_number" []
+        "The number of the running document; 1 is the one that the process was started with.";
+    CONFIG_HASH = Gauge "tollgate_config_hash_info" ["hash"]
+        "The hash of the running document.";
+    RELOADS = Counter "tollgate_config_reloads_total" ["result"]
+        "Documents that were to replace the running one; result ok or failed.";
+    RELOAD_SUCCESS = Gauge "tollgate_config_last_reload_success" []
+        "Whether the newest document was taken.";
+    RELOAD_SUCCESS_AT = Gauge "tollgate_config_last_reload_success_timestamp_seconds" []
+        "When a document was last taken, in seconds since 1970.";
+    LOG_LOST = Counter "tollgate_access_log_lost_total" []
+        "Access records lost because their destination did not keep up.";
+    RECORDER_ENTRIES = Gauge "tollgate_recorder_entries" []
+        "Exchanges in the flight recorder.";
+    RECORDER_BYTES = Gauge "tollgate_recorder_bytes" []
+        "Bytes that the flight recorder holds.";
+    RECORDER_DROPPED = Counter "tollgate_recorder_dropped_total" []
+        "Exchanges that the flight recorder should have kept and could not.";
+    SPANS_EXPORTED = Counter "tollgate_trace_spans_exported_total" []
+        "Spans that the collector took.";
+    SPANS_DROPPED = Counter "tollgate_trace_spans_dropped_total" []
+        "Spans that were never sent: too many waited, or the process ended.";
+    SPANS_FAILED = Counter "tollgate_trace_spans_failed_total" []
+        "Spans that were sent in vain: refused, rejected, or tried for too long.";
+    ACCEPTED = Counter "tollgate_connections_accepted_total" ["listener"]
+        "Client connections accepted.";
+    OPEN = Gauge "tollgate_connections_open" ["listener"]
+        "Client connections open now.";
+    ACTIVE = Gauge "http_server_active_requests" ["listener"]
+        "Exchanges under way.";
+    EXCHANGES = Counter "tollgate_exchanges_total" ["reason", "side"]
+        "Ended exchanges by reason and side at fault.";
+    SERVER_DURATION = Histogram "http_server_request_duration_seconds"
+        ["http_route", "http_request_method", "http_response_status_code", "error_type"]
+        "Time from the end of a request's head to the last byte of its response; error_type is the reason of a failure.";
+    ROUTE_DURATION = Summary "tollgate_route_duration_seconds" ["http_route", "quantile"]
+        "The same by route, with quantiles of the last 30 to 60 seconds that are right to 1 %.";
+    REQUEST_SIZE = Summary "http_server_request_body_size_bytes" ["http_route"]
+        "Bytes of request bodies received.";
+    RESPONSE_SIZE = Summary "http_server_response_body_size_bytes" ["http_route"]
+        "Bytes of response bodies sent.";
+    CLIENT_DURATION = Histogram "http_client_request_duration_seconds"
+        ["upstream", "http_request_method", "http_response_status_code", "error_type"]
+        "Time from the beginning of an attempt to its end; error_type is the reason of a failure.";
+    FIRST_BYTE = Summary "tollgate_upstream_first_byte_seconds" ["upstream", "quantile"]
+        "Time from the beginning of an attempt to the first byte of its response, with quantiles of the last 30 to 60 seconds that are right to 1 %.";
+    RETRIES = Counter "tollgate_upstream_retries_total" ["upstream"]
+        "Attempts beyond the first of their exchange.";
+    RETRIES_REFUSED = Counter "tollgate_upstream_retries_refused_total" ["upstream"]
+        "Retries that the budget refused.";
+    CONNECTIONS_OPENED = Counter "tollgate_upstream_connections_opened_total" ["upstream"]
+        "Connections opened.";
+    CONNECTS_FAILED = Counter "tollgate_upstream_connects_failed_total" ["upstream"]
+        "Connections that could not be opened.";
+    CONNECTIONS_REUSED = Counter "tollgate_upstream_connections_reused_total" ["upstream"]
+        "Attempts on an idle connection.";
+    CONNECTIONS_STALE = Counter "tollgate_upstream_connections_stale_total" ["upstream"]
+        "Idle connections that turned out to have ended; their attempts were made again and count as none.";
+    ENDPOINTS = Gauge "tollgate_upstream_endpoints" ["upstream"]
+        "Endpoints that have a weight.";
+    ENDPOINTS_USABLE = Gauge "tollgate_upstream_endpoints_usable" ["upstream"]
+        "Endpoints that have a weight, are not drained, and whose health allows to pick them.";
+    ENDPOINT_HEALTHY = Gauge "tollgate_endpoint_healthy" ["upstream", "endpoint"]
+        "Whether neither probes nor outlier detection speak against an endpoint.";
+    ENDPOINT_DRAINED = Gauge "tollgate_endpoint_drained" ["upstream", "endpoint"]
+        "Whether the operator has drained an endpoint.";
+    ENDPOINT_WEIGHT = Gauge "tollgate_endpoint_weight" ["upstream", "endpoint"]
+        "An endpoint's weight, the operator's included.";
+    ENDPOINT_ACTIVE = Gauge "tollgate_endpoint_active_requests" ["upstream", "endpoint"]
+        "Attempts at an endpoint now.";
+    ENDPOINT_ATTEMPTS = Counter "tollgate_endpoint_attempts_total" ["upstream", "endpoint", "reason"]
+        "Ended attempts at an endpoint by reason.";
+    ENDPOINT_FIRST_BYTE = Summary "tollgate_endpoint_first_byte_seconds" ["upstream", "endpoint"]
+        "Time from the beginning of an attempt at an endpoint to the first byte of its response.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, Kind};
+
+    #[test]
+    fn names_say_what_they_are() {
+        for (index, family) in ALL.iter().enumerate() {
+            assert!(
+                ALL[..index].iter().all(|other| other.name != family.name),
+                "{} stands twice",
+                family.name
+            );
+            assert_eq!(family.name.ends_with("_total"), family.kind == Kind::Counter, "{}", family.name);
+            assert!(family.help.ends_with('.'), "{}", family.name);
+            let ours = ["tollgate_", "process_", "http_server_", "http_client_"];
+            assert!(ours.iter().any(|prefix| family.name.starts_with(prefix)), "{}", family.name);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! How busy endpoints are, as a balancer reads it: as it is now, and perhaps noted; or as it was noted.
+
+use std::cell::{Cell, RefCell};
+
+use crate::endpoint::Endpoint;
+
+/// What a balancer read of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The endpoint's index.
+    pub endpoint: u32,
+    /// How many exchanges were in flight at it.
+    pub in_flight: u32,
+    /// Its weight.
+    pub weight: u32,
+}
+
+/// Where a balancer reads how busy endpoints are.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Loads<'a> {
+    /// From the endpoints.
+    #[default]
+    Live,
+    /// From the endpoints, and each that is read is noted.
+    Noted(&'a NotedLoads),
+    /// From a record, in the order in which they were noted.
+    Recorded(&'a RecordedLoads<'a>),
+}
+
+impl Loads<'_> {
+    /// How busy one endpoint is, known by its index.
+    #[inline]
+    pub(crate) fn read(&self, endpoint: &Endpoint, index: u32) -> Load {
+        let live = || Load { endpoint: index, in_flight: endpoint.in_flight(), weight: endpoint.weight() };
+        match self {
+            Self::Live => live(),
+            Self::Noted(noted) => {
+                let load = live();
+                noted.0.borrow_mut().push(load);
+                load
+            }
+            Self::Recorded(recorded) => recorded.next(index),
+        }
+    }
+}
+
+/// A buffer for the counts that balancers read, to be used again.
+#[derive(Debug, Default)]
+pub struct NotedLoads(RefCell<Vec<Load>>);
+
+impl NotedLoads {
+    /// How many are noted.
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Whether none is noted.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All that are noted.
+    pub fn get_mut(&mut self) -> &mut Vec<Load> {
+        self.0.get_mut()
+    }
+
+    /// A copy of all that are noted.
+    pub fn to_vec(&self) -> Vec<Load> {
+        self.0.borrow().clone()
+    }
+}
+
+/// The counts that one pick read, to make it again.
+#[derive(Debug)]
+pub struct RecordedLoads<'a> {
+    recorded: &'a [Load],
+    next: Cell<usize>,
+    diverged: Cell<bool>,
+}
+
+impl<'a> RecordedLoads<'a> {
+    /// These counts, to be read in this order.
+    pub fn new(recorded: &'a [Load]) -> Self {
+        Self { recorded, next: Cell::new(0), diverged: Cell::new(false) }
+    }
+
+    /// Whether exactly these counts were read, in this order.
+    pub fn are_used_up(&self) -> bool {
+        !self.diverged.get() && self.next.get() == self.recorded.len()
+    }
+
+    /// Who reads something else than was recorded gets an idle endpoint, and it is noted.
+    fn next(&self, endpoint: u32) -> Load {
+        let next = self.next.get();
+        match self.recorded.get(next).filter(|load| load.endpoint == endpoint) {
+            Some(load) => {
+                self.next.set(next + 1);
+                *load
+            }
+            None => {
+                self.diverged.set(true);
+                Load { endpoint, in_flight: 0, weight: 1 }
+            }
+        }
+    }
+}
