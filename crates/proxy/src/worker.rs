@@ -23,6 +23,7 @@ use crate::publication::{self, Publication};
 use crate::recorder::Entry;
 use crate::snapshot::Snapshot;
 use crate::socket::Socket;
+use crate::tracer::Tracer;
 
 /// How many exchange boxes a worker keeps for later.
 const EXCHANGES_KEPT: usize = 128;
@@ -58,13 +59,16 @@ pub struct Published {
     pub views: RefCell<Vec<Arc<View>>>,
     /// Where this worker counts for endpoints.
     pub endpoints: EndpointTallies,
+    /// Traces exchanges, where the document wants it.
+    pub tracer: Option<Tracer>,
 }
 
 impl Published {
     /// A snapshot with nothing known yet of its upstreams.
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>) -> Self {
         let views = snapshot.upstreams.iter().map(|_| Arc::default()).collect();
-        Self { snapshot, shard, views: RefCell::new(views), endpoints: EndpointTallies::default() }
+        let tracer = snapshot.tracing.clone().map(Tracer::new);
+        Self { snapshot, shard, views: RefCell::new(views), endpoints: EndpointTallies::default(), tracer }
     }
 }
 
@@ -241,6 +245,7 @@ impl Worker {
         // They hold the worker, which holds them.
         self.listening.borrow_mut().clear();
         self.log.borrow_mut().flush();
+        self.flush_spans();
         self.published().shard.pulse.end();
     }
 
@@ -248,6 +253,13 @@ impl Worker {
     pub fn wake_all(&self) {
         self.changed.notify_waiters();
         self.wheel.borrow().wake_all();
+    }
+
+    /// Hands over the spans of the snapshot in force.
+    pub fn flush_spans(&self) {
+        if let Some(tracer) = &self.published.borrow().tracer {
+            tracer.flush();
+        }
     }
 
     /// Counts a connection that ended.
@@ -271,6 +283,7 @@ async fn tick(worker: Rc<Worker>) {
         let now = worker.clock.now_ms();
         worker.wheel.borrow_mut().advance(now);
         worker.log.borrow_mut().flush();
+        worker.flush_spans();
         worker.keeper.as_ref().inspect(|keeper| keeper.flush());
         worker.published.borrow().shard.pulse.beat(now, tollgate_runtime::process::thread_cpu_us());
         ticks += 1;
