@@ -92,14 +92,10 @@ pub struct Worker {
     pub draining_since: Cell<Option<u64>>,
     /// Told when draining begins and when the last connection ends.
     pub changed: Notify,
-    /// Client connections open.
-    pub connections: Cell<usize>,
-    /// Sockets that take connections.
-    pub accepting: Cell<usize>,
+    /// What a drain waits for.
+    pub open: Open,
     /// Counts picks, so that turns follow each other.
     pub turn: Cell<u64>,
-    /// Empty pipes for the next bodies that are spliced.
-    pub pipes: RefCell<Vec<Pipe>>,
     /// Puts exchanges into the flight recorder, where there is one.
     pub keeper: Option<Keeper<Entry>>,
     /// Somebody can read the counters, so exchanges are counted.
@@ -109,9 +105,20 @@ pub struct Worker {
     reused: Reused,
 }
 
+/// What a drain waits for.
+#[derive(Debug, Default)]
+pub struct Open {
+    /// Client connections.
+    pub connections: Cell<usize>,
+    /// Sockets that take connections.
+    pub accepting: Cell<usize>,
+}
+
 /// What is made once and used again.
 #[derive(Default)]
 struct Reused {
+    /// Empty pipes for the next bodies that are spliced.
+    pipes: RefCell<Vec<Pipe>>,
     #[expect(clippy::vec_box, reason = "the boxes move between here and the connections as they are")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<DateCache>,
@@ -139,9 +146,7 @@ impl Worker {
             buffers: RefCell::default(),
             draining_since: Cell::new(None),
             changed: Notify::new(),
-            connections: Cell::new(0),
-            accepting: Cell::new(0),
-            pipes: RefCell::default(),
+            open: Open::default(),
             keeper: None,
             counts,
             log: RefCell::new(LogSink::new(log)),
@@ -191,9 +196,14 @@ impl Worker {
         }
     }
 
+    /// An empty pipe from before, if there is one.
+    pub fn kept_pipe(&self) -> Option<Pipe> {
+        self.reused.pipes.borrow_mut().pop()
+    }
+
     /// Keeps an empty pipe, if there are not enough of them already.
     pub fn keep_pipe(&self, pipe: Pipe) {
-        let mut pipes = self.pipes.borrow_mut();
+        let mut pipes = self.reused.pipes.borrow_mut();
         if pipes.len() < PIPES_KEPT {
             pipes.push(pipe);
         }
@@ -236,10 +246,10 @@ impl Worker {
         self.draining_since.set(Some(self.clock.now_ms()));
         self.wake_all();
         // They still take what the kernel has queued, which counts as connections only then.
-        while self.accepting.get() > 0 {
+        while self.open.accepting.get() > 0 {
             self.changed.notified().await;
         }
-        while self.connections.get() > 0 {
+        while self.open.connections.get() > 0 {
             self.changed.notified().await;
         }
         // They hold the worker, which holds them.
@@ -264,7 +274,7 @@ impl Worker {
 
     /// Counts a connection that ended.
     pub fn connection_ended(&self) {
-        self.connections.set(self.connections.get() - 1);
+        self.open.connections.set(self.open.connections.get() - 1);
         if self.is_draining() {
             self.changed.notify_waiters();
         }
