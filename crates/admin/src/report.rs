@@ -1,11 +1,13 @@
 //! What the API tells: types that are written as JSON here and read again by the verbs of the program, and
 //! how they are made from the running process.
 
+mod comparison;
 mod latency;
 mod process;
 mod traffic;
 mod upstreams;
 
+pub use comparison::{TrafficExample, TrafficGroup, TrafficReport};
 pub use latency::{Bucket, Latency, Quantiles};
 pub use process::{Build, ConfigStatus, ProcessStatus, Reload};
 pub use traffic::{Classes, ListenerStatus, ReasonCount, RouteChoice, RouteStatus, Routes};

@@ -1,9 +1,11 @@
 //! What the API has, a row each; the router and the OpenAPI document are made from the rows. The files are in
 //! `resources/`, one a subject.
 
+pub mod config;
 pub mod document;
 pub mod endpoints;
 pub mod status;
+pub mod trial;
 
 use std::sync::Arc;
 
@@ -89,6 +91,78 @@ pub static RESOURCES: &[Resource] = &[
         request: Some(schema_of::<endpoints::Weight>),
         response: schema_of::<endpoints::Changed>,
         handler: || post(endpoints::weight),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/config",
+        doc: "The document in force, with defaults, includes and variables put in, secrets hidden.",
+        query: Some(schema_of::<config::Query>),
+        request: None,
+        response: schema_of::<config::Shown>,
+        handler: || get(config::show),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/config/versions",
+        doc: "The documents that were in force lately, oldest first.",
+        query: None,
+        request: None,
+        response: schema_of::<config::Versions>,
+        handler: || get(config::versions),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/config/reload",
+        doc: "Reads the document's file again and puts it into force; a bad one leaves everything as it was (422).",
+        query: None,
+        request: None,
+        response: schema_of::<config::AppliedStatus>,
+        handler: || post(config::reload),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/config/apply",
+        doc: "Puts a document into force that is sent, for good or on trial.",
+        query: None,
+        request: Some(schema_of::<config::SentDocument>),
+        response: schema_of::<config::AppliedStatus>,
+        handler: || post(config::apply),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/config/rollback",
+        doc: "Puts an earlier document into force again.",
+        query: None,
+        request: Some(schema_of::<config::Back>),
+        response: schema_of::<config::AppliedStatus>,
+        handler: || post(config::rollback),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/config/diff",
+        doc: "What a document would change, and what would become of the recorded requests.",
+        query: None,
+        request: Some(schema_of::<config::SentDocument>),
+        response: schema_of::<config::Compared>,
+        handler: || post(config::compare),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/config/trial",
+        doc: "How the document on trial does, or how the last trial ended.",
+        query: None,
+        request: None,
+        response: schema_of::<trial::TrialStatus>,
+        handler: || get(trial::get),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/config/trial/confirm",
+        doc: "Keeps the document that is on trial.",
+        query: None,
+        request: None,
+        response: schema_of::<trial::TrialStatus>,
+        handler: || post(trial::confirm),
     },
 ];
 

@@ -17,20 +17,20 @@ const BODY_MAX: usize = 64 << 10;
 /// How much of a body that is too large is read all the same: a client that still sends would lose the answer.
 const DISCARDED_MAX: usize = 4 << 20;
 
-/// The JSON of a body.
+/// The JSON of a body of at most so many bytes.
 #[derive(Debug)]
-pub(crate) struct Sent<T>(pub T);
+pub(crate) struct Sent<T, const MAX: usize = BODY_MAX>(pub T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Sent<T> {
+impl<T: DeserializeOwned, S: Sync, const MAX: usize> FromRequest<S> for Sent<T, MAX> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let mut body = request.into_body();
-        let bytes = match Limited::new(&mut body, BODY_MAX).collect().await {
+        let bytes = match Limited::new(&mut body, MAX).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 discard(body).await;
-                let detail = format!("the body is larger than {BODY_MAX} bytes");
+                let detail = format!("the body is larger than {MAX} bytes");
                 return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
             }
             Err(error) => {

@@ -77,14 +77,41 @@ impl Client {
         self.send(Method::POST, path, body.into())
     }
 
+    /// Has something done that the instance may refuse for what was sent (422).
+    pub fn post_or_refused<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Result<T, Problem>> {
+        let body = body.map_or(Ok(Vec::new()), serde_json::to_vec).context("cannot write the request")?;
+        let answer = self.ask(Method::POST, path, body.into())?;
+        match answer {
+            Err(problem) if problem.status != 422 => bail!("{}", problem.detail),
+            answer => Ok(answer),
+        }
+    }
+
     fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T> {
+        match self.ask(method, path, body)? {
+            Ok(value) => Ok(value),
+            Err(problem) => bail!("{}", problem.detail),
+        }
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Result<T, Problem>> {
         let (status, bytes) = self.runtime.block_on(self.exchange(method, path, body))?;
         if status.is_success() {
             return serde_json::from_slice(&bytes)
+                .map(Ok)
                 .context("the running instance answers something else than this version understands");
         }
         match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) => bail!("{}", problem.detail),
+            Ok(problem) => Ok(Err(problem)),
             Err(_) => bail!("the running instance answers {status}"),
         }
     }

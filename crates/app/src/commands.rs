@@ -1,12 +1,19 @@
 //! The verbs, a file each.
 
+mod apply;
+mod change;
 mod check;
 mod config;
+mod confirm;
 mod demo;
+mod diff;
 mod endpoint;
 mod explain;
+mod history;
 mod proxy;
 mod reference;
+mod reload;
+mod rollback;
 mod run;
 mod schema;
 mod status;
@@ -39,6 +46,18 @@ pub enum Command {
     Status(status::Arguments),
     /// Show what happens in the running instance now
     Top(top::Arguments),
+    /// Tell what a document would change, and what would become of recorded requests
+    Diff(diff::Arguments),
+    /// Have the running instance read its document again
+    Reload(reload::Arguments),
+    /// Put a document from here into force in the running instance, for good or on trial
+    Apply(apply::Arguments),
+    /// Keep the document that is on trial
+    Confirm(confirm::Arguments),
+    /// Put an earlier document into force again
+    Rollback(rollback::Arguments),
+    /// List the documents that were in force lately
+    History(history::Arguments),
     /// Take endpoints of the running instance out of rotation and back
     Endpoint(endpoint::Arguments),
     /// Print the JSON Schema of the document
@@ -60,6 +79,12 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
+        Command::Apply(arguments) => apply::run(&arguments),
+        Command::Confirm(arguments) => confirm::run(&arguments),
+        Command::Rollback(arguments) => rollback::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
         Command::Endpoint(arguments) => endpoint::run(&arguments),
         Command::Schema => schema::run(),
         Command::Reference => reference::run(),

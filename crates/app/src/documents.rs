@@ -41,6 +41,11 @@ pub fn look_at(path: &Path) -> Prepared {
     prepare(&Text::File(path.to_owned()), &NoResolver, &HealthEvents::unheard())
 }
 
+/// Reads the document at `path` for its texts alone; nothing that is found is told.
+pub fn texts(path: &Path) -> Loaded {
+    Text::File(path.to_owned()).load()
+}
+
 /// Loads the document at `path` without compiling it. Prints what is found.
 pub fn load(path: &Path) -> Loaded {
     let loaded = Text::File(path.to_owned()).load();

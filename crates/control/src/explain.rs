@@ -140,7 +140,7 @@ fn tell_routes(considered: &[Considered<'_>], told: &mut Explanation) {
     told.routes_left_out = considered.len().saturating_sub(ROUTES_TOLD);
 }
 
-fn describe(snapshot: &Snapshot, action: &Action) -> String {
+pub(crate) fn describe(snapshot: &Snapshot, action: &Action) -> String {
     let name =
         |index: &u32| snapshot.upstreams.get(*index as usize).map_or(String::new(), |u| u.name().to_string());
     match action {

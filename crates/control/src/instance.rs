@@ -1,5 +1,8 @@
 //! A running instance: the process, the document in force, those before it, and the way to another one.
 
+mod on_trial;
+mod preview;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +23,9 @@ use crate::probes::Probes;
 use crate::process::Process;
 use crate::recorders;
 use crate::resolve::Resolve;
+use crate::trial::Trial;
+
+pub use preview::Preview;
 
 /// How many changes a line of the process's log names.
 const CHANGES_TOLD: usize = 20;
@@ -50,6 +56,7 @@ struct State {
     probes: Probes,
     history: History,
     last: Option<Outcome>,
+    trial: Option<Trial>,
 }
 
 /// How the last change went.
@@ -113,6 +120,7 @@ impl Instance {
             probes: Probes::default(),
             history: History::default(),
             last: None,
+            trial: None,
         };
         state.probes.adopt(&first.snapshot.upstreams);
         state.history.push(version(&first.snapshot, Occasion::Start, bundle));
@@ -216,8 +224,10 @@ impl Instance {
         .into())
     }
 
+    /// Changes the document, when it is this change's turn.
     pub(crate) async fn change(&self, text: Text, occasion: Occasion) -> Result<Applied, Refused> {
         let _turn = self.turn.lock().await;
+        self.end_trial(&occasion)?;
         let result = self.try_change(text, &occasion).await;
         let problem = result.as_ref().err().map(|refused| refused.problem.clone());
         {
@@ -261,22 +271,10 @@ impl Instance {
     }
 
     async fn try_change(&self, text: Text, occasion: &Occasion) -> Result<Applied, Refused> {
-        let before = {
-            let state = self.state();
-            Predecessor::of(&self.process.snapshot(), &state.plans)
-        };
-        let Surroundings { resolver, events, .. } = &self.surroundings;
-        let prepared = prepare_aside(text, before, resolver.clone(), events.clone()).await;
-        let prepared = prepared.map_err(|error| format!("cannot compile the document: {error}"))?;
-        let (report, bundle) = (prepared.report(false), prepared.bundle());
-        let Prepared { ready: Some(ready), .. } = prepared else {
-            let problem = "the document is not fit for use".to_owned();
-            return Err(Refused { problem, report });
-        };
-        let bundle = bundle.ok_or_else(|| "the document has no text".to_owned())?;
+        let (ready, bundle, warnings) = self.prepare(text).await?;
         if self.is_in_force(&ready, &bundle) {
             let number = self.process.snapshot().number;
-            return Ok(Applied { number, unchanged: true, changes: Vec::new(), warnings: report });
+            return Ok(Applied { number, unchanged: true, changes: Vec::new(), warnings });
         }
         let changes = tollgate_config::difference(&self.document(), &ready.document);
         let published = self.process.publish(ready.snapshot.clone()).map_err(|error| error.to_string())?;
@@ -291,7 +289,25 @@ impl Instance {
             state.plans = ready.plans;
         }
         self.free_retired();
-        Ok(Applied { number, unchanged: false, changes, warnings: report })
+        Ok(Applied { number, unchanged: false, changes, warnings })
+    }
+
+    /// Loads and compiles a document as the successor of the one in force, aside. With it come its texts, and
+    /// the warnings for people.
+    async fn prepare(&self, text: Text) -> Result<(Ready, Bundle, String), Refused> {
+        let before = {
+            let state = self.state();
+            Predecessor::of(&self.process.snapshot(), &state.plans)
+        };
+        let Surroundings { resolver, events, .. } = &self.surroundings;
+        let prepared = prepare_aside(text, before, resolver.clone(), events.clone()).await;
+        let prepared = prepared.map_err(|error| format!("cannot compile the document: {error}"))?;
+        let (report, bundle) = (prepared.report(false), prepared.bundle());
+        let Prepared { ready: Some(ready), .. } = prepared else {
+            return Err(Refused { problem: "the document is not fit for use".to_owned(), report });
+        };
+        let bundle = bundle.ok_or_else(|| "the document has no text".to_owned())?;
+        Ok((ready, bundle, report))
     }
 
     /// Whether a document would change nothing: the same texts, which mean the same, at the same addresses.

@@ -15,6 +15,8 @@ pub mod probes;
 pub mod process;
 pub mod recorders;
 pub mod resolve;
+pub mod traffic;
+pub mod trial;
 pub mod watch;
 pub mod why;
 

@@ -178,7 +178,8 @@ impl Process {
         self.exports.adopt(&snapshot);
         bound.iter().for_each(Bound::set_limits);
         let succession = succession(&current.snapshot, &snapshot, &successors);
-        let gone = gone(&current.snapshot, &snapshot);
+        catch_up(&current.snapshot, &snapshot, &succession);
+        let gone = retire_gone(&current.snapshot, &snapshot);
         let (mut shards, mut waiting) = (Vec::new(), Vec::new());
         for ((worker, sockets), shard) in self.workers.iter().zip(sockets).zip(&current.shards) {
             let shard = Arc::new(shard.successor(&succession));
@@ -313,14 +314,26 @@ fn succession(before: &Snapshot, after: &Snapshot, listeners: &[Option<u32>]) ->
     }
 }
 
-/// The endpoints that no upstream has any more.
-fn gone(before: &Snapshot, after: &Snapshot) -> Arc<[EndpointId]> {
-    let left: HashSet<EndpointId> = endpoint_ids(&after.upstreams).collect();
-    endpoint_ids(&before.upstreams).filter(|id| !left.contains(id)).collect()
+/// What became known of endpoints while the snapshot was compiled.
+fn catch_up(before: &Snapshot, after: &Snapshot, succession: &Succession) {
+    for (upstream, index) in after.upstreams.iter().zip(&succession.upstreams) {
+        if let Some(before) = index.and_then(|i| before.upstreams.get(i as usize))
+            && !Arc::ptr_eq(before, upstream)
+        {
+            upstream.catch_up(before);
+        }
+    }
 }
 
-fn endpoint_ids(upstreams: &[Arc<Upstream>]) -> impl Iterator<Item = EndpointId> + '_ {
-    upstreams.iter().flat_map(|upstream| upstream.endpoints().iter().map(Endpoint::id))
+/// Retires the endpoints that no upstream has any more.
+fn retire_gone(before: &Snapshot, after: &Snapshot) -> Arc<[EndpointId]> {
+    let left: HashSet<EndpointId> = endpoints(&after.upstreams).map(Endpoint::id).collect();
+    let gone = endpoints(&before.upstreams).filter(|endpoint| !left.contains(&endpoint.id()));
+    gone.inspect(|endpoint| endpoint.retire()).map(Endpoint::id).collect()
+}
+
+fn endpoints(upstreams: &[Arc<Upstream>]) -> impl Iterator<Item = &Endpoint> {
+    upstreams.iter().flat_map(|upstream| upstream.endpoints())
 }
 
 /// What a worker is made from, on its own thread.

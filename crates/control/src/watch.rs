@@ -1,12 +1,15 @@
 //! Watching a document's files.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hasher};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate_config::{Bundle, DiskFiles};
+use tollgate_config::{Bundle, DiskFiles, Files};
 
 use crate::instance::Instance;
 
@@ -21,12 +24,13 @@ const EVERY: Duration = Duration::from_millis(500);
 /// is the content: a change of times alone is none.
 pub async fn watch(instance: Arc<Instance>) {
     let Some(file) = instance.file().cloned() else { return };
-    let Some(mut known) = instance.versions().last().map(|version| version.fingerprint.clone()) else {
+    let Some(texts) = instance.versions().last().map(|version| version.fingerprint.clone()) else {
         return;
     };
+    let mut known = Content { texts, secrets: None };
     let mut interval = tokio::time::interval(EVERY);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut places = Vec::new();
+    let mut places = BTreeSet::new();
     // What was read last, and what was seen last.
     let (mut read, mut seen) = (None, Signature::default());
     loop {
@@ -40,34 +44,79 @@ pub async fn watch(instance: Arc<Instance>) {
             seen = now;
             continue;
         }
-        let Some((fingerprint, next)) = texts(file.clone()).await else { continue };
+        let Some((content, next)) = content(file.clone()).await else { continue };
         let after = Signature::of(&next);
         places = next;
         if after != now {
             continue;
         }
         read = Some(after);
-        if fingerprint != known {
-            known = fingerprint;
+        if known.replace(content) {
             // What becomes of it is told in the process's log.
             let _ = instance.reload().await;
         }
     }
 }
 
-/// The fingerprint of the texts now, and the files and folders to look at.
-async fn texts(file: PathBuf) -> Option<(String, Vec<PathBuf>)> {
+/// What a document's files hold.
+struct Content {
+    /// The fingerprint of its texts.
+    texts: String,
+    /// A hash of each secret file; `None` before they were read for the first time.
+    secrets: Option<BTreeMap<PathBuf, u64>>,
+}
+
+impl Content {
+    /// Takes over what the files hold now. Whether that is something else.
+    fn replace(&mut self, now: Self) -> bool {
+        let changed = self.texts != now.texts || self.secrets.is_some() && self.secrets != now.secrets;
+        *self = now;
+        changed
+    }
+}
+
+/// What the files hold now, and the files and folders to look at. `None` where there is no main file.
+async fn content(file: PathBuf) -> Option<(Content, BTreeSet<PathBuf>)> {
     let read = tokio::task::spawn_blocking(move || {
-        let loaded = tollgate_config::load(&file, &DiskFiles, &|name| std::env::var(name).ok());
-        let mut places: Vec<PathBuf> = vec![file.clone()];
-        places.extend(loaded.sources.names().map(PathBuf::from));
+        let noting = Noting::default();
+        let loaded = tollgate_config::load(&file, &noting, &|name| std::env::var(name).ok());
+        let (mut places, secrets) = (noting.places.into_inner(), noting.secrets.into_inner());
         let parents: Vec<PathBuf> = places.iter().map(|place| parent(place)).collect();
         places.extend(parents);
-        places.sort();
-        places.dedup();
-        Some((Bundle::of(&loaded.sources)?.fingerprint(), places))
+        let texts = Bundle::of(&loaded.sources)?.fingerprint();
+        Some((Content { texts, secrets: Some(secrets) }, places))
     });
     read.await.ok()?
+}
+
+/// The disk; notes what is looked at: also what is not there yet, and folders that a pattern finds nothing in.
+#[derive(Default)]
+struct Noting {
+    places: RefCell<BTreeSet<PathBuf>>,
+    secrets: RefCell<BTreeMap<PathBuf, u64>>,
+}
+
+impl Files for Noting {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        self.places.borrow_mut().insert(path.to_owned());
+        let bytes = DiskFiles.read(path, limit)?;
+        // The same in one process, which is all that is needed.
+        let mut hash = DefaultHasher::new();
+        hash.write(&bytes);
+        self.secrets.borrow_mut().insert(path.to_owned(), hash.finish());
+        Ok(bytes)
+    }
+
+    fn read_part(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        self.places.borrow_mut().insert(path.to_owned());
+        DiskFiles.read_part(path, limit)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let place = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        self.places.borrow_mut().insert(place.to_owned());
+        DiskFiles.list(folder)
+    }
 }
 
 fn parent(place: &Path) -> PathBuf {
@@ -81,14 +130,15 @@ fn parent(place: &Path) -> PathBuf {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Signature(BTreeMap<PathBuf, Option<Look>>);
 
-/// Device, inode, size, and time of change in seconds and nanoseconds.
+/// Device, inode, size, and time of change in seconds and nanoseconds: not that of the content, which programs
+/// may set back.
 type Look = (u64, u64, u64, i64, i64);
 
 impl Signature {
-    fn of(places: &[PathBuf]) -> Self {
+    fn of(places: &BTreeSet<PathBuf>) -> Self {
         let of = |place: &PathBuf| {
             let found = std::fs::metadata(place).ok();
-            found.map(|m| (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()))
+            found.map(|m| (m.dev(), m.ino(), m.size(), m.ctime(), m.ctime_nsec()))
         };
         Self(places.iter().map(|place| (place.clone(), of(place))).collect())
     }

@@ -70,8 +70,6 @@ pub struct Facts {
     pub expects: bool,
     /// The client asked for an upgrade, and the request was sent with it.
     pub upgrade: bool,
-    /// The index of the listener.
-    pub listener: u32,
 }
 
 impl Default for Facts {
@@ -83,7 +81,6 @@ impl Default for Facts {
             last: false,
             expects: false,
             upgrade: false,
-            listener: 0,
         }
     }
 }

@@ -20,7 +20,6 @@ use crate::listening::Listening;
 use crate::recorder;
 use crate::snapshot::Listener;
 use crate::socket::Socket;
-use crate::worker::Worker;
 
 /// How many batches a draining worker takes: as many connections as the kernel queues at the most. More
 /// are a flood, which must not keep the process.
@@ -137,7 +136,7 @@ impl Drop for Counted {
 /// and closes.
 pub fn accept(listening: Rc<Listening>, socket: TcpListener) -> impl Future<Output = ()> {
     // Counted from here on, not from when the task first runs.
-    let accepting = Accepting::begin(listening.worker().clone());
+    let accepting = Accepting::begin(listening.clone());
     async move {
         accept_all(&listening, socket).await;
         drop(accepting);
@@ -175,19 +174,23 @@ async fn accept_all(listening: &Rc<Listening>, socket: TcpListener) {
 }
 
 /// Counts a socket that takes connections, on whatever path that ends.
-struct Accepting(Rc<Worker>);
+struct Accepting(Rc<Listening>);
 
 impl Accepting {
-    fn begin(worker: Rc<Worker>) -> Self {
+    fn begin(listening: Rc<Listening>) -> Self {
+        let worker = listening.worker();
         worker.accepting.set(worker.accepting.get() + 1);
-        Self(worker)
+        listening.accepts.set(true);
+        Self(listening)
     }
 }
 
 impl Drop for Accepting {
     fn drop(&mut self) {
-        self.0.accepting.set(self.0.accepting.get() - 1);
-        self.0.changed.notify_waiters();
+        let worker = self.0.worker();
+        self.0.accepts.set(false);
+        worker.accepting.set(worker.accepting.get() - 1);
+        worker.changed.notify_waiters();
     }
 }
 
@@ -233,7 +236,7 @@ fn admit(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>) {
             listening.series.closed.add(1);
             // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
             let request_id = make_id(worker);
-            recorder::refused_connection(worker, peer, listening.index(), reason, &request_id);
+            recorder::refused_connection(listening, peer, reason, &request_id);
             let _ = (&stream).write(&respond::bare(reason, &request_id));
         }
     }

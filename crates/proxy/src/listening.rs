@@ -19,16 +19,16 @@ pub struct Listening {
     pub limits: Arc<ConnectionLimits>,
     /// This worker's counters of it.
     pub series: Arc<ListenerSeries>,
-    index: Cell<u32>,
+    /// Its socket is open.
+    pub accepts: Cell<bool>,
     settings: RefCell<Arc<Listener>>,
     closing_since: Cell<Option<u64>>,
 }
 
 impl Listening {
-    /// The listener of this index in the snapshot in force.
+    /// A listener of the snapshot in force.
     pub fn new(
         worker: Rc<Worker>,
-        index: u32,
         settings: Arc<Listener>,
         limits: Arc<ConnectionLimits>,
         series: Arc<ListenerSeries>,
@@ -37,7 +37,7 @@ impl Listening {
             worker,
             limits,
             series,
-            index: Cell::new(index),
+            accepts: Cell::new(false),
             settings: RefCell::new(settings),
             closing_since: Cell::new(None),
         })
@@ -62,11 +62,6 @@ impl Listening {
         }
     }
 
-    /// Its index in the snapshot in force; where it has gone, in the last one that had it.
-    pub fn index(&self) -> u32 {
-        self.index.get()
-    }
-
     /// What the document says about it; where it has gone, what the last one said.
     pub fn settings(&self) -> Ref<'_, Arc<Listener>> {
         self.settings.borrow()
@@ -77,9 +72,8 @@ impl Listening {
         self.closing_since.get()
     }
 
-    /// A new snapshot has it, at this index.
-    pub fn adopt(&self, index: u32, settings: Arc<Listener>) {
-        self.index.set(index);
+    /// A new snapshot has it.
+    pub fn adopt(&self, settings: Arc<Listener>) {
         *self.settings.borrow_mut() = settings;
     }
 

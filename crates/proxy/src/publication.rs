@@ -28,7 +28,7 @@ pub struct Publication {
     pub sockets: Vec<ListenSocket>,
     /// Endpoints that no upstream has any more: their idle connections are closed.
     pub gone: Arc<[EndpointId]>,
-    /// Told when the snapshot is in force.
+    /// Told when the snapshot is in force and the sockets of listeners that it lacks are closed.
     pub done: oneshot::Sender<()>,
 }
 
@@ -39,17 +39,16 @@ pub fn publish(worker: &Rc<Worker>, publication: Publication) {
     worker.clock.refresh();
     let before = std::mem::take(&mut *worker.listening.borrow_mut());
     let mut listening: Vec<Option<Rc<Listening>>> = vec![None; snapshot.listeners.len()];
-    let mut closed = false;
+    let mut closed = Vec::new();
     for (listener, index) in before.into_iter().zip(listeners) {
-        let place = index.and_then(|i| listening.get_mut(i as usize).zip(snapshot.listeners.get(i as usize)));
-        match (place, index) {
-            (Some((place, settings)), Some(index)) => {
-                listener.adopt(index, settings.clone());
+        match index.and_then(|i| listening.get_mut(i as usize).zip(snapshot.listeners.get(i as usize))) {
+            Some((place, settings)) => {
+                listener.adopt(settings.clone());
                 *place = Some(listener);
             }
-            _ => {
+            None => {
                 listener.close(worker.clock.now_ms());
-                closed = true;
+                closed.push(listener);
             }
         }
     }
@@ -68,10 +67,27 @@ pub fn publish(worker: &Rc<Worker>, publication: Publication) {
     let mut pool = worker.pool.borrow_mut();
     gone.iter().for_each(|endpoint| pool.forget(*endpoint));
     drop(pool);
-    if closed {
-        worker.wake_all();
+    if closed.is_empty() {
+        // Control may have given up waiting.
+        let _ = done.send(());
+        return;
     }
-    // Control may have given up waiting.
+    worker.wake_all();
+    tokio::task::spawn_local(tell_closed(worker.clone(), closed, done));
+}
+
+/// Tells control once the sockets of listeners are closed: only then are connections refused, and is their
+/// address free for the next snapshot.
+async fn tell_closed(worker: Rc<Worker>, closed: Vec<Rc<Listening>>, done: oneshot::Sender<()>) {
+    for listener in closed {
+        loop {
+            let changed = worker.changed.notified();
+            if !listener.accepts.get() {
+                break;
+            }
+            changed.await;
+        }
+    }
     let _ = done.send(());
 }
 
@@ -85,7 +101,6 @@ pub fn listen(
     let index = socket.listener as usize;
     Listening::new(
         worker.clone(),
-        socket.listener,
         snapshot.listeners[index].clone(),
         socket.limits.clone(),
         shard.listeners[index].clone(),

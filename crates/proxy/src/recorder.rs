@@ -12,6 +12,7 @@ use tollgate_upstream::Load;
 
 use crate::evidence::Pick;
 use crate::exchange::{ByteCounts, Exchange};
+use crate::listening::Listening;
 use crate::snapshot::Snapshot;
 use crate::tracer::Context;
 use crate::worker::{Published, Worker};
@@ -117,7 +118,7 @@ impl Entry {
 
 /// An exchange has ended: keeps it if it is worth keeping. Costs two compares if it is not.
 #[inline]
-pub fn consider(worker: &Worker, exchange: &Exchange, peer: IpAddr) {
+pub fn consider(worker: &Worker, exchange: &Exchange, peer: IpAddr, listener: &Listening) {
     let Some(keeper) = worker.keeper.as_ref().filter(|_| exchange.evidence.is_on()) else { return };
     let reason = exchange.record.reason.unwrap_or(Reason::Forwarded);
     let timings = exchange.timings(worker.clock.now_us());
@@ -126,12 +127,14 @@ pub fn consider(worker: &Worker, exchange: &Exchange, peer: IpAddr) {
     if let Some(class) = keeper.recorder().class(reason, duration_us, exchange.record.seed)
         && let Some(published) = &exchange.published
     {
-        keeper.keep(class, entry(worker, exchange, published, peer));
+        let name = listener.settings().name.clone();
+        keeper.keep(class, entry(worker, exchange, published, peer, name));
     }
 }
 
 /// A connection was refused before anything of it was read.
-pub fn refused_connection(worker: &Worker, peer: IpAddr, listener: u32, reason: Reason, request_id: &[u8]) {
+pub fn refused_connection(listener: &Listening, peer: IpAddr, reason: Reason, request_id: &[u8]) {
+    let worker = listener.worker();
     let Some(keeper) = worker.keeper.as_ref().filter(|keeper| keeper.recorder().is_on()) else { return };
     let Some(class) = keeper.recorder().class(reason, 0, 0) else { return };
     let published = worker.published();
@@ -140,7 +143,7 @@ pub fn refused_connection(worker: &Worker, peer: IpAddr, listener: u32, reason: 
         began: worker.clock.wall(),
         started_us: worker.clock.now_us(),
         client: Asker { address: peer, peer },
-        names: Names { listener: listener_name(&published, listener), ..Names::default() },
+        names: Names { listener: listener.settings().name.clone(), ..Names::default() },
         snapshot: Arc::downgrade(&published.snapshot),
         snapshot_number: published.snapshot.number,
         head: None,
@@ -155,12 +158,14 @@ pub fn refused_connection(worker: &Worker, peer: IpAddr, listener: u32, reason: 
     keeper.keep(class, entry);
 }
 
-fn listener_name(published: &Published, listener: u32) -> String {
-    published.snapshot.listeners.get(listener as usize).map_or_else(String::new, |l| l.name.clone())
-}
-
 #[cold]
-fn entry(worker: &Worker, exchange: &Exchange, published: &Published, peer: IpAddr) -> Entry {
+fn entry(
+    worker: &Worker,
+    exchange: &Exchange,
+    published: &Published,
+    peer: IpAddr,
+    listener: String,
+) -> Entry {
     let [request_id, ..] = exchange.notes.parts();
     let timings = exchange.timings(worker.clock.now_us());
     let upstream = exchange.upstream();
@@ -172,7 +177,7 @@ fn entry(worker: &Worker, exchange: &Exchange, published: &Published, peer: IpAd
         started_us: exchange.times.started_us,
         client: Asker { address: exchange.notes.client.unwrap_or(peer), peer },
         names: Names {
-            listener: listener_name(published, exchange.facts.listener),
+            listener,
             route: exchange.route().map(|route| route.name.clone()),
             upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
             endpoints: exchange.record.kept_attempts().filter_map(endpoint_name).collect(),

@@ -44,6 +44,7 @@ struct Load {
     drained: AtomicBool,
     /// The operator's weight, or [`NO_OVERRIDE`].
     weight: AtomicU64,
+    gone: AtomicBool,
 }
 
 /// No `u32`, so no weight.
@@ -69,6 +70,7 @@ impl Endpoint {
                 lane: Arc::new(Lane),
                 drained: AtomicBool::new(false),
                 weight: AtomicU64::new(NO_OVERRIDE),
+                gone: AtomicBool::new(false),
             }),
             probe: AtomicU8::new(ProbeHealth::Unknown as u8),
             ejection: EjectionState::default(),
@@ -143,6 +145,16 @@ impl Endpoint {
         (Arc::strong_count(&self.load.lane) - 1) as u32
     }
 
+    /// No snapshot to come has it: exchanges that are under way at it are its last.
+    pub fn retire(&self) {
+        self.load.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was retired, itself or a successor. Then no connection to it is worth keeping.
+    pub fn is_retired(&self) -> bool {
+        self.load.gone.load(Ordering::Relaxed)
+    }
+
     /// What the probes say.
     pub fn probe_health(&self) -> ProbeHealth {
         ProbeHealth::from_u8(self.probe.load(Ordering::Acquire))
@@ -173,6 +185,11 @@ impl Endpoint {
     pub(crate) fn set_weight(&self, weight: Option<u32>) -> bool {
         let weight = weight.map_or(NO_OVERRIDE, u64::from);
         self.load.weight.swap(weight, Ordering::AcqRel) != weight
+    }
+
+    pub(crate) fn catch_up(&self, before: &Self) {
+        self.set_probe_health(before.probe_health());
+        self.ejection.catch_up(&before.ejection);
     }
 
     pub(crate) fn set_probe_health(&self, health: ProbeHealth) {
@@ -214,6 +231,15 @@ mod tests {
         assert_eq!(successor.in_flight(), 400);
         drop(guards);
         assert_eq!(successor.in_flight(), 0);
+    }
+
+    #[test]
+    fn all_that_went_before_are_retired_with_the_last() {
+        let first = endpoint();
+        let second = first.successor(1);
+        assert!(!first.is_retired());
+        second.retire();
+        assert!(first.is_retired() && !endpoint().is_retired());
     }
 
     #[test]

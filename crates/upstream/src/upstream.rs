@@ -1,10 +1,11 @@
 //! A named group of endpoints, shared by all workers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::balancers::{Balancer, Pick, PickKey};
-use crate::endpoint::{Endpoint, InFlight};
+use crate::endpoint::{Endpoint, EndpointId, InFlight};
 use crate::health::outlier::Outliers;
 use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
 use crate::pool::PoolSettings;
@@ -77,6 +78,17 @@ impl Upstream {
             version: AtomicU64::new(instance << 32),
             events,
         }
+    }
+
+    /// Takes over the health that the endpoints have now in the upstream that this one follows: it may have
+    /// changed since they were made. For before anything else uses this upstream.
+    pub fn catch_up(&self, before: &Self) {
+        let known: HashMap<EndpointId, &Endpoint> = before.endpoints.iter().map(|e| (e.id(), e)).collect();
+        for endpoint in &self.endpoints {
+            known.get(&endpoint.id()).inspect(|before| endpoint.catch_up(before));
+        }
+        self.outliers.recount(&self.endpoints);
+        self.version.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Its name in the document.

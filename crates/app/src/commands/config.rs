@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use tollgate_admin::resources::config::Shown;
 use tollgate_config::effective;
 
+use crate::client::Reach;
 use crate::{documents, exit};
 
 /// What to look at.
@@ -19,8 +21,13 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Show {
     /// The document; else ./tollgate.yaml, else /etc/tollgate/tollgate.yaml
-    #[arg(short, long, value_name = "FILE", env = "TOLLGATE_CONFIG")]
+    #[arg(short, long, value_name = "FILE", env = "TOLLGATE_CONFIG", conflicts_with = "running")]
     config: Option<PathBuf>,
+    /// The document that the running instance has in force
+    #[arg(long)]
+    running: bool,
+    #[command(flatten)]
+    reach: Reach,
     /// Say beside each value which file and line, variable or default it is from
     #[arg(long)]
     origin: bool,
@@ -40,6 +47,12 @@ pub fn run(command: &Command) -> Result<ExitCode> {
 }
 
 fn show(arguments: &Show) -> Result<ExitCode> {
+    if arguments.running {
+        let query = format!("origin={}&changed={}", arguments.origin, arguments.changed);
+        let shown: Shown = arguments.reach.client()?.get(&format!("/api/v1/config?{query}"))?;
+        let json = || format!("{:#}\n", shown.values);
+        return super::print(&if arguments.json { json() } else { shown.yaml });
+    }
     let path = documents::find(arguments.config.as_deref())?;
     let loaded = documents::load(&path);
     let Some(document) = &loaded.document else { return Ok(exit::INVALID_DOCUMENT.into()) };

@@ -104,7 +104,8 @@ impl Load {
     }
 }
 
-struct StopOnDrop<'s>(&'s AtomicBool);
+/// Sets a flag when dropped, also by a panic.
+pub struct StopOnDrop<'s>(pub &'s AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {

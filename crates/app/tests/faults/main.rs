@@ -7,9 +7,12 @@ mod draining;
 mod kills;
 mod load;
 mod memory;
+mod reload;
+mod reload_keeps;
 mod resets;
 mod stalls;
 mod vanishing;
+mod watching;
 
 use std::fmt::Display;
 

@@ -15,7 +15,7 @@ pub fn account(client: &Client, exchange: &Exchange) {
     let now_us = worker.clock.now_us();
     let reason = exchange.record.reason.unwrap_or(Reason::Forwarded);
     let timings = exchange.timings(now_us);
-    recorder::consider(worker, exchange, peer);
+    recorder::consider(worker, exchange, peer, &client.listener);
     let status = exchange.response.status;
     if worker.counts {
         let shard = &published.shard;

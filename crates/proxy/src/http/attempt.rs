@@ -135,9 +135,12 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
         && exchange.request.pending().is_empty()
         && !exchange.request.broken;
     let settings = exchange.upstream().map(|u| u.settings().pool);
+    let index = exchange.attempt.as_ref().map(|attempt| attempt.endpoint);
+    let endpoint = exchange.upstream().zip(index).and_then(|(upstream, index)| upstream.endpoint(index));
+    let wanted = endpoint.is_some_and(|endpoint| !endpoint.is_retired()) && !worker.is_draining();
     tally::attempt_ended(worker, exchange, exchange.record.reason.unwrap_or(Reason::Forwarded));
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
-    if let Some(socket) = attempt.socket.filter(|_| clean && !worker.is_draining()) {
+    if let Some(socket) = attempt.socket.filter(|_| clean && wanted) {
         // Origins that send a body with these send it a moment later, as the next response.
         let doubtful = exchange.facts.method == Method::Head || matches!(exchange.response.status, 204 | 304);
         let (idle, now) = (Idle { socket, doubtful }, worker.clock.now_ms());

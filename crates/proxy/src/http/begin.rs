@@ -138,7 +138,6 @@ fn open(
         last,
         expects: head.fields.has(Known::Expect),
         upgrade: false,
-        listener: client.listener.index(),
     };
     exchange
 }

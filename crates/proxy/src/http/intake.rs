@@ -167,7 +167,7 @@ fn refuse_unread(
     exchange.published = Some(published.clone());
     client.listener.exchange_begins();
     exchange.times.started_us = worker.clock.now_us();
-    exchange.facts = Facts { persists: false, listener: client.listener.index(), ..Facts::default() };
+    exchange.facts = Facts { persists: false, ..Facts::default() };
     exchange.notes.client = Some(client.peer);
     exchange.notes.wanted = worker.log.borrow().is_wanted();
     exchange.notes.keep([&make_id(worker), b"", b"", b""]);

@@ -339,8 +339,8 @@ fn final_head(
         && response.writer == BodyWriter::Plain;
     // Whoever answers before the body has come may never read it, and what is left of it is no request.
     let early = !exchange.body.is_done();
-    response.close =
-        !exchange.facts.persists || unframed || early || client.half_closed || worker.is_draining();
+    let last = client.half_closed || client.draining_since().is_some();
+    response.close = !exchange.facts.persists || unframed || early || last;
     report(worker, exchange, line.status);
     let Some(route) = exchange.route() else { return Ok(()) };
     let [request_id, ..] = exchange.notes.parts();

@@ -52,6 +52,7 @@ async fn serve_next(client: &mut Client) -> bool {
         Intake::Forward(mut exchange) => {
             let worker = client.worker().clone();
             if let Err(reason) = forward(&worker, client, &mut exchange).await {
+                exchange.facts.persists &= client.draining_since().is_none();
                 answer_failure(&worker, &mut exchange, reason);
             }
             exchange

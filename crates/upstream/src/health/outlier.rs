@@ -64,12 +64,17 @@ pub(crate) struct EjectionState {
 
 impl EjectionState {
     pub(crate) fn copy(&self) -> Self {
-        Self {
-            failures: AtomicU32::new(self.failures.load(Ordering::Relaxed)),
-            until_ms: AtomicU64::new(self.until_ms.load(Ordering::Acquire)),
-            ejections: AtomicU32::new(self.ejections.load(Ordering::Relaxed)),
-            rested_since_ms: AtomicU64::new(self.rested_since_ms.load(Ordering::Relaxed)),
-        }
+        let copy = Self::default();
+        copy.catch_up(self);
+        copy
+    }
+
+    /// Only while nothing else uses it; [`Outliers::recount`] is due afterwards.
+    pub(crate) fn catch_up(&self, before: &Self) {
+        self.failures.store(before.failures.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.until_ms.store(before.until_ms.load(Ordering::Acquire), Ordering::Release);
+        self.ejections.store(before.ejections.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.rested_since_ms.store(before.rested_since_ms.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// When the ejection ends or ended; `None` where there is none or it was settled.
@@ -114,10 +119,8 @@ pub(crate) struct Outliers {
 
 impl Outliers {
     pub(crate) fn new(settings: OutlierSettings, endpoints: &[Endpoint]) -> Self {
-        let ejected = endpoints.iter().filter(|e| e.ejection().until_ms().is_some()).count();
-        let outliers =
-            Self { settings, most_ejected: AtomicU32::new(0), ejected: AtomicU32::new(ejected as u32) };
-        outliers.count(endpoints);
+        let outliers = Self { settings, most_ejected: AtomicU32::new(0), ejected: AtomicU32::new(0) };
+        outliers.recount(endpoints);
         outliers
     }
 
@@ -125,6 +128,13 @@ impl Outliers {
     pub(crate) fn count(&self, endpoints: &[Endpoint]) {
         let taking_part = endpoints.iter().filter(|e| e.takes_part()).count();
         self.most_ejected.store(self.settings.most_ejected(taking_part), Ordering::Release);
+    }
+
+    /// Counts anew how many are ejected, and how many may be. Only while nothing else uses the endpoints.
+    pub(crate) fn recount(&self, endpoints: &[Endpoint]) {
+        let ejected = endpoints.iter().filter(|e| e.ejection().until_ms().is_some()).count();
+        self.ejected.store(ejected as u32, Ordering::Release);
+        self.count(endpoints);
     }
 
     /// Counts a failure. Whether there were enough of them to eject the endpoint.

@@ -1,0 +1,47 @@
+//! What a document would change, without putting it into force.
+
+use std::sync::Arc;
+
+use tollgate_config::{Bundle, Change};
+use tollgate_runtime::process::in_background;
+
+use super::{Instance, Refused};
+use crate::prepare::Text;
+use crate::recorders::{self, Filter};
+use crate::traffic::{self, Report};
+
+/// What a document would change.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// What it says otherwise than the document in force.
+    pub changes: Vec<Change>,
+    /// Findings that would not keep it from being used, for people.
+    pub warnings: String,
+    /// What would become of the recorded requests, if that was asked for.
+    pub traffic: Option<Report>,
+}
+
+impl Instance {
+    /// Compares a document with the one in force; with `traffic`, also decides all recorded requests on both.
+    ///
+    /// # Errors
+    ///
+    /// Where the document is not fit for use.
+    pub async fn preview(&self, bundle: Bundle, traffic: bool) -> Result<Preview, Refused> {
+        let (ready, _, warnings) = self.prepare(Text::Bundle(Arc::new(bundle))).await?;
+        let changes = tollgate_config::difference(&self.document(), &ready.document);
+        let mut preview = Preview { changes, warnings, traffic: None };
+        if traffic {
+            let (recorders, before) = (self.process.recorder(), self.process.snapshot());
+            let sample = recorders::settings(&self.document()).sample;
+            let (done, report) = tokio::sync::oneshot::channel();
+            let work = move || {
+                let recorded = recorders.last(usize::MAX, &Filter::default());
+                let _ = done.send(traffic::compare(&recorded, &before, &ready.snapshot, sample));
+            };
+            in_background("compare", work).map_err(|error| format!("cannot compare: {error}"))?;
+            preview.traffic = report.await.ok();
+        }
+        Ok(preview)
+    }
+}
