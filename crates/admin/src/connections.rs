@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
@@ -27,29 +27,48 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Buffer of a connection, and with it the largest head.
 const BUFFER_MAX: usize = 64 << 10;
 
-/// Serves connections until the future is dropped, and all of them with it.
-pub(crate) async fn serve(mut listener: impl Listener, router: Router) {
+/// Serves connections until `ending` is closed, and then what these have begun. Those that run end with the future
+/// if it is dropped.
+pub(crate) async fn serve(mut listener: impl Listener, router: Router, mut ending: watch::Receiver<()>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut running = JoinSet::new();
     // Nobody closes the semaphore.
     while let Ok(place) = places.clone().acquire_owned().await {
-        let (io, _) = listener.accept().await;
-        let router = router.clone();
+        let (io, _) = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closed(&mut ending) => break,
+        };
+        let (router, ending) = (router.clone(), ending.clone());
         running.spawn(async move {
-            serve_one(io, router).await;
+            serve_one(io, router, ending).await;
             drop(place);
         });
         while running.try_join_next().is_some() {}
     }
+    drop(listener);
+    while running.join_next().await.is_some() {}
 }
 
-async fn serve_one(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+async fn closed(ending: &mut watch::Receiver<()>) {
+    while ending.changed().await.is_ok() {}
+}
+
+async fn serve_one(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    mut ending: watch::Receiver<()>,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_MAX)
         .serve_connection(TokioIo::new(Hurried::new(io)), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
     // What ends a connection early is the client's affair.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = closed(&mut ending) => connection.as_mut().graceful_shutdown(),
+    }
     let _ = connection.await;
 }
 
@@ -109,7 +128,15 @@ mod tests {
     use axum::Router;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::watch;
     use tokio::time::Instant;
+
+    /// Nobody ends it.
+    fn never() -> watch::Receiver<()> {
+        let (sender, receiver) = watch::channel(());
+        std::mem::forget(sender);
+        receiver
+    }
 
     fn router() -> Router {
         Router::new().route("/", get(|| async { vec![b'x'; 1 << 20] }))
@@ -118,7 +145,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_finish_its_head_is_left() {
         let (mut client, server) = tokio::io::duplex(1024);
-        let serving = tokio::spawn(serve_one(server, router()));
+        let serving = tokio::spawn(serve_one(server, router(), never()));
         let began = Instant::now();
         client.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
         serving.await.unwrap();
@@ -128,7 +155,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_leaves_its_response_lying_is_left() {
         let (mut client, server) = tokio::io::duplex(1024);
-        let serving = tokio::spawn(serve_one(server, router()));
+        let serving = tokio::spawn(serve_one(server, router(), never()));
         let began = Instant::now();
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         serving.await.unwrap();
@@ -138,7 +165,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_its_response_slowly_gets_all_of_it() {
         let (mut client, server) = tokio::io::duplex(1024);
-        let serving = tokio::spawn(serve_one(server, router()));
+        let serving = tokio::spawn(serve_one(server, router(), never()));
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         let (mut total, mut part) = (0, vec![0; 32 << 10]);
         loop {
@@ -150,5 +177,24 @@ mod tests {
         }
         serving.await.unwrap();
         assert!(total > 1 << 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_what_has_begun_is_finished_and_idle_connections_are_closed() {
+        let (sender, ending) = watch::channel(());
+        let (mut idle, server) = tokio::io::duplex(1024);
+        let idle_serving = tokio::spawn(serve_one(server, router(), ending.clone()));
+        let (mut busy, server) = tokio::io::duplex(1024);
+        let busy_serving = tokio::spawn(serve_one(server, router(), ending));
+        busy.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut first = [0; 1];
+        busy.read_exact(&mut first).await.unwrap();
+        drop(sender);
+        assert_eq!(idle.read(&mut first).await.unwrap(), 0);
+        idle_serving.await.unwrap();
+        let mut rest = Vec::new();
+        busy.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() > 1 << 20);
+        busy_serving.await.unwrap();
     }
 }

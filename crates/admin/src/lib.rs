@@ -24,6 +24,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
+use tokio::sync::watch;
 use tollgate_control::{Instance, Process, metrics};
 
 pub use access::{Access, Token};
@@ -47,9 +48,10 @@ impl Api {
     }
 }
 
-/// Serves the API on a listener until the future is dropped.
-pub async fn serve(listener: impl Listener, api: Arc<Api>, access: Access) {
-    connections::serve(listener, router(api, access)).await;
+/// Serves the API on a listener until the other end of `ending` is dropped, and then what has begun. Streams end
+/// when what they tell of does.
+pub async fn serve(listener: impl Listener, api: Arc<Api>, access: Access, ending: watch::Receiver<()>) {
+    connections::serve(listener, router(api, access), ending).await;
 }
 
 fn router(api: Arc<Api>, access: Access) -> Router {

@@ -6,7 +6,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::problem::{MEDIA_TYPE, Problem};
-use crate::resources::{RESOURCES, Resource};
+use crate::resources::{RESOURCES, Resource, STREAMS, logs};
 
 /// The version of the API; what follows `/api/v` is its first part.
 const VERSION: &str = "1.0";
@@ -53,10 +53,11 @@ fn operation(resource: &Resource, generator: &mut SchemaGenerator) -> Value {
         parameters.extend(query_parameters(&query(generator), generator));
     }
     let response = (resource.response)(generator);
+    let media_type = if STREAMS.contains(&resource.path) { logs::MEDIA_TYPE } else { "application/json" };
     let mut operation = json!({
         "summary": resource.doc,
         "responses": {
-            "200": { "description": "Done.", "content": { "application/json": { "schema": response } } },
+            "200": { "description": "Done.", "content": { media_type: { "schema": response } } },
             "default": { "$ref": "#/components/responses/Problem" },
         },
     });

@@ -3,13 +3,17 @@
 
 mod comparison;
 mod latency;
+mod log_line;
 mod process;
+mod recorder;
 mod traffic;
 mod upstreams;
 
 pub use comparison::{TrafficExample, TrafficGroup, TrafficReport};
 pub use latency::{Bucket, Latency, Quantiles};
+pub use log_line::{LogLine, LoggedExchange, LoggedRequest, LoggedTimings};
 pub use process::{Build, ConfigStatus, ProcessStatus, Reload};
+pub use recorder::{Keeps, RecorderStatus};
 pub use traffic::{Classes, ListenerStatus, ReasonCount, RouteChoice, RouteStatus, Routes};
 pub use upstreams::{EndpointState, EndpointStatus, UpstreamStatus};
 

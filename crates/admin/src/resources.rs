@@ -4,6 +4,8 @@
 pub mod config;
 pub mod document;
 pub mod endpoints;
+pub mod exchanges;
+pub mod logs;
 pub mod status;
 pub mod trial;
 
@@ -35,6 +37,12 @@ pub struct Resource {
 
 /// The schema of a type, made with a generator that collects what it refers to.
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// The path of the live tail.
+pub const LOGS: &str = "/api/v1/logs";
+
+/// Paths whose response is a stream of lines, each like the row's response.
+pub static STREAMS: &[&str] = &[LOGS];
 
 /// All of them. Each path has one row a method.
 pub static RESOURCES: &[Resource] = &[
@@ -163,6 +171,33 @@ pub static RESOURCES: &[Resource] = &[
         request: None,
         response: schema_of::<trial::TrialStatus>,
         handler: || post(trial::confirm),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/exchanges",
+        doc: "Past exchanges that the flight recorder has kept, newest first.",
+        query: Some(schema_of::<exchanges::Query>),
+        request: None,
+        response: schema_of::<exchanges::Exchanges>,
+        handler: || get(exchanges::list),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/exchanges/{request_id}",
+        doc: "Why an exchange ended as it did. Several where a proxy in front gave a request id twice.",
+        query: Some(schema_of::<exchanges::OneQuery>),
+        request: None,
+        response: schema_of::<exchanges::Exchanges>,
+        handler: || get(exchanges::get),
+    },
+    Resource {
+        method: Method::GET,
+        path: LOGS,
+        doc: "Exchanges as they end, one a line, until the client goes or the process ends.",
+        query: Some(schema_of::<logs::Query>),
+        request: None,
+        response: schema_of::<crate::report::LogLine>,
+        handler: || get(logs::get),
     },
 ];
 

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tollgate_admin::{Access, Api, Token};
 use tollgate_config::{Document, Switch};
@@ -15,6 +17,8 @@ use tollgate_runtime::process;
 
 use crate::serving::note;
 
+/// For responses that have begun when the process ends.
+const LAST_RESPONSES: Duration = Duration::from_secs(1);
 /// Names the socket, for the process and for the verbs that talk to it.
 const SOCKET_VARIABLE: &str = "TOLLGATE_SOCKET";
 
@@ -48,6 +52,8 @@ impl Drop for SocketFile {
 /// The API as it is served.
 pub struct AdminServer {
     tasks: JoinSet<()>,
+    /// The API ends when it is dropped.
+    ending: watch::Sender<()>,
     file: Option<SocketFile>,
 }
 
@@ -90,24 +96,28 @@ impl AdminSockets {
     /// Serves the API on them.
     pub fn serve(self, api: Arc<Api>) -> AdminServer {
         let mut tasks = JoinSet::new();
+        let (ending, ended) = watch::channel(());
         if let Some((listener, address, access)) = self.network {
             note(&format!("metrics and health on http://{address}/"));
-            tasks.spawn(tollgate_admin::serve(listener, api.clone(), access));
+            tasks.spawn(tollgate_admin::serve(listener, api.clone(), access, ended.clone()));
         }
         let file = self.socket.map(|(listener, file)| {
             note(&format!("admin API on {}", file.0.display()));
-            tasks.spawn(tollgate_admin::serve(listener, api, Access::Everything));
+            tasks.spawn(tollgate_admin::serve(listener, api, Access::Everything, ended));
             file
         });
-        AdminServer { tasks, file }
+        AdminServer { tasks, ending, file }
     }
 }
 
 impl AdminServer {
-    /// Ends it, and with it its hold on the process.
+    /// Ends it, and with it its hold on the process. Responses that have begun have a moment to end.
     pub async fn end(self) {
-        let Self { mut tasks, file } = self;
-        drop(file);
+        let Self { mut tasks, ending, file } = self;
+        drop((file, ending));
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        // Whoever does not take his response by then goes without.
+        let _ = tokio::time::timeout(LAST_RESPONSES, ended).await;
         tasks.shutdown().await;
     }
 }

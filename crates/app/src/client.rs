@@ -1,17 +1,19 @@
 //! The way to the running instance: a small HTTP client that waits, over its unix socket or TCP.
 
+mod lines;
 mod place;
 mod unreachable;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -112,11 +114,29 @@ impl Client {
         }
         match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => Ok(Err(problem)),
-            Err(_) => bail!("the running instance answers {status}"),
+            Err(_) => Err(problem(status, &bytes)),
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(hyper::StatusCode, Bytes)> {
+    /// Asks for something that comes line by line, until its end or until `line` breaks.
+    pub fn lines(&self, path: &str, mut line: impl FnMut(&str) -> Result<ControlFlow<()>>) -> Result<()> {
+        self.runtime.block_on(async {
+            let (place, response) = self.respond(Method::GET, path, Bytes::new()).await?;
+            if !response.status().is_success() {
+                let (status, bytes) = collect(place, response).await?;
+                return Err(problem(status, &bytes));
+            }
+            lines::read(response.into_body(), &place.to_string(), &mut line).await
+        })
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes)> {
+        let (place, response) = self.respond(method, path, body).await?;
+        collect(place, response).await
+    }
+
+    /// Sends a request and waits for the head of its response.
+    async fn respond(&self, method: Method, path: &str, body: Bytes) -> Result<(&Place, Response<Incoming>)> {
         let (place, stream) = self.connect().await?;
         let broken = |problem: String| Unreachable::one(place.to_string(), problem);
         let mut request = Request::builder().method(method).uri(path).header(HOST, place.host());
@@ -137,13 +157,7 @@ impl Client {
         let response: Response<Incoming> = answered
             .map_err(|_| broken(format!("it did not answer in {}s", RESPONSE_TIMEOUT.as_secs())))?
             .map_err(|error| broken(format!("it was there, but did not answer: {error}")))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), RESPONSE_MAX).collect();
-        let body = tokio::time::timeout(RESPONSE_TIMEOUT, body)
-            .await
-            .map_err(|_| broken("its answer did not come whole in time".to_owned()))?
-            .map_err(|error| broken(format!("its answer broke off: {error}")))?;
-        Ok((status, body.to_bytes()))
+        Ok((place, response))
     }
 
     /// The first place where somebody listens.
@@ -164,26 +178,68 @@ impl Client {
     }
 }
 
+/// What an answer other than success says.
+fn problem(status: StatusCode, bytes: &[u8]) -> Error {
+    match serde_json::from_slice::<Problem>(bytes) {
+        Ok(problem) => anyhow!("{}", problem.detail),
+        Err(_) => anyhow!("the running instance answers {status}"),
+    }
+}
+
+/// A response with its whole body.
+async fn collect(place: &Place, response: Response<Incoming>) -> Result<(StatusCode, Bytes)> {
+    let broken = |problem: String| Unreachable::one(place.to_string(), problem);
+    let status = response.status();
+    let body = Limited::new(response.into_body(), RESPONSE_MAX).collect();
+    let body = tokio::time::timeout(RESPONSE_TIMEOUT, body)
+        .await
+        .map_err(|_| broken("its answer did not come whole in time".to_owned()))?
+        .map_err(|error| broken(format!("its answer broke off: {error}")))?;
+    Ok((status, body.to_bytes()))
+}
+
+/// A path with a query of these pairs, each spelled so that it stays one.
+pub fn path_with_query<'p>(path: &str, pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> String {
+    let mut text = path.to_owned();
+    for (index, (key, value)) in pairs.into_iter().enumerate() {
+        text.push(if index == 0 { '?' } else { '&' });
+        text.push_str(key);
+        text.push('=');
+        spell(&mut text, value);
+    }
+    text
+}
+
 /// A path of these parts, each spelled so that it stays one part.
 pub fn path(parts: &[&str]) -> String {
     let mut path = String::new();
     for part in parts {
         path.push('/');
-        for byte in part.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
-                    path.push(byte.into());
-                }
-                other => path.push_str(&format!("%{other:02X}")),
-            }
-        }
+        spell(&mut path, part);
     }
     path
 }
 
+fn spell(text: &mut String, part: &str) {
+    for byte in part.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+                text.push(byte.into());
+            }
+            other => text.push_str(&format!("%{other:02X}")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::path;
+    use super::{path, path_with_query};
+
+    #[test]
+    fn values_of_a_query_stay_values() {
+        assert_eq!(path_with_query("/a", []), "/a");
+        assert_eq!(path_with_query("/a", [("b", "c d&e=f"), ("g", "")]), "/a?b=c%20d%26e%3Df&g=");
+    }
 
     #[test]
     fn parts_of_a_path_stay_parts() {

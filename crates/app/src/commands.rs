@@ -1,7 +1,6 @@
 //! The verbs, a file each.
 
 mod apply;
-mod change;
 mod check;
 mod config;
 mod confirm;
@@ -10,6 +9,7 @@ mod diff;
 mod endpoint;
 mod explain;
 mod history;
+mod logs;
 mod proxy;
 mod reference;
 mod reload;
@@ -19,6 +19,7 @@ mod schema;
 mod status;
 mod top;
 mod version;
+mod why;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,10 @@ pub enum Command {
     Config(config::Command),
     /// Tell how a made-up request would be decided
     Explain(explain::Arguments),
+    /// Tell why a past exchange of the running instance ended as it did
+    Why(why::Arguments),
+    /// Show exchanges of the running instance as they end
+    Logs(logs::Arguments),
     /// Tell what the running instance does, and how it does
     Status(status::Arguments),
     /// Show what happens in the running instance now
@@ -77,6 +82,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Why(arguments) => why::run(&arguments),
+        Command::Logs(arguments) => logs::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
@@ -93,7 +100,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
 }
 
 /// Writes a verb's result. A reader that has gone away (`| head`) is not an error.
-fn print(text: &str) -> Result<ExitCode> {
+pub fn print(text: &str) -> Result<ExitCode> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -114,6 +114,8 @@ async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, 
             false
         }
     };
+    // All exchanges are told by now, so that live tails can end with the last.
+    process.logs().tail().close();
     // The admin endpoints hold the process until they have ended.
     admin.end().await;
     if drained {

@@ -33,8 +33,8 @@ pub struct Filter {
     pub upstream: Option<String>,
     /// Those that took at least this long.
     pub slow: Option<Duration>,
-    /// Those answered with this status.
-    pub status: Option<u16>,
+    /// Those answered with a status from the first to the second; 0 is an exchange without an answer.
+    pub status: Option<(u16, u16)>,
     /// Those that began at this wall-clock time (since 1970, UTC) or later.
     pub since: Option<Duration>,
 }
@@ -48,7 +48,7 @@ impl Filter {
             && same(&self.route, entry.names.route.as_deref())
             && same(&self.upstream, entry.names.upstream.as_deref())
             && self.slow.is_none_or(|slow| u128::from(entry.timings.total_us) >= slow.as_micros())
-            && self.status.is_none_or(|status| entry.status == status)
+            && self.status.is_none_or(|(first, last)| (first..=last).contains(&entry.status))
             && self.since.is_none_or(|since| entry.began >= since)
     }
 }
@@ -92,6 +92,12 @@ impl Recorders {
         let mut found = self.matching(|entry| filter.takes(entry));
         found.truncate(count);
         found
+    }
+
+    /// When the oldest exchange that is kept began, by the wall clock.
+    pub fn oldest(&self) -> Option<Duration> {
+        let all = self.of_workers.iter().flat_map(|recorder| recorder.all());
+        all.map(|(_, entry)| entry.began).min()
     }
 
     /// How much is kept.

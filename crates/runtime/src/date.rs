@@ -57,9 +57,31 @@ pub fn rfc3339(wall: Duration) -> String {
     )
 }
 
+/// The time since 1970 of what [`rfc3339`] writes; `None` for anything else.
+pub fn parse_rfc3339(text: &str) -> Option<Duration> {
+    let number = |range: std::ops::Range<usize>| -> Option<u64> {
+        let digits = text.get(range)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    };
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    if text.len() != 24 || year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Years that begin in March, counted in eras of 400.
+    let shifted_year = if month > 2 { year } else { year - 1 };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let year_of_era = shifted_year % 400;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (shifted_year / 400 * 146_097 + day_of_era).checked_sub(719_468)?;
+    let seconds = ((days * 24 + number(11..13)?) * 60 + number(14..16)?) * 60 + number(17..19)?;
+    let wall = Duration::from_secs(seconds) + Duration::from_millis(number(20..23)?);
+    // Whatever is not as it should be comes out different.
+    (rfc3339(wall) == text).then_some(wall)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{http_date, rfc3339};
+    use super::{http_date, parse_rfc3339, rfc3339};
     use std::time::Duration;
 
     #[test]
@@ -72,6 +94,28 @@ mod tests {
         ] {
             let wall = Duration::from_secs(seconds);
             assert_eq!((http_date(wall).as_str(), rfc3339(wall).as_str()), (http, rfc));
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_again_and_nothing_else() {
+        let mut wall = Duration::ZERO;
+        while wall < Duration::from_secs(86_400 * 366 * 500) {
+            assert_eq!(parse_rfc3339(&rfc3339(wall)), Some(wall), "{wall:?}");
+            wall += Duration::from_millis(86_400_000 * 13 + 3_661_007);
+        }
+        for wrong in [
+            "",
+            "1994-11-06",
+            "1994-02-30T08:49:37.000Z",
+            "1994-11-06T24:49:37.000Z",
+            "1994-11-06 08:49:37.000Z",
+            "1994-11-06T08:49:37.000+",
+            "1969-11-06T08:49:37.000Z",
+            "1994-00-06T08:49:37.000Z",
+            "\u{e4}994-11-06T08:49:37.00Z",
+        ] {
+            assert_eq!(parse_rfc3339(wrong), None, "{wrong}");
         }
     }
 }

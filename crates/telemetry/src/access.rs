@@ -25,6 +25,7 @@ pub use headers::{Captured, HeaderSet};
 pub use json::write_json;
 pub use outputs::{AccessLogs, LogHandle, OpenError, Opened};
 pub use plan::{Format, LogPlan, LogRules};
+pub use pretty::write_pretty;
 pub use query::QueryRule;
 pub use sink::LogSink;
 pub use template::{Template, TemplateError};

@@ -2,6 +2,7 @@
 
 mod admin;
 mod ambiguity;
+mod asking;
 mod bodies;
 mod cli;
 mod connections;

@@ -9,7 +9,7 @@ use tollgate_testkit::{Gate, Origin, Output, Tollgate, run};
 use crate::{PROGRAM, get, launch};
 
 /// Runs a verb against the program's socket.
-fn verb(tollgate: &Tollgate, arguments: &[&str]) -> Output {
+pub(crate) fn verb(tollgate: &Tollgate, arguments: &[&str]) -> Output {
     verb_at(tollgate.socket().to_str().unwrap(), arguments)
 }
 
@@ -22,7 +22,7 @@ fn verb_at(socket: &str, arguments: &[&str]) -> Output {
     run(&mut command)
 }
 
-fn json_of(output: &Output) -> Value {
+pub(crate) fn json_of(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 

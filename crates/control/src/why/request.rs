@@ -46,6 +46,16 @@ impl RequestTold {
         Self { line, fields }
     }
 
+    /// Method and target of a head, without the query: for a line of a list. Empty where there are none.
+    pub fn method_and_path(head: &[u8]) -> (String, String) {
+        let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+        let first = lines.find(|line| !line.is_empty()).unwrap_or_default();
+        let mut words = first.split(|byte| *byte == b' ');
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+        (printable(method), printable(&target[..end]))
+    }
+
     pub(super) fn to_json(&self) -> Json {
         let fields = self.fields.iter().map(|(name, value)| json!({ "name": name, "value": value }));
         json!({ "line": self.line, "fields": fields.collect::<Vec<_>>() })
@@ -162,6 +172,15 @@ mod tests {
             "GET /a?user=[hidden]&[hidden]&=[hidden]&token=[hidden] HTTP/1.1"
         );
         assert_eq!(told(head, true).trim(), "GET /a?user=joe&bare&=x&token=abc HTTP/1.1");
+    }
+
+    #[test]
+    fn a_line_of_a_list_has_no_query() {
+        let told = |head: &str| RequestTold::method_and_path(head.as_bytes());
+        assert_eq!(told("\r\nGET /a?token=b HTTP/1.1\r\n"), ("GET".into(), "/a".into()));
+        assert_eq!(told("GET http://u@h/a?b c?d"), ("GET".into(), "http://u@h/a".into()));
+        assert_eq!(told("GE\u{7}"), ("GE\\x07".into(), String::new()));
+        assert_eq!(told(""), Default::default());
     }
 
     #[test]

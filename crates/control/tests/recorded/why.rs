@@ -256,8 +256,11 @@ fn filters_take_what_they_should_and_nothing_is_kept_where_nothing_shall_be() {
     let count = |filter: &Filter| recorders.last(100, filter).len();
     assert_eq!(count(&Filter::default()), 6);
     assert_eq!(count(&Filter { route: Some("a".into()), ..Filter::default() }), 3);
-    assert_eq!(count(&Filter { status: Some(204), ..Filter::default() }), 2);
-    assert_eq!(count(&Filter { reason: Some(Reason::NoRoute), status: Some(200), ..Filter::default() }), 0);
+    assert_eq!(count(&Filter { status: Some((204, 204)), ..Filter::default() }), 2);
+    assert_eq!(
+        count(&Filter { reason: Some(Reason::NoRoute), status: Some((200, 200)), ..Filter::default() }),
+        0
+    );
     assert_eq!(count(&Filter { slow: Some(Duration::from_secs(3600)), ..Filter::default() }), 0);
     assert_eq!(count(&Filter { upstream: Some(String::new()), ..Filter::default() }), 0);
     let newest = recorders.last(1, &Filter::default()).remove(0);

@@ -2,8 +2,9 @@
 
 use super::Entry;
 use super::clf::{query, status};
-use super::plan::LogRules;
+use super::plan::{Format, LogRules};
 use super::text::{address, decimal, escaped};
+use crate::log_writer::Destination;
 
 const RESET: &[u8] = b"\x1b[0m";
 const DIM: &[u8] = b"\x1b[2m";
@@ -80,6 +81,11 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, rules: &LogRules, colo
         }
     }
     out.push(b'\n');
+}
+
+/// Appends the entry as a line for people, without query and headers.
+pub fn write_pretty(out: &mut Vec<u8>, entry: &Entry<'_>, colour: bool) {
+    write(out, entry, &LogRules::new(Destination::Stdout, Format::Json), colour);
 }
 
 fn status_colour(entry: &Entry<'_>) -> &'static [u8] {
