@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use tollgate_admin::resources::config::AppliedStatus;
 use tollgate_admin::resources::trial::{RouteTrial, TrialStatus};
 
-use super::change;
+use crate::change;
 use crate::client::{Client, Reach};
 use crate::exit;
 use crate::terminal::figures;

@@ -21,6 +21,7 @@ mod streaming;
 mod targets;
 mod telling;
 mod timeouts;
+mod tracing;
 mod unread;
 mod upgrade;
 mod verbs;

@@ -38,20 +38,23 @@ pub fn tell(answer: Result<AppliedStatus, Problem>, json: bool) -> Result<ExitCo
         Err(problem) => return refused(&problem, "refused, what runs goes on as it was", json),
     };
     if json {
-        return super::print(&format!("{:#}\n", serde_json::to_value(&applied)?));
+        return crate::commands::print(&format!("{:#}\n", serde_json::to_value(&applied)?));
     }
     eprint!("{}", applied.warnings);
     if applied.unchanged {
-        return super::print(&format!("nothing changed: document {} stays in force\n", applied.number));
+        return crate::commands::print(&format!(
+            "nothing changed: document {} stays in force\n",
+            applied.number
+        ));
     }
     let changes = lines(&applied.changes, applied.left_out);
-    super::print(&format!("document {} is in force\n{changes}", applied.number))
+    crate::commands::print(&format!("document {} is in force\n{changes}", applied.number))
 }
 
 /// Tells that a document was refused: first what is wrong, then what that means, where one looks last.
 pub fn refused(problem: &Problem, meaning: &str, json: bool) -> Result<ExitCode> {
     if json {
-        super::print(&format!("{:#}\n", serde_json::to_value(problem)?))?;
+        crate::commands::print(&format!("{:#}\n", serde_json::to_value(problem)?))?;
     } else {
         let report = problem.report.as_deref().unwrap_or_default();
         eprintln!("{report}\ntollgate: {meaning}: {}", problem.detail);
