@@ -1,6 +1,7 @@
 //! Documents that are applied, rolled back and read again, mixed, good and bad, under load: nobody notices, and the
 //! history tells each step.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,7 +25,7 @@ struct Version {
 
 struct Operator<'t> {
     tollgate: &'t Tollgate,
-    origin: String,
+    origin: SocketAddr,
     elsewhere: PathBuf,
     versions: Vec<Version>,
     /// What the instance's own file says.
@@ -32,19 +33,6 @@ struct Operator<'t> {
 }
 
 impl Operator<'_> {
-    fn document(&self, says: usize) -> String {
-        let Self { origin, .. } = self;
-        // Another route and other settings, so that each is another snapshot in more than a text.
-        format!(
-            "{PRELUDE}workers: 2\nupstreams: {{ stay: {{ endpoints: [\"{origin}\"], pool: {{ max_idle: {} }} }} }}\nroutes:\n\
-             {}  - {{ name: step, path: {{ exact: /step }}, respond: {{ status: 200, body: \"{says}\" }} }}\n\
-               - {{ name: stay, path: {{ exact: / }}, to: stay }}\n",
-            1 + says % 64,
-            if says.is_multiple_of(2) { "" } else { "  - { name: odd, path: /odd, respond: 204 }\n" },
-        )
-        .replace("\n               -", "\n  -")
-    }
-
     fn verb(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(PROGRAM);
         run(command.args(arguments).env("TOLLGATE_SOCKET", self.tollgate.socket()))
@@ -54,8 +42,8 @@ impl Operator<'_> {
     fn step(&mut self, step: usize) {
         let bad = step.is_multiple_of(3);
         let text = match bad {
-            true => self.document(step).replace("to: stay", "to: nobody"),
-            false => self.document(step),
+            true => document(self.origin, step).replace("to: stay", "to: nobody"),
+            false => document(self.origin, step),
         };
         let (output, says, occasion) = match step % 5 {
             0 | 3 => {
@@ -102,19 +90,27 @@ impl Operator<'_> {
     }
 }
 
+fn document(origin: SocketAddr, says: usize) -> String {
+    // Another route and other settings, so that each is another snapshot in more than a text.
+    let odd = if says.is_multiple_of(2) { "" } else { "{ name: odd, path: /odd, respond: 204 }, " };
+    let idle = 1 + says % 64;
+    format!(
+        "{PRELUDE}workers: 2\nupstreams: {{ stay: {{ endpoints: [\"{origin}\"], pool: {{ max_idle: {idle} }} }} }}\n\
+         routes: [{odd}{{ name: step, path: /step, respond: {{ status: 200, body: \"{says}\" }} }}, \
+         {{ name: stay, path: {{ exact: / }}, to: stay }}]\n"
+    )
+}
+
 #[test]
 fn two_hundred_applies_rollbacks_and_reloads_disturb_nobody() {
     let scratch = tempfile::tempdir().unwrap();
     let executed: &Path = &scratch.path().join("executed");
-    let origin: OriginProcess = origin_in_a_process(executed);
-    let first = format!(
-        "{PRELUDE}workers: 2\nupstreams: {{ stay: [\"{0}\"] }}\nroutes:\n  - {{ name: step, path: {{ exact: /step }}, respond: {{ status: 200, body: \"0\" }} }}\n  - {{ name: stay, path: {{ exact: / }}, to: stay }}\n",
-        origin.address()
-    );
-    let tollgate = Launch::new(PROGRAM, &first).start();
+    let process: OriginProcess = origin_in_a_process(executed);
+    let origin = process.address();
+    let tollgate = Launch::new(PROGRAM, &document(origin, 0)).start();
     let mut operator = Operator {
         tollgate: &tollgate,
-        origin: origin.address().to_string(),
+        origin,
         elsewhere: scratch.path().join("elsewhere.yaml"),
         versions: vec![Version { number: 1, says: 0, occasion: "start".to_owned() }],
         file: 0,
