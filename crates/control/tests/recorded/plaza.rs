@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
-use tollgate_config::{MemoryFiles, parse_str, render};
+use tollgate_config::{Document, MemoryFiles, parse_str, render};
 use tollgate_control::process::Options;
 use tollgate_control::recorders::{self, Recorders};
 use tollgate_control::resolve::NoResolver;
@@ -24,12 +24,7 @@ pub struct Plaza {
 impl Plaza {
     /// Runs a document with so many workers.
     pub fn start(document: &str, workers: usize) -> Self {
-        let loaded = parse_str("test.yaml", document, &MemoryFiles::default(), &|_| None);
-        let findings = render(&loaded.diagnostics, &loaded.sources, false);
-        let document = loaded.document.unwrap_or_else(|| panic!("{findings}"));
-        let compiled = compile(&document, &NoResolver, &HealthEvents::unheard());
-        let findings = render(&compiled.diagnostics, &loaded.sources, false);
-        let snapshot = compiled.snapshot.unwrap_or_else(|| panic!("{findings}"));
+        let (document, snapshot) = compiled(document);
         let recorder = recorders::settings(&document);
         let options = Options { workers, metrics: false, recorder, say: |_| {} };
         // Where spans would be sent; nobody drives it.
@@ -67,6 +62,17 @@ impl Plaza {
         self.process.finish();
         (self.process.recorder(), self.process.snapshot().clone())
     }
+}
+
+/// A document, and the snapshot that it means.
+pub fn compiled(document: &str) -> (Document, Arc<Snapshot>) {
+    let loaded = parse_str("test.yaml", document, &MemoryFiles::default(), &|_| None);
+    let findings = render(&loaded.diagnostics, &loaded.sources, false);
+    let document = loaded.document.unwrap_or_else(|| panic!("{findings}"));
+    let compiled = compile(&document, &NoResolver, &HealthEvents::unheard());
+    let findings = render(&compiled.diagnostics, &loaded.sources, false);
+    let snapshot = compiled.snapshot.unwrap_or_else(|| panic!("{findings}"));
+    (document, snapshot)
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -15,7 +15,7 @@ use crate::plaza::Plaza;
 const CLIENTS: u64 = 6;
 const REQUESTS: u64 = 400;
 
-fn below(random: &mut Random, bound: u64) -> u64 {
+pub fn below(random: &mut Random, bound: u64) -> u64 {
     random.next_u64() % bound
 }
 
@@ -74,7 +74,7 @@ fn document(origins: &[Origin], refused: SocketAddr) -> String {
 "
 }
 
-fn head(random: &mut Random) -> Vec<u8> {
+pub fn head(random: &mut Random) -> Vec<u8> {
     const PATHS: [&str; 15] = [
         "/turns/a",
         "/least",
@@ -101,7 +101,7 @@ fn head(random: &mut Random) -> Vec<u8> {
 }
 
 /// A head with something wrong in it, perhaps.
-fn spoilt(random: &mut Random) -> Vec<u8> {
+pub fn spoilt(random: &mut Random) -> Vec<u8> {
     let mut head = head(random);
     for _ in 0..1 + below(random, 3) {
         let at = below(random, head.len().max(1) as u64) as usize;
