@@ -235,7 +235,9 @@ fn the_api_describes_itself_as_the_docs_do() {
                 place += "?reason=none";
             }
             let (status, answer) = tollgate.api(&method.to_uppercase(), &place, "{\"weight\":1}");
-            assert!(status == 200 || answer.contains("`none`"), "{method} {path}: {answer}");
+            // What is sent here suits few of them, but all of them are there.
+            let unknown = answer.contains("/api/v1/openapi.json lists");
+            assert!((200..500).contains(&status) && !unknown, "{method} {path}: {answer}");
         }
     }
 }
