@@ -1,5 +1,6 @@
 //! Latencies as counts in log-linear buckets: fixed memory, a relative error below one percent.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Each power of two is cut into this many equal buckets (as a power of two itself).
@@ -48,6 +49,31 @@ impl Histogram {
         }
         Duration::ZERO
     }
+
+    /// What was counted, for another histogram.
+    pub(crate) fn counts(&self) -> Counts {
+        let filled = (0..).zip(&self.counts).filter(|(_, count)| **count > 0);
+        Counts { buckets: filled.map(|(bucket, count)| (bucket, *count)).collect(), largest: self.largest }
+    }
+
+    /// Counts what another histogram counted.
+    pub(crate) fn add(&mut self, counts: &Counts) {
+        for (bucket, count) in &counts.buckets {
+            let last = self.counts.len() - 1;
+            self.counts[(*bucket as usize).min(last)] += count;
+            self.total += count;
+        }
+        self.largest = self.largest.max(counts.largest);
+    }
+}
+
+/// The buckets of a histogram that are not empty.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    /// Number of the bucket, and how many durations fell into it.
+    buckets: Vec<(u32, u64)>,
+    /// The longest duration, in nanoseconds.
+    largest: u64,
 }
 
 /// Values below `SLICES` have a bucket each; above, the leading bits choose the octave and the next

@@ -1,21 +1,29 @@
 //! The load generator: one thread, epoll, no pipelining, each response checked to the last byte.
 
+mod alternate;
 mod connection;
 mod engine;
 mod hold;
 mod outcome;
+mod pace;
 mod request;
 mod response;
+mod timeline;
 
+#[cfg(test)]
+pub(crate) use alternate::Side;
+pub(crate) use alternate::{Alternation, alternate};
 pub(crate) use hold::hold;
 #[cfg(test)]
 pub(crate) use outcome::Held;
 pub(crate) use outcome::{Errors, Fault, Latency, Outcome, Usage};
+pub(crate) use timeline::Timeline;
 
 use crate::sys::accounting::CpuSample;
 use anyhow::{Context, Result};
 use engine::Engine;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What to send where, and how to judge the answers.
@@ -44,6 +52,13 @@ pub(crate) struct Settings {
     pub(crate) patience: Duration,
     /// The process whose tree's CPU time and memory are sampled at the window's ends.
     pub(crate) account: Option<i32>,
+    /// Requests a second that fall due whether or not the answers keep up; none to send each one when the
+    /// answer before it has come.
+    pub(crate) rate: Option<f64>,
+    /// Keep the latencies over time.
+    pub(crate) timeline: bool,
+    /// End the window early once this file is gone.
+    pub(crate) keep: Option<PathBuf>,
 }
 
 /// Loads the target for the warm-up and the window, and reports on the window. Errors count from the

@@ -14,6 +14,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ enum Verb {
     Compile(compile::Options),
     /// Load a server and check every response
     Load(LoadOptions),
+    /// Load two servers in turns and compare the CPU time of their processes
+    Alternate(AlternateOptions),
     /// Serve bodies of the size that the path's last segment names
     Origin {
         /// Where to listen
@@ -93,9 +96,36 @@ struct LoadOptions {
     /// Account for the CPU time and memory of this process and its descendants
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     account: Option<i32>,
+    /// Requests a second that fall due whether or not the answers keep up; latencies count from there
+    #[arg(long, value_name = "PER_SECOND", conflicts_with = "connection_per_request", value_parser = rate)]
+    rate: Option<f64>,
+    /// Report a histogram of latencies for each tenth of a second (with --json)
+    #[arg(long)]
+    timeline: bool,
+    /// End the window early once this file is gone
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(clap::Args)]
+struct AlternateOptions {
+    #[command(flatten)]
+    first: LoadOptions,
+    /// The other server's address
+    #[arg(long, value_name = "ADDRESS")]
+    other: SocketAddr,
+    /// The path for the other server
+    #[arg(long, value_name = "PATH", default_value = "/128")]
+    other_path: String,
+    /// Its process
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    other_account: i32,
+    /// Turns of each; `--seconds` is the length of one
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    turns: u32,
 }
 
 fn main() -> ExitCode {
@@ -113,6 +143,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Run(options) => return run::run(&options),
         Verb::Compile(options) => return compile::run(&options),
         Verb::Load(options) => return load(&options),
+        Verb::Alternate(options) => alternate(&options)?,
         Verb::Origin { listen } => {
             sys::pinning::allow_descriptors(SPARE_DESCRIPTORS)?;
             origin::serve(listen)?;
@@ -129,19 +160,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
 fn load(options: &LoadOptions) -> Result<ExitCode> {
     let at_once = options.hold.unwrap_or(0) + options.connections;
     sys::pinning::allow_descriptors(at_once as u64 + SPARE_DESCRIPTORS)?;
-    let settings = load::Settings {
-        target: options.target,
-        path: options.path.clone(),
-        routes: options.routes,
-        body: options.body,
-        connections: options.connections,
-        connection_per_request: options.connection_per_request,
-        warm_up: Duration::from_secs_f64(options.warm_up),
-        window: Duration::from_secs_f64(options.seconds),
-        enough: options.requests,
-        patience: Duration::from_secs_f64(options.patience),
-        account: options.account,
-    };
+    let settings = settings(options);
     let outcome = match options.hold {
         Some(count) => load::hold(&settings, count)?,
         None => load::run(&settings)?,
@@ -153,6 +172,46 @@ fn load(options: &LoadOptions) -> Result<ExitCode> {
     }
     writeln!(out, "{outcome}")?;
     Ok(if outcome.errors.total() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Loads both in turns and prints what came of it, as JSON.
+fn alternate(options: &AlternateOptions) -> Result<()> {
+    sys::pinning::allow_descriptors(2 * options.first.connections as u64 + SPARE_DESCRIPTORS)?;
+    let first = settings(&options.first);
+    let other = load::Settings {
+        target: options.other,
+        path: options.other_path.clone(),
+        account: Some(options.other_account),
+        ..first.clone()
+    };
+    let outcome = load::alternate([&first, &other], options.turns)?;
+    writeln!(io::stdout().lock(), "{}", serde_json::to_string(&outcome)?)?;
+    Ok(())
+}
+
+fn settings(options: &LoadOptions) -> load::Settings {
+    load::Settings {
+        target: options.target,
+        path: options.path.clone(),
+        routes: options.routes,
+        body: options.body,
+        connections: options.connections,
+        connection_per_request: options.connection_per_request,
+        warm_up: Duration::from_secs_f64(options.warm_up),
+        window: Duration::from_secs_f64(options.seconds),
+        enough: options.requests,
+        patience: Duration::from_secs_f64(options.patience),
+        account: options.account,
+        rate: options.rate,
+        timeline: options.timeline,
+        keep: options.keep.clone(),
+    }
+}
+
+/// A number of requests a second on the command line.
+fn rate(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "a number of requests a second is needed".to_owned())?;
+    if (1.0..=1e7).contains(&value) { Ok(value) } else { Err("from 1 to 10000000 a second".to_owned()) }
 }
 
 /// A number of seconds on the command line.

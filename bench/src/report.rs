@@ -1,10 +1,12 @@
 //! The results for people (aligned text, Markdown) and for programs (JSON).
 
+mod reloads;
 mod table;
 
 use crate::run::conditions::Conditions;
-use crate::run::plan::{Cell, Figure, Row, Shape, Subject};
-use crate::run::results::{Raw, Results, Spread, Verdict};
+use crate::run::plan::{Cell, Figure, Method, Pair, Row, Shape, Subject, Target};
+use crate::run::reload::{self, Reloaded};
+use crate::run::results::{Raw, RawPair, Results, Spread, Verdict};
 use anyhow::Result;
 use serde::Serialize;
 use table::Table;
@@ -15,6 +17,8 @@ pub(crate) struct Report<'a> {
     pub(crate) rows: &'a [&'static Row],
     /// All rounds.
     pub(crate) results: &'a Results,
+    /// What reloads do.
+    pub(crate) reloads: &'a [Reloaded],
     /// Under which conditions.
     pub(crate) conditions: &'a Conditions,
     /// How to get the programs that are missing.
@@ -44,12 +48,16 @@ const CLAIMS: &[&str] =
 /// How the tables are to be read.
 const READING: &str = "Medians over the rounds. CPU is user and system time of all processes of the program; ratios \
 (CPU, or memory for idle connections) are taken inside each round. \"bare\" is Tollgate's own row without what the row \
-adds. Latency is that of a saturated proxy on a shared machine: read it as an order of magnitude.";
+adds. Where a target says \"in turns\", both programs run at once on the proxy's core and are loaded in turns of a \
+fraction of a second; their ratio is the median over a round's turns. Latency is that of a saturated proxy on a shared machine: read it as an order of magnitude.";
 
 impl Report<'_> {
     /// For a terminal.
     pub(crate) fn text(&self) -> String {
-        let mut parts = vec![self.conditions.lines().join("\n"), self.figures().text(), self.claims().text()];
+        let mut parts = vec![self.conditions.lines().join("\n")];
+        parts.extend((!self.rows.is_empty()).then(|| self.figures().text()));
+        parts.extend((!self.reloads.is_empty()).then(|| reloads::table(self.reloads).text()));
+        parts.push(self.claims().text());
         parts.extend(self.notes());
         parts.join("\n\n")
     }
@@ -58,11 +66,15 @@ impl Report<'_> {
     pub(crate) fn markdown(&self) -> String {
         let bullets = |lines: Vec<String>| lines.iter().map(|line| format!("- {line}\n")).collect::<String>();
         let mut text = format!(
-            "# Benchmark results\n\nWritten by `cargo xtask bench --save`.\n\n{}\n{READING}\n\n{}\n## Targets\n\n{}",
+            "# Benchmark results\n\nWritten by `cargo xtask bench --save`.\n\n{}\n{READING}\n\n{}\n",
             bullets(self.conditions.lines()),
             self.figures().markdown(),
-            self.claims().markdown()
         );
+        if !self.reloads.is_empty() {
+            let table = reloads::table(self.reloads).markdown();
+            text.push_str(&format!("## Reloads\n\n{}\n\n{table}\n", reloads::READING));
+        }
+        text.push_str(&format!("## Targets\n\n{}", self.claims().markdown()));
         let notes = self.notes();
         if !notes.is_empty() {
             text.push_str(&format!("\n## Notes\n\n{}", bullets(notes)));
@@ -76,7 +88,9 @@ impl Report<'_> {
             conditions: self.conditions,
             missing: self.missing,
             measurements: self.results.raw(),
+            turns: self.results.raw_pairs(),
             targets: self.judged().map(|(row, judged)| Claim { scenario: row.name, judged }).collect(),
+            reloads: self.reloads.iter().map(RawReload::of).collect(),
         };
         Ok(serde_json::to_string_pretty(&document)?)
     }
@@ -120,7 +134,10 @@ impl Report<'_> {
 
     fn ratio_text(&self, row: &Row, cell: Cell, against: Option<Cell>) -> String {
         let against = against.filter(|against| *against != cell);
-        let ratio = against.and_then(|against| self.results.ratio(cell, against, row.figure));
+        let ratio = against.and_then(|against| {
+            let in_turns = self.results.ratio_in_turns(Pair { of: cell, against });
+            in_turns.or_else(|| self.results.ratio(cell, against, row.figure))
+        });
         ratio.map_or_else(String::new, |ratio| format!("{:.2}", ratio.median))
     }
 
@@ -130,12 +147,26 @@ impl Report<'_> {
             let ratio = judged.ratio;
             table.push(vec![
                 row.title.to_owned(),
-                described(row, judged.against),
+                described(row, judged.against)
+                    + if judged.method == Method::Turns { ", in turns" } else { "" },
                 format!("{:.2}", judged.limit),
                 ratio.map_or_else(String::new, |ratio| format!("{:.2}", ratio.median)),
                 ratio.map_or_else(String::new, |ratio| format!("{:.2} to {:.2}", ratio.low, ratio.high)),
                 judged.verdict.word().to_owned(),
             ]);
+        }
+        for reloaded in self.reloads {
+            for claim in reloaded.claims() {
+                let of = claim.measured;
+                table.push(vec![
+                    reloaded.row.title.to_owned(),
+                    claim.figure.to_owned(),
+                    format!("{:.2}", claim.limit),
+                    of.map_or_else(String::new, |of| format!("{:.2}", of.median)),
+                    of.map_or_else(String::new, |of| format!("{:.2} to {:.2}", of.low, of.high)),
+                    claim.verdict.word().to_owned(),
+                ]);
+            }
         }
         table
     }
@@ -145,7 +176,8 @@ impl Report<'_> {
             let own = Cell { shape: row.shape, subject: Subject::Tollgate };
             row.targets.iter().map(move |target| {
                 let (verdict, ratio) = self.results.verdict(own, row, target);
-                (row, Judged { against: target.against, limit: target.limit, ratio, verdict })
+                let Target { against, limit, method } = *target;
+                (row, Judged { against, limit, method, ratio, verdict })
             })
         })
     }
@@ -156,7 +188,17 @@ impl Report<'_> {
         let problems = problems
             .iter()
             .map(|(cell, problem)| format!("{} in {:?} is invalid: {problem}", cell.subject, cell.shape));
-        self.missing.iter().cloned().chain(problems).collect()
+        let pairs = self.results.pair_problems().into_iter().map(|(Pair { of, against }, problem)| {
+            let (one, other) = ((of.subject, of.shape), (against.subject, against.shape));
+            format!(
+                "{} in {:?} and {} in {:?} in turns are invalid: {problem}",
+                one.0, one.1, other.0, other.1
+            )
+        });
+        let reloads = self.reloads.iter().filter_map(|reloaded| {
+            Some(format!("{} is invalid: {}", reloaded.row.title, reloaded.outcome.as_ref().err()?))
+        });
+        self.missing.iter().cloned().chain(problems).chain(pairs).chain(reloads).collect()
     }
 }
 
@@ -165,7 +207,28 @@ struct Document<'a> {
     conditions: &'a Conditions,
     missing: &'a [String],
     measurements: Vec<Raw<'a>>,
+    turns: Vec<RawPair<'a>>,
     targets: Vec<Claim>,
+    reloads: Vec<RawReload<'a>>,
+}
+
+#[derive(Serialize)]
+struct RawReload<'a> {
+    title: &'a str,
+    figures: Option<&'a reload::Figures>,
+    problem: Option<&'a str>,
+    targets: Vec<reload::Claim>,
+}
+
+impl<'a> RawReload<'a> {
+    fn of(reloaded: &'a Reloaded) -> Self {
+        Self {
+            title: reloaded.row.title,
+            figures: reloaded.outcome.as_ref().ok(),
+            problem: reloaded.outcome.as_ref().err().map(String::as_str),
+            targets: reloaded.claims(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -179,6 +242,7 @@ struct Claim {
 struct Judged {
     against: Cell,
     limit: f64,
+    method: Method,
     ratio: Option<Spread>,
     verdict: Verdict,
 }
@@ -187,7 +251,7 @@ struct Judged {
 /// the shape adds.
 fn references(shape: Shape) -> impl Iterator<Item = Option<Cell>> {
     let (peers, bare) = match shape {
-        Shape::Gateway => (Shape::Small, Some(Shape::Small)),
+        Shape::Gateway | Shape::Everything | Shape::Record => (Shape::Small, Some(Shape::Small)),
         Shape::FewRoutes => (Shape::Small, Some(Shape::Small)),
         Shape::ManyRoutes => (Shape::Small, Some(Shape::FewRoutes)),
         other => (other, None),
@@ -216,7 +280,8 @@ mod tests {
     use super::Report;
     use crate::run::cell::Measure;
     use crate::run::conditions::Conditions;
-    use crate::run::plan::{Cell, Shape, Subject, select};
+    use crate::run::plan::{Cell, RELOADS, Shape, Subject, select};
+    use crate::run::reload::Reloaded;
     use crate::run::results::Results;
 
     fn conditions() -> Conditions {
@@ -256,9 +321,19 @@ mod tests {
         let rows = select(&["small".to_owned()]).expect("known");
         let missing = ["nginx was not found: install it".to_owned()];
         let conditions = conditions();
-        let report = Report { rows: &rows, results: &results, conditions: &conditions, missing: &missing };
+        let row = &RELOADS[0];
+        let reloads = [Reloaded { row, outcome: Err("errors: status 7".to_owned()) }];
+        let report = Report {
+            rows: &rows,
+            results: &results,
+            reloads: &reloads,
+            conditions: &conditions,
+            missing: &missing,
+        };
         for text in [report.text(), report.markdown()] {
-            for wanted in ["21.0", "0.70", "PASS", "INVALID", "closed 3", "nginx was not found", "3.2"] {
+            for wanted in
+                ["21.0", "0.70", "PASS", "INVALID", "closed 3", "nginx was not found", "3.2", "status 7"]
+            {
                 assert!(text.contains(wanted), "no {wanted} in:\n{text}");
             }
         }

@@ -6,16 +6,19 @@ pub(crate) mod conditions;
 pub(crate) mod configuration;
 pub(crate) mod plan;
 pub(crate) mod programs;
+pub(crate) mod reload;
 pub(crate) mod results;
 mod template;
+pub(crate) mod turns;
 
 use crate::report;
 use crate::sys::pinning;
 use anyhow::{Context, Result, ensure};
 use child::Child;
 use conditions::Conditions;
-use plan::{Row, Shape, Subject};
+use plan::{Pair, Row, Shape, Subject};
 use programs::Programs;
+use reload::Reloaded;
 use results::{Results, Verdict};
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -30,7 +33,7 @@ const SPARE_DESCRIPTORS: u64 = 4_096;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Measure only this scenario and what it is compared with; may be repeated. There are small, gateway,
-    /// few-routes, many-routes, medium, large, churn and idle
+    /// everything, record, few-routes, many-routes, medium, large, churn, idle, reload and reload-large
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) only: Vec<String>,
     /// Rounds; each measures every cell once, in rotated order
@@ -42,6 +45,12 @@ pub(crate) struct Options {
     /// Seconds of load before that
     #[arg(long, default_value_t = 1.0, value_parser = crate::seconds)]
     pub(crate) warm_up: f64,
+    /// Turns of each program in each round, where two are compared in turns
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(crate) turns: u32,
+    /// How often each document is reloaded
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) reloads: u32,
     /// Busy connections
     #[arg(long, default_value_t = 64, value_parser = crate::connections)]
     pub(crate) connections: usize,
@@ -111,12 +120,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         progress.line(line);
     }
     let conditions = Conditions::here(&programs, options);
-    let results = measure(&rows, &programs, options, &mut progress)?;
+    let (results, reloads) = measure(&rows, &programs, options, &mut progress)?;
     progress.clear();
 
     let report = report::Report {
         rows: &rows,
         results: &results,
+        reloads: &reloads,
         conditions: &conditions,
         missing: &programs.missing,
     };
@@ -126,7 +136,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         std::fs::write(file, report.markdown())
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
-    Ok(exit_code(&rows, &results, options.strict))
+    Ok(exit_code(&rows, &results, &reloads, options.strict))
 }
 
 fn locate(files: &Files) -> Result<Programs> {
@@ -143,7 +153,7 @@ fn measure(
     programs: &Programs,
     options: &Options,
     progress: &mut Progress,
-) -> Result<Results> {
+) -> Result<(Results, Vec<Reloaded>)> {
     let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("origin").stdout(Stdio::piped());
@@ -151,7 +161,9 @@ fn measure(
     let address: SocketAddr = origin.announced()?;
 
     let mut results = Results::default();
-    for round in 0..options.rounds {
+    // Where only reloads are asked for there is nothing to do in rounds.
+    let rounds = if rows.is_empty() { 0 } else { options.rounds };
+    for round in 0..rounds {
         results.begin_round();
         let cells = plan::order(rows, round as usize);
         let cells: Vec<_> = cells.into_iter().filter(|cell| programs.get(cell.subject).is_some()).collect();
@@ -171,17 +183,61 @@ fn measure(
             }
             results.note(cell, outcome.map_err(|error| format!("{error:#}")));
         }
+        for pair in plan::pairs(rows)
+            .into_iter()
+            .filter(|pair| [pair.of, pair.against].iter().all(|cell| programs.get(cell.subject).is_some()))
+        {
+            let Pair { of, against } = pair;
+            progress.show(&format!(
+                "round {} of {rounds}: {} {:?} and {} {:?} in turns",
+                round + 1,
+                of.subject,
+                of.shape,
+                against.subject,
+                against.shape
+            ));
+            let outcome = turns::measure(pair, programs, address, options);
+            if let Err(error) = &outcome {
+                progress.line(&format!("{pair:?} is invalid: {error:#}"));
+            }
+            results.note_pair(pair, outcome.map_err(|error| format!("{error:#}")));
+        }
         origin.ensure_running()?;
     }
-    Ok(results)
+    Ok((results, reload(programs, address, options, progress)))
 }
 
-fn exit_code(rows: &[&Row], results: &Results, strict: bool) -> ExitCode {
+/// Measures what reloads do, if Tollgate is there.
+fn reload(
+    programs: &Programs,
+    origin: SocketAddr,
+    options: &Options,
+    progress: &mut Progress,
+) -> Vec<Reloaded> {
+    let Some(program) = programs.get(Subject::Tollgate) else { return Vec::new() };
+    let mut done = Vec::new();
+    for row in plan::select_reloads(&options.only) {
+        progress.show(row.title);
+        let outcome = reload::measure(row, program, origin, options);
+        if let Err(error) = &outcome {
+            progress.line(&format!("{} is invalid: {error:#}", row.title));
+        }
+        done.push(Reloaded { row, outcome: outcome.map_err(|error| format!("{error:#}")) });
+    }
+    done
+}
+
+fn exit_code(rows: &[&Row], results: &Results, reloads: &[Reloaded], strict: bool) -> ExitCode {
     let missed = rows.iter().any(|row| {
         let of = plan::Cell { shape: row.shape, subject: Subject::Tollgate };
         row.targets.iter().any(|target| results.verdict(of, row, target).0 == Verdict::Miss)
     });
-    let failed = !results.problems().is_empty() || (strict && missed);
+    let missed =
+        missed || reloads.iter().flat_map(Reloaded::claims).any(|claim| claim.verdict == Verdict::Miss);
+    let invalid = !results.problems().is_empty()
+        || !results.pair_problems().is_empty()
+        || reloads.iter().any(|reloaded| reloaded.outcome.is_err());
+    let failed = invalid || (strict && missed);
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

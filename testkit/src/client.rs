@@ -8,6 +8,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::PATIENCE;
 use crate::message::{Framing, Head, Response};
+use crate::sockets;
 
 /// How the other side ended a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -362,9 +363,11 @@ impl Client {
                 Some(true)
             }
             Err(error) => panic!(
-                "nothing came for {:?} ({error}); waiting with {:?}",
+                "nothing came for {:?} ({error}); waiting with {:?} on {}; open connections:\n{}",
                 began.elapsed(),
-                String::from_utf8_lossy(&self.received)
+                String::from_utf8_lossy(&self.received),
+                self.local_address(),
+                sockets::open_connections()
             ),
         }
     }

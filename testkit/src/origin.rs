@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use crate::PATIENCE;
 use crate::client::find;
@@ -186,8 +186,9 @@ fn any_port() -> SocketAddr {
 /// One connection of an origin.
 #[derive(Debug)]
 pub struct Connection {
-    /// `None` only while it is being dropped.
-    stream: Option<TcpStream>,
+    stream: TcpStream,
+    /// Ends with a reset.
+    resets: bool,
     index: usize,
     buffer: Vec<u8>,
     shared: Arc<Shared>,
@@ -202,11 +203,7 @@ impl Connection {
             r.received.push(Vec::new());
             r.received.len() - 1
         });
-        Self { stream: Some(stream), index, buffer: Vec::new(), shared }
-    }
-
-    fn stream(&mut self) -> &mut TcpStream {
-        self.stream.as_mut().unwrap()
+        Self { stream, resets: false, index, buffer: Vec::new(), shared }
     }
 
     /// Which connection this is, from 0.
@@ -255,7 +252,7 @@ impl Connection {
         let mut buffer = vec![0; 64 * 1024];
         while missing > 0 {
             let room = buffer.len().min(missing as usize);
-            match self.stream().read(&mut buffer[..room]) {
+            match self.stream.read(&mut buffer[..room]) {
                 Ok(0) | Err(_) => return None,
                 Ok(read) => missing -= read as u64,
             }
@@ -308,7 +305,7 @@ impl Connection {
 
     /// Sends bytes. That the other side has gone is no failure of the origin's.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.stream().write_all(bytes.as_ref());
+        let _ = self.stream.write_all(bytes.as_ref());
     }
 
     /// Sends bytes one by one.
@@ -320,39 +317,46 @@ impl Connection {
 
     /// Sends bytes, and tells whether all were taken.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream().write_all(bytes.as_ref())
+        self.stream.write_all(bytes.as_ref())
     }
 
     /// Sends as much as the other side takes until it has taken nothing for `pause`, at most `max` bytes;
     /// tells how much that was.
     pub fn send_until_stuck(&mut self, pause: Duration, max: u64) -> u64 {
-        self.stream().set_write_timeout(Some(pause)).unwrap();
+        self.stream.set_write_timeout(Some(pause)).unwrap();
         let block = vec![b'x'; 64 * 1024];
         let mut sent = 0;
         while sent < max {
-            match self.stream().write(&block[..block.len().min((max - sent) as usize)]) {
+            match self.stream.write(&block[..block.len().min((max - sent) as usize)]) {
                 Ok(count) => sent += count as u64,
                 Err(_) => break,
             }
         }
-        self.stream().set_write_timeout(None).unwrap();
+        self.stream.set_write_timeout(None).unwrap();
         sent
     }
 
     /// Says that nothing more will be sent.
     pub fn finish_sending(&mut self) {
-        let _ = self.stream().shutdown(Shutdown::Write);
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Makes the end of the script reset the connection instead of closing it.
     pub fn reset(&mut self) {
-        SockRef::from(&*self.stream()).set_linger(Some(Duration::ZERO)).unwrap();
+        self.resets = true;
+    }
+
+    /// Ends both directions, if no bytes are left unread; those make closing reset the connection.
+    fn shut_down(&self) -> bool {
+        let unread = || rustix::io::ioctl_fionread(&self.stream).is_ok_and(|unread| unread > 0);
+        // A connection that the other side has reset cannot be shut down, and has ended.
+        !unread() && (self.stream.shutdown(Shutdown::Both).is_err() || !unread())
     }
 
     /// Receives some bytes; `None` at the end of the connection.
     fn receive(&mut self) -> Option<()> {
         let mut buffer = [0; 16 * 1024];
-        match self.stream().read(&mut buffer) {
+        match self.stream.read(&mut buffer) {
             Ok(0) | Err(_) => None,
             Ok(read) => {
                 self.buffer.extend_from_slice(&buffer[..read]);
@@ -369,8 +373,39 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // Whoever hears that it has ended must find it closed.
-        drop(self.stream.take());
+        // Whoever hears that it has ended must find it so. Closing alone would not do: a process that is
+        // being started by another test has a copy of the descriptor until it runs its program.
+        if self.resets || !self.shut_down() {
+            let _ = rustix::net::connect_unspec(&self.stream);
+        }
         self.shared.change(|r| r.ended += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpStream;
+    use std::process::Command;
+
+    use super::Origin;
+    use crate::run;
+
+    /// A process that is being started has copies of all descriptors until it runs its program. A connection
+    /// closed meanwhile would stay open.
+    #[test]
+    fn a_connection_that_has_ended_is_not_kept_open_by_processes_that_start() {
+        let start = || (0..300).for_each(|_| drop(run(&mut Command::new("true"))));
+        let starting = [std::thread::spawn(start), std::thread::spawn(start)];
+        let origin = Origin::start(|_| {});
+        for round in 1.. {
+            let mut client = TcpStream::connect(origin.address()).unwrap();
+            origin.wait_for_ended(round);
+            client.set_nonblocking(true).unwrap();
+            assert_eq!(client.read(&mut [0]).unwrap(), 0, "round {round}");
+            if starting.iter().all(|thread| thread.is_finished()) {
+                return;
+            }
+        }
     }
 }

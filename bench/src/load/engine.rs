@@ -1,7 +1,9 @@
 //! The loop: a fixed number of connections, each with one exchange at a time.
 
 use super::connection::{Connection, Step};
+use super::pace::Pace;
 use super::request::Requests;
+use super::timeline::Recording;
 use super::{Errors, Fault, Latency, Outcome, Settings};
 use crate::histogram::Histogram;
 use crate::sys::epoll::{Epoll, Ready};
@@ -29,6 +31,13 @@ pub(crate) struct Engine<'a> {
     settled: usize,
     holding: bool,
     swept: Instant,
+    /// When requests fall due, where they do not wait for the answers before them.
+    pace: Option<Pace>,
+    /// No further request is sent for now.
+    paused: bool,
+    /// Connections without an exchange, while paused or paced.
+    resting: Vec<usize>,
+    recording: Option<Recording>,
 }
 
 impl<'a> Engine<'a> {
@@ -45,6 +54,10 @@ impl<'a> Engine<'a> {
             settled: 0,
             holding: false,
             swept: Instant::now(),
+            pace: settings.rate.map(|rate| Pace::new(rate, Instant::now())),
+            paused: false,
+            resting: Vec::new(),
+            recording: None,
         })
     }
 
@@ -71,21 +84,79 @@ impl<'a> Engine<'a> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let enough = self.settings.enough.is_some_and(|enough| self.latencies.total() >= enough);
-            if left.is_zero() || enough || self.errors.total() >= TOO_MANY {
+            let ended = self.settings.keep.as_ref().is_some_and(|keep| !keep.exists());
+            if left.is_zero() || enough || ended || self.errors.total() >= TOO_MANY {
                 return Ok(());
             }
-            self.turn(left.min(SWEEP))?;
+            self.drive_for(left.min(SWEEP))?;
         }
+    }
+
+    fn drive_for(&mut self, time: Duration) -> Result<()> {
+        let deadline = Instant::now() + time;
+        loop {
+            let now = Instant::now();
+            self.send_due(now)?;
+            let left = deadline.saturating_duration_since(now);
+            if left.is_zero() || self.settings.enough.is_some_and(|enough| self.latencies.total() >= enough) {
+                return Ok(());
+            }
+            // While all connections are busy an answer is what is waited for.
+            let pause = self.pace.as_ref().filter(|_| !self.resting.is_empty()).map(|pace| pace.wait(now));
+            self.turn(pause.map_or(left, |pause| left.min(pause)))?;
+        }
+    }
+
+    /// Sends the requests that are due, as far as there are connections for them.
+    fn send_due(&mut self, now: Instant) -> Result<()> {
+        while !self.paused && !self.resting.is_empty() {
+            let Some(due) = self.pace.as_mut().and_then(|pace| pace.take(now)) else { return Ok(()) };
+            self.send_on_resting(due)?;
+        }
+        Ok(())
+    }
+
+    fn send_on_resting(&mut self, now: Instant) -> Result<()> {
+        let Some(slot) = self.resting.pop() else { return Ok(()) };
+        let Some(Some(connection)) = self.connections.get_mut(slot) else { return Ok(()) };
+        match connection.request(&mut self.requests, now) {
+            Ok(()) => Ok(()),
+            Err(fault) => self.failed(slot, &fault),
+        }
+    }
+
+    /// Lets the exchanges under way end and sends no other.
+    pub(crate) fn pause(&mut self, deadline: Instant) -> Result<()> {
+        self.paused = true;
+        while self.resting.len() < self.connections.len() && self.errors.total() == 0 {
+            anyhow::ensure!(Instant::now() < deadline, "exchanges do not end");
+            self.turn(SWEEP)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on after a pause.
+    pub(crate) fn resume(&mut self) -> Result<()> {
+        self.paused = false;
+        let now = Instant::now();
+        (0..self.resting.len()).try_for_each(|_| self.send_on_resting(now))
+    }
+
+    /// Exchanges that came to a good end since the window began.
+    pub(crate) fn completed_exchanges(&self) -> u64 {
+        self.latencies.total()
     }
 
     /// Forgets what was measured so far, but not the faults.
     pub(crate) fn begin_window(&mut self) -> Instant {
         self.latencies = Histogram::new();
-        Instant::now()
+        let now = Instant::now();
+        self.recording = self.settings.timeline.then(|| Recording::begin(now));
+        now
     }
 
     /// What the window brought.
-    pub(crate) fn outcome(&self, seconds: f64) -> Outcome {
+    pub(crate) fn outcome(&mut self, seconds: f64) -> Outcome {
         Outcome {
             requests: self.latencies.total(),
             seconds,
@@ -93,6 +164,7 @@ impl<'a> Engine<'a> {
             latency: Latency::of(&self.latencies),
             usage: None,
             held: None,
+            timeline: self.recording.as_mut().map(|recording| recording.finished(Instant::now())),
         }
     }
 
@@ -122,11 +194,18 @@ impl<'a> Engine<'a> {
         let Some(connection) = &mut self.connections[slot] else { return Ok(()) };
         let now = Instant::now();
         if let Some(since) = connection.since() {
-            self.latencies.record(now.saturating_duration_since(since));
+            let latency = now.saturating_duration_since(since);
+            self.latencies.record(latency);
+            self.recording.iter_mut().for_each(|recording| recording.record(now, latency));
         }
         if self.holding {
             connection.rest();
             self.settled += 1;
+            return Ok(());
+        }
+        if self.paused || self.pace.is_some() {
+            connection.rest();
+            self.resting.push(slot);
             return Ok(());
         }
         let next = if self.settings.connection_per_request {
@@ -161,6 +240,7 @@ impl<'a> Engine<'a> {
     /// Opens a new connection in `slot`; the one that was there is reset.
     fn open(&mut self, slot: usize) -> Result<()> {
         self.connections[slot] = None;
+        self.resting.retain(|resting| *resting != slot);
         match Connection::open(self.settings.target, self.settings.body, Instant::now()) {
             Ok(connection) => {
                 self.epoll.add(connection.socket(), slot as u64)?;

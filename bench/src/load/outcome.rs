@@ -1,5 +1,6 @@
 //! What a run of load brought, as it is handed to the driver.
 
+use super::timeline::Timeline;
 use crate::histogram::Histogram;
 use crate::sys::accounting::{CpuSample, Memory};
 use anyhow::Result;
@@ -22,6 +23,8 @@ pub(crate) struct Outcome {
     pub(crate) usage: Option<Usage>,
     /// Idle connections, where they were the load.
     pub(crate) held: Option<Held>,
+    /// Latencies over time, where they were asked for.
+    pub(crate) timeline: Option<Timeline>,
 }
 
 /// Quantiles in milliseconds.
@@ -152,6 +155,14 @@ impl Errors {
     pub(crate) fn count(&mut self, fault: &Fault) {
         *self.by_kind.entry(fault.kind().to_owned()).or_default() += 1;
         self.first.get_or_insert_with(|| fault.to_string());
+    }
+
+    /// Counts the faults of another run as well.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (kind, count) in &other.by_kind {
+            *self.by_kind.entry(kind.clone()).or_default() += count;
+        }
+        self.first = self.first.take().or_else(|| other.first.clone());
     }
 
     /// All faults.

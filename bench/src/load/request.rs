@@ -83,6 +83,9 @@ mod tests {
             enough: None,
             patience: Duration::ZERO,
             account: None,
+            rate: None,
+            timeline: false,
+            keep: None,
         }
     }
 

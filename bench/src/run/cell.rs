@@ -15,13 +15,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// How long a program may take to answer its first request. Very many routes take a moment.
 const START: Duration = Duration::from_secs(30);
 const PROBE: Duration = Duration::from_secs(2);
 const BETWEEN_PROBES: Duration = Duration::from_millis(20);
+/// The program's configuration, in its folder.
+pub(crate) const CONFIGURATION: &str = "configuration";
+/// What it writes to its standard error.
+pub(crate) const COMPLAINTS: &str = "stderr.log";
+/// Its access log, as the template names it.
+const LOG: &str = "access.log";
 /// What a run of load may take beyond its warm-up and window.
-const SLACK: Duration = Duration::from_secs(90);
+pub(crate) const SLACK: Duration = Duration::from_secs(90);
 
 /// The figures of one cell in one round.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -51,38 +58,92 @@ pub(crate) fn measure(
     origin: SocketAddr,
     options: &Options,
 ) -> Result<Measure> {
-    let program = programs.get(cell.subject).context("the program is missing")?;
-    let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
-    let connections = if cell.shape == Shape::Idle { options.idle_connections } else { options.connections };
-    let place = Place {
-        listen_port: sockets::free_port()?,
-        origin_port: origin.port(),
-        directory: directory.path(),
-        connections,
-    };
-    let (child, address) = start(cell, program, &place, origin, options)?;
-    let load = load_command(cell, address, child.id(), options)?;
-    let load = Child::start(load, &directory.path().join("load.log"))?;
+    let started = Started::new(cell, programs, origin, options)?;
+    let load = load_command(cell, started.address, started.child.id(), options)?;
+    let load = Child::start(load, &started.directory.path().join("load.log"))?;
     let patience = options.warm_up() + options.window() + SLACK;
     let outcome: Outcome = serde_json::from_str(&load.output(patience)?)?;
+    started.ensure_logged(cell.shape, outcome.requests)?;
     judge(&outcome)
 }
 
+/// A program that answers, in a folder of its own.
+pub(crate) struct Started {
+    /// Its process.
+    pub(crate) child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Its folder; outlives it.
+    pub(crate) directory: TempDir,
+}
+
+impl Started {
+    /// Starts the cell's program with its configuration.
+    pub(crate) fn new(
+        cell: Cell,
+        programs: &Programs,
+        origin: SocketAddr,
+        options: &Options,
+    ) -> Result<Self> {
+        let program = programs.get(cell.subject).context("the program is missing")?;
+        let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
+        let connections =
+            if cell.shape == Shape::Idle { options.idle_connections } else { options.connections };
+        let place = Place {
+            listen_port: sockets::free_port()?,
+            origin_port: origin.port(),
+            directory: directory.path(),
+            connections,
+        };
+        let text = configuration::of(cell, &place)?;
+        let path = path(cell.shape).replace("{route}", "000000");
+        let (child, address) = start(cell.subject, program, &place, &text, &path, options)?;
+        Ok(Self { child, address, directory })
+    }
+
+    /// Ends it, and fails when a log that it writes lacks one of so many requests.
+    pub(crate) fn ensure_logged(self, shape: Shape, requests: u64) -> Result<()> {
+        if shape != Shape::Everything {
+            return Ok(());
+        }
+        let Self { child, directory, .. } = self;
+        // What is not written yet is written before it ends.
+        drop(child);
+        let logged = lines(&directory.path().join(LOG))?;
+        anyhow::ensure!(logged >= requests, "it logged {logged} of more than {requests} requests");
+        Ok(())
+    }
+}
+
+/// How many lines a file has.
+fn lines(path: &Path) -> Result<u64> {
+    let mut file = std::fs::File::open(path).with_context(|| format!("there is no {}", path.display()))?;
+    let (mut buffer, mut lines) = (vec![0; 1 << 20], 0);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(lines),
+            count => lines += buffer[..count].iter().filter(|byte| **byte == b'\n').count() as u64,
+        }
+    }
+}
+
 /// Starts the program on its own core and waits until it has answered one request.
-fn start(
-    cell: Cell,
+pub(crate) fn start(
+    subject: Subject,
     program: &Program,
     place: &Place<'_>,
-    origin: SocketAddr,
+    configuration: &str,
+    path: &str,
     options: &Options,
 ) -> Result<(Child, SocketAddr)> {
-    let file = place.directory.join("configuration");
-    std::fs::write(&file, configuration::of(cell, place)?)?;
+    let file = place.directory.join(CONFIGURATION);
+    std::fs::write(&file, configuration)?;
     let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, place.listen_port));
     let mut command = Command::new(&program.path);
     command.current_dir(place.directory).stdout(Stdio::null());
-    match cell.subject {
+    match subject {
         Subject::Floor => {
+            let origin = SocketAddr::from((Ipv4Addr::LOCALHOST, place.origin_port));
             command.args(["floor", "--to", &origin.to_string()]).stdout(Stdio::piped());
         }
         Subject::Haproxy => {
@@ -97,13 +158,13 @@ fn start(
     }
     // A child inherits the core of the thread that starts it.
     pinning::pin(options.proxy_core)?;
-    let child = Child::start(command, &place.directory.join("stderr.log"));
+    let child = Child::start(command, &place.directory.join(COMPLAINTS));
     pinning::pin(options.load_core)?;
     let mut child = child?;
-    if cell.subject == Subject::Floor {
+    if subject == Subject::Floor {
         address = child.announced()?;
     }
-    wait_for_answer(&mut child, address, &path(cell.shape).replace("{route}", "000000"))?;
+    wait_for_answer(&mut child, address, path)?;
     Ok((child, address))
 }
 
@@ -136,7 +197,7 @@ fn probe(address: SocketAddr, path: &str) -> Result<String> {
 }
 
 /// The path of the requests.
-fn path(shape: Shape) -> String {
+pub(crate) fn path(shape: Shape) -> String {
     let prefix = shape.routes().map_or("", |_| "/r{route}");
     format!("{prefix}/{}", shape.body())
 }

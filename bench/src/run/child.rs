@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, set_parent_process_death_signal,
+    Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, set_parent_process_death_signal,
 };
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -43,6 +43,11 @@ impl Child {
         self.process.id().cast_signed()
     }
 
+    /// Tells it to reload.
+    pub(crate) fn reload(&self) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.process), Signal::HUP)?)
+    }
+
     /// Its stdout, if that was piped and not taken yet.
     pub(crate) fn take_stdout(&mut self) -> Result<ChildStdout> {
         self.process.stdout.take().with_context(|| format!("the stdout of {} is not at hand", self.name))
@@ -62,6 +67,23 @@ impl Child {
             None => Ok(()),
             Some(status) => bail!("{} ended ({status}): {}", self.name, self.complaints()),
         }
+    }
+
+    /// Has it ended by `end`, waits for it to end well and returns its stdout, however long that is.
+    pub(crate) fn output_once(
+        mut self,
+        end: impl FnOnce() -> Result<()>,
+        patience: Duration,
+    ) -> Result<String> {
+        let mut stdout = self.take_stdout()?;
+        end()?;
+        let mut text = String::new();
+        // It writes when it has ended its work; its stdout is closed when it ends.
+        stdout.read_to_string(&mut text)?;
+        ensure!(self.ends_within(patience)?, "{} did not end within {patience:?}", self.name);
+        let status = self.process.wait()?;
+        ensure!(status.success(), "{} failed ({status}): {}", self.name, self.complaints());
+        Ok(text)
     }
 
     /// Waits for it to end well and returns its stdout, which must be short.
@@ -101,7 +123,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         let group = Pid::from_child(&self.process);
         if !matches!(self.process.try_wait(), Ok(Some(_))) {
-            let _ = rustix::process::kill_process(group, Signal::TERM);
+            let _ = kill_process(group, Signal::TERM);
             let _ = self.ends_within(GRACE);
             // Before the wait below the group's number cannot be given to anybody else.
             let _ = kill_process_group(group, Signal::KILL);

@@ -10,6 +10,9 @@ const HAPROXY: &str = include_str!("../../configs/haproxy.cfg.in");
 const NGINX: &str = include_str!("../../configs/nginx.conf.in");
 const TOLLGATE: &str = include_str!("../../configs/tollgate.yaml.in");
 const TOLLGATE_GATEWAY: &str = include_str!("../../configs/tollgate-gateway.yaml.in");
+const TOLLGATE_EVERYTHING: &str = include_str!("../../configs/tollgate-everything.yaml.in");
+const TOLLGATE_RECORD: &str = include_str!("../../configs/tollgate-record.yaml.in");
+const TOLLGATE_RELOAD: &str = include_str!("../../configs/tollgate-reload.yaml.in");
 const TOLLGATE_ROUTES: &str = include_str!("../../configs/tollgate-routes.yaml.in");
 
 /// The header edits of the gateway row, as a user might have them.
@@ -46,6 +49,20 @@ pub(crate) fn document_with_routes(count: u32, place: &Place<'_>) -> Result<Stri
         &[
             ("listen", format!("\"127.0.0.1:{}\"", place.listen_port)),
             ("origin_port", place.origin_port.to_string()),
+            ("routes", routes(count, "")),
+        ],
+    )
+}
+
+/// The document number `document` of those that a process is reloaded with, with `count` routes.
+pub(crate) fn document_to_reload(count: u32, document: u32, place: &Place<'_>) -> Result<String> {
+    render(
+        TOLLGATE_RELOAD,
+        &[
+            ("listen", format!("\"127.0.0.1:{}\"", place.listen_port)),
+            ("origin_port", place.origin_port.to_string()),
+            ("directory", place.directory.display().to_string()),
+            ("document", document.to_string()),
             ("routes", routes(count, "")),
         ],
     )
@@ -96,14 +113,15 @@ fn tollgate(shape: Shape, place: &Place<'_>) -> Result<String> {
     };
     let mut values = vec![("listen", listen), ("origin_port", place.origin_port.to_string())];
     if let Some(count) = shape.routes() {
-        let edits = if shape == Shape::Gateway { EDITS } else { "" };
+        let edits = if matches!(shape, Shape::Gateway | Shape::Everything) { EDITS } else { "" };
         values.push(("routes", routes(count, edits)));
     }
     let template = match shape {
-        Shape::Gateway => {
+        Shape::Gateway | Shape::Everything => {
             values.push(("directory", place.directory.display().to_string()));
-            TOLLGATE_GATEWAY
+            if shape == Shape::Gateway { TOLLGATE_GATEWAY } else { TOLLGATE_EVERYTHING }
         }
+        Shape::Record => TOLLGATE_RECORD,
         Shape::FewRoutes | Shape::ManyRoutes => TOLLGATE_ROUTES,
         _ => TOLLGATE,
     };
@@ -159,6 +177,22 @@ mod tests {
             assert_eq!(nginx.contains("proxy_buffers 8 64k;"), buffers, "{shape:?}");
             assert_eq!(text(shape, Subject::Tollgate).contains("defer_accept"), deferred, "{shape:?}");
         }
+    }
+
+    #[test]
+    fn only_the_rows_that_say_so_record_and_log() {
+        for shape in ROWS.iter().map(|row| row.shape) {
+            let text = text(shape, Subject::Tollgate);
+            let records = matches!(shape, Shape::Record | Shape::Everything);
+            assert_eq!(text.contains("recorder: none"), !records, "{shape:?}");
+            assert_eq!(text.contains("access_log: none"), shape != Shape::Everything, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn documents_to_reload_differ_in_one_answer() {
+        let of = |number| super::document_to_reload(10, number, &place()).expect("renders");
+        assert_eq!(of(7).replace("body: \"7\"", "body: \"8\""), of(8));
     }
 
     #[test]

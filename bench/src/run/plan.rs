@@ -36,7 +36,11 @@ pub(crate) enum Shape {
     Small,
     /// The same through 1,000 routes with header edits and metrics.
     Gateway,
-    /// The same through 10 routes.
+    /// The same with the recorder, and with the access log in a file.
+    Everything,
+    /// 128-byte responses, keep-alive, with the recorder.
+    Record,
+    /// The same through 10 routes, without.
     FewRoutes,
     /// The same through 100,000 routes.
     ManyRoutes,
@@ -63,7 +67,7 @@ impl Shape {
     /// How many routes the requests are spread over; none where the path is always the same.
     pub(crate) fn routes(self) -> Option<u32> {
         match self {
-            Self::Gateway => Some(1_000),
+            Self::Gateway | Self::Everything => Some(1_000),
             Self::FewRoutes => Some(10),
             Self::ManyRoutes => Some(100_000),
             _ => None,
@@ -73,7 +77,12 @@ impl Shape {
     /// Shapes of one family run next to each other in time, so that their ratios mean most.
     fn family(self) -> u8 {
         match self {
-            Self::Small | Self::Gateway | Self::FewRoutes | Self::ManyRoutes => 0,
+            Self::Small
+            | Self::Gateway
+            | Self::Everything
+            | Self::Record
+            | Self::FewRoutes
+            | Self::ManyRoutes => 0,
             Self::Medium => 1,
             Self::Large => 2,
             Self::Churn => 3,
@@ -101,6 +110,16 @@ pub(crate) enum Figure {
     IdleMemory,
 }
 
+/// How two cells are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Method {
+    /// One after the other in each round.
+    Rounds,
+    /// In each round both programs run at once and are loaded in turns of a fraction of a second.
+    Turns,
+}
+
 /// A claim: the row's Tollgate cell is at most `limit` times the cell `against`, in one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
@@ -108,6 +127,17 @@ pub(crate) struct Target {
     pub(crate) against: Cell,
     /// The largest ratio that still passes.
     pub(crate) limit: f64,
+    /// How it is compared.
+    pub(crate) method: Method,
+}
+
+/// A cell and the one that it is compared with in turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Pair {
+    /// The cell that something is claimed for.
+    pub(crate) of: Cell,
+    /// The other one.
+    pub(crate) against: Cell,
 }
 
 /// A row of the result: a shape, who runs it, and what is claimed for Tollgate.
@@ -135,7 +165,11 @@ impl Row {
 }
 
 const fn target(shape: Shape, subject: Subject, limit: f64) -> Target {
-    Target { against: Cell { shape, subject }, limit }
+    Target { against: Cell { shape, subject }, limit, method: Method::Rounds }
+}
+
+const fn in_turns(shape: Shape, subject: Subject, limit: f64) -> Target {
+    Target { against: Cell { shape, subject }, limit, method: Method::Turns }
 }
 
 use Subject::{Floor, Haproxy, Nginx, Tollgate};
@@ -165,6 +199,22 @@ pub(crate) const ROWS: &[Row] = &[
             target(Shape::Small, Nginx, 0.74),
             target(Shape::Small, Tollgate, 1.06),
         ],
+    },
+    Row {
+        name: "everything",
+        title: "128 B, 1,000 routes, header edits, metrics, recorder, JSON log to a file",
+        shape: Shape::Everything,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[in_turns(Shape::Small, Haproxy, 0.80), in_turns(Shape::Small, Tollgate, 1.12)],
+    },
+    Row {
+        name: "record",
+        title: "128 B, recorder",
+        shape: Shape::Record,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[in_turns(Shape::Small, Tollgate, 1.02)],
     },
     Row {
         name: "few-routes",
@@ -216,10 +266,76 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
+/// What else a process does while documents of very many routes are put into force.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Pressure {
+    /// Nothing.
+    Idle,
+    /// As much as it can: each connection sends its next request once it has the answer.
+    Full,
+    /// Requests fall due at this share of the rate that `Full` brings.
+    Share(f64),
+}
+
+/// A row of the table of reloads, and what is claimed.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    /// What `--only` calls it.
+    pub(crate) name: &'static str,
+    /// What the table calls it.
+    pub(crate) title: &'static str,
+    /// Routes of the document.
+    pub(crate) routes: u32,
+    /// The load.
+    pub(crate) pressure: Pressure,
+    /// p99.9 of the second that begins with the signal is at most so many times that of a quiet second.
+    pub(crate) latency_limit: Option<f64>,
+    /// From the signal to the new document's first answer it takes at most so many seconds.
+    pub(crate) seconds_limit: Option<f64>,
+}
+
+/// All reloads in the order of the table.
+pub(crate) const RELOADS: &[Reload] = &[
+    Reload {
+        name: "reload",
+        title: "reload of 10,000 routes, full load",
+        routes: 10_000,
+        pressure: Pressure::Full,
+        latency_limit: Some(1.5),
+        seconds_limit: None,
+    },
+    Reload {
+        name: "reload",
+        title: "reload of 10,000 routes, 70 % of it",
+        routes: 10_000,
+        pressure: Pressure::Share(0.7),
+        latency_limit: None,
+        seconds_limit: None,
+    },
+    Reload {
+        name: "reload-large",
+        title: "reload of 100,000 routes, idle",
+        routes: 100_000,
+        pressure: Pressure::Idle,
+        latency_limit: None,
+        seconds_limit: Some(2.0),
+    },
+    Reload {
+        name: "reload-large",
+        title: "reload of 100,000 routes, full load",
+        routes: 100_000,
+        pressure: Pressure::Full,
+        latency_limit: None,
+        seconds_limit: Some(2.0),
+    },
+];
+
 /// The rows of these names, or all when none is named.
 pub(crate) fn select(names: &[String]) -> anyhow::Result<Vec<&'static Row>> {
     for name in names {
-        let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        let known: Vec<&str> =
+            ROWS.iter().map(|row| row.name).chain(RELOADS.iter().map(|r| r.name)).collect();
         anyhow::ensure!(
             known.contains(&name.as_str()),
             "no scenario `{name}`; there are {}",
@@ -230,12 +346,31 @@ pub(crate) fn select(names: &[String]) -> anyhow::Result<Vec<&'static Row>> {
     Ok(ROWS.iter().filter(wanted).collect())
 }
 
+/// The reloads of these names, or all when none is named.
+pub(crate) fn select_reloads(names: &[String]) -> Vec<&'static Reload> {
+    let wanted = |reload: &&Reload| names.is_empty() || names.iter().any(|name| name == reload.name);
+    RELOADS.iter().filter(wanted).collect()
+}
+
+/// What is compared in turns.
+pub(crate) fn pairs(rows: &[&Row]) -> Vec<Pair> {
+    let of_row = |row: &&Row| {
+        let of = Cell { shape: row.shape, subject: Tollgate };
+        let targets = row.targets.iter().filter(|target| target.method == Method::Turns);
+        targets.map(move |target| Pair { of, against: target.against }).collect::<Vec<_>>()
+    };
+    rows.iter().flat_map(of_row).collect()
+}
+
 /// The measurements of round number `round` (from 0): those of the rows and those they are compared with,
 /// each once, families together, the order inside a family rotated by one each round.
 pub(crate) fn order(rows: &[&Row], round: usize) -> Vec<Cell> {
     let mut cells: Vec<Cell> = rows
         .iter()
-        .flat_map(|row| row.cells().chain(row.targets.iter().map(|target| target.against)))
+        .flat_map(|row| {
+            let targets = row.targets.iter().filter(|target| target.method == Method::Rounds);
+            row.cells().chain(targets.map(|target| target.against))
+        })
         .collect();
     cells.sort_unstable();
     cells.dedup();
@@ -254,7 +389,7 @@ pub(crate) fn order(rows: &[&Row], round: usize) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cell, ROWS, Shape, Subject, order, select};
+    use super::{Cell, Pair, ROWS, Shape, Subject, order, pairs, select};
     use std::collections::BTreeSet;
 
     #[test]
@@ -270,6 +405,15 @@ mod tests {
         ];
         assert_eq!(cells, wanted.into_iter().collect());
         assert!(select(&["nothing".to_owned()]).is_err());
+        assert!(select(&["reload".to_owned()]).expect("known").is_empty());
+    }
+
+    #[test]
+    fn small_differences_are_measured_in_turns() {
+        let rows = select(&["record".to_owned()]).expect("known");
+        let cell = |shape| Cell { shape, subject: Subject::Tollgate };
+        assert_eq!(order(&rows, 0), vec![cell(Shape::Record)]);
+        assert_eq!(pairs(&rows), vec![Pair { of: cell(Shape::Record), against: cell(Shape::Small) }]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! All rounds together: medians, ratios, verdicts.
 
 use super::cell::Measure;
-use super::plan::{Cell, Figure, Row, Target};
+use super::plan::{Cell, Figure, Method, Pair, Row, Target};
+use super::turns::Comparison;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -9,6 +10,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     rounds: Vec<BTreeMap<Cell, Result<Measure, String>>>,
+    /// The same for what is compared in turns.
+    turns: Vec<BTreeMap<Pair, Result<Comparison, String>>>,
 }
 
 /// A median with the extremes around it.
@@ -52,6 +55,15 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// Whether a median is within a limit.
+    pub(crate) fn of(measured: Option<Spread>, limit: f64) -> Self {
+        match measured {
+            None => Self::Unmeasured,
+            Some(measured) if measured.median <= limit => Self::Pass,
+            Some(_) => Self::Miss,
+        }
+    }
+
     /// As the tables spell it.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -67,6 +79,40 @@ impl Results {
     /// Begins the next round.
     pub(crate) fn begin_round(&mut self) {
         self.rounds.push(BTreeMap::new());
+        self.turns.push(BTreeMap::new());
+    }
+
+    /// Notes what came of a pair in the present round.
+    pub(crate) fn note_pair(&mut self, pair: Pair, outcome: Result<Comparison, String>) {
+        if let Some(round) = self.turns.last_mut() {
+            round.insert(pair, outcome);
+        }
+    }
+
+    /// All comparisons in turns that came to an end.
+    pub(crate) fn comparisons(&self, pair: Pair) -> Vec<&Comparison> {
+        self.turns.iter().filter_map(|round| round.get(&pair)?.as_ref().ok()).collect()
+    }
+
+    /// The ratio of a pair: the median of its turns in each round.
+    pub(crate) fn ratio_in_turns(&self, pair: Pair) -> Option<Spread> {
+        if self.pair_problem(pair).is_some() {
+            return None;
+        }
+        Spread::of(self.comparisons(pair).iter().map(|comparison| comparison.ratio.median).collect())
+    }
+
+    /// What went wrong with a pair, the first time it did.
+    pub(crate) fn pair_problem(&self, pair: Pair) -> Option<&str> {
+        self.turns.iter().find_map(|round| Some(round.get(&pair)?.as_ref().err()?.as_str()))
+    }
+
+    /// All pairs with a problem.
+    pub(crate) fn pair_problems(&self) -> Vec<(Pair, &str)> {
+        let mut pairs: Vec<Pair> = self.turns.iter().flat_map(|round| round.keys().copied()).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs.into_iter().filter_map(|pair| Some((pair, self.pair_problem(pair)?))).collect()
     }
 
     /// Notes a cell of the present round.
@@ -114,16 +160,32 @@ impl Results {
 
     /// How a claim about `cell` came out.
     pub(crate) fn verdict(&self, cell: Cell, row: &Row, target: &Target) -> (Verdict, Option<Spread>) {
-        if self.problem(cell).or_else(|| self.problem(target.against)).is_some() {
-            return (Verdict::Invalid, None);
-        }
-        let ratio = self.ratio(cell, target.against, row.figure);
-        let verdict = match ratio {
-            None => Verdict::Unmeasured,
-            Some(ratio) if ratio.median <= target.limit => Verdict::Pass,
-            Some(_) => Verdict::Miss,
+        let pair = Pair { of: cell, against: target.against };
+        let (problem, ratio) = match target.method {
+            Method::Rounds => (
+                self.problem(cell).or_else(|| self.problem(target.against)),
+                self.ratio(cell, target.against, row.figure),
+            ),
+            Method::Turns => (self.pair_problem(pair), self.ratio_in_turns(pair)),
         };
-        (verdict, ratio)
+        match problem {
+            Some(_) => (Verdict::Invalid, None),
+            None => (Verdict::of(ratio, target.limit), ratio),
+        }
+    }
+
+    /// Every comparison in turns, for the JSON output.
+    pub(crate) fn raw_pairs(&self) -> Vec<RawPair<'_>> {
+        let numbered = self.turns.iter().enumerate();
+        numbered
+            .flat_map(|(round, pairs)| pairs.iter().map(move |(pair, outcome)| (round, pair, outcome)))
+            .map(|(round, pair, outcome)| RawPair {
+                round: round + 1,
+                pair: *pair,
+                comparison: outcome.as_ref().ok(),
+                problem: outcome.as_ref().err().map(String::as_str),
+            })
+            .collect()
     }
 
     /// Every measurement, for the JSON output: round, cell, figures or the problem.
@@ -139,6 +201,16 @@ impl Results {
             })
             .collect()
     }
+}
+
+/// One comparison in turns.
+#[derive(Debug, Serialize)]
+pub(crate) struct RawPair<'a> {
+    round: usize,
+    #[serde(flatten)]
+    pair: Pair,
+    comparison: Option<&'a Comparison>,
+    problem: Option<&'a str>,
 }
 
 /// One measurement of one round.

@@ -1,7 +1,6 @@
 //! The verbs, a file each.
 
 mod apply;
-mod change;
 mod check;
 mod config;
 mod confirm;
@@ -101,7 +100,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
 }
 
 /// Writes a verb's result. A reader that has gone away (`| head`) is not an error.
-fn print(text: &str) -> Result<ExitCode> {
+pub fn print(text: &str) -> Result<ExitCode> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

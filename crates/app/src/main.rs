@@ -1,6 +1,7 @@
 //! The `tollgate` program: verbs, start-up, signals. The only place that knows exit codes.
 
 mod admin;
+mod change;
 mod client;
 mod commands;
 mod demo;

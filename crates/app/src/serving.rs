@@ -78,7 +78,8 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
 }
 
 fn options(document: &Document, metrics: bool) -> Options {
-    Options { workers: workers(document), metrics, recorder: tollgate_control::recorders::settings(document) }
+    let recorder = tollgate_control::recorders::settings(document);
+    Options { workers: workers(document), metrics, recorder, say: note }
 }
 
 /// Reloads at each SIGHUP. What becomes of it is told in the process's log.
@@ -100,6 +101,7 @@ async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, 
             () = ending.wait() => return false,
         }
     }
+    let mut now = false;
     let drained = tokio::select! {
         () = process.drain() => true,
         () = tokio::time::sleep(grace) => {
@@ -108,6 +110,7 @@ async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, 
         }
         () = ending.wait() => {
             note("second signal; ending what still runs");
+            now = true;
             false
         }
     };
@@ -117,6 +120,9 @@ async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, 
     admin.end().await;
     if drained {
         process.finish();
+    }
+    if !now {
+        process.exports().finish().await;
     }
     note("ended");
     drained

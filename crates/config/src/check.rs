@@ -3,6 +3,7 @@
 mod edits;
 mod listeners;
 mod routes;
+mod tracing;
 mod upstreams;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -35,6 +36,7 @@ pub(crate) fn check(document: &Document, partial: Partial, found: &mut Diagnosti
     }
     listeners::check(document, found);
     limits(document, found);
+    tracing::check(document, found);
     if let Some(retry) = &document.defaults.retry {
         shared_retry(retry, "`defaults`", found);
     }

@@ -8,6 +8,7 @@ mod listen;
 mod recorder;
 mod retry;
 mod route;
+mod tracing;
 mod upstream;
 
 pub use access_log::{
@@ -24,6 +25,7 @@ pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,
     Rewrite, Route, TextMatch, Weight,
 };
+pub use tracing::Tracing;
 pub use upstream::{
     Balance, Ejection, Endpoint, Health, HttpProbe, Pool, Probe, Protocol, TcpProbe, Upstream,
 };

@@ -7,13 +7,20 @@ use crate::shape::{Section, Shape};
 use crate::{Bundle, Document, MemoryFiles, difference, effective, parse_str, render};
 
 /// The keys that may hold a secret, as `Section.key`. A key that is missing here needs a secret in [`PLANTED`].
-const PLACES: &[&str] = &["Admin.token", "HttpProbe.headers", "MessageEdits.add", "MessageEdits.set"];
+const PLACES: &[&str] =
+    &["Admin.token", "HttpProbe.headers", "MessageEdits.add", "MessageEdits.set", "Tracing.headers"];
 
 /// A document with a secret in each of them, in all ways that the key knows.
 const PLANTED: &str = "
 version: 1
 listen: ':80'
 admin: { listen: ':81', token: SECRET-inline }
+tracing:
+  otlp: http://a:4318
+  headers:
+    X-Inline: SECRET-inline
+    X-File: { file: secret }
+    X-Variable: ${VARIABLE}
 upstreams:
   a:
     endpoints: [a:1]
@@ -80,7 +87,7 @@ fn everything(secret: &str, other: &str) -> String {
     }
     out.push_str(&before.to_yaml());
     let changes = difference(before, after);
-    assert_eq!(changes.len(), 3, "the token, the upstream and the route differ: {changes:?}");
+    assert_eq!(changes.len(), 6, "the token, three headers, the upstream and the route differ: {changes:?}");
     let empty = parse_str(
         "e.yaml",
         "{ version: 1, listen: ':80', routes: [{ to: 'b:1' }] }",
@@ -94,7 +101,7 @@ fn everything(secret: &str, other: &str) -> String {
         }
     }
     // Every line that a finding could point at, too.
-    for line in 1..=30 {
+    for line in 1..=40 {
         out.push_str(&old.sources.line(0, line).unwrap_or_default());
     }
     out

@@ -2,6 +2,7 @@
 
 mod address;
 mod cidr;
+mod collector;
 mod duration;
 mod host;
 mod http;
@@ -13,6 +14,7 @@ mod size;
 
 pub use address::{EndpointAddress, ListenAddress};
 pub use cidr::Cidr;
+pub use collector::CollectorUrl;
 pub use duration::Duration;
 pub use host::HostPattern;
 pub use http::{FieldValue, HeaderName, MethodName, Scheme, StatusRange};

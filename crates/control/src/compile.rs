@@ -3,6 +3,7 @@
 mod logs;
 pub mod predecessor;
 mod routes;
+mod tracing;
 mod upstreams;
 
 use std::collections::HashMap;
@@ -81,6 +82,7 @@ pub fn compile_after(
             upstreams: compiler.upstreams,
             http: http_settings(document),
             logs: Arc::new(logs),
+            tracing: tracing::tracing(document, before),
         })
     });
     compiler.diagnostics.sort();

@@ -5,6 +5,7 @@ pub mod bind;
 pub mod compile;
 pub mod config_state;
 pub mod explain;
+pub mod exports;
 pub mod health;
 pub mod history;
 pub mod instance;

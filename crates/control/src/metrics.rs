@@ -1,13 +1,14 @@
 //! The process's metrics as text.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
-    EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, Usage, Writer, write_endpoints,
-    write_process, write_shards,
+    EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage, Writer,
+    write_endpoints, write_process, write_shards,
 };
 use tollgate_upstream::Health;
 
@@ -63,6 +64,7 @@ pub fn text(process: &Process) -> String {
             bytes: recorder.bytes,
             dropped: recorder.dropped,
         },
+        spans: spans(process),
         reload: &process.metrics.reload(),
     };
     let shards = &current.shards;
@@ -71,6 +73,15 @@ pub fn text(process: &Process) -> String {
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     writer.finish()
+}
+
+fn spans(process: &Process) -> SpanState {
+    let counts = process.exports().counts();
+    SpanState {
+        exported: counts.exported.load(Ordering::Relaxed),
+        dropped: counts.dropped.load(Ordering::Relaxed),
+        failed: counts.failed.load(Ordering::Relaxed),
+    }
 }
 
 /// What the machine does not tell is shown as 0.

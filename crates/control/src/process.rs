@@ -20,6 +20,7 @@ use tollgate_telemetry::{Shard, Succession};
 use tollgate_upstream::{Endpoint, EndpointId, Upstream};
 
 use crate::bind::{BindError, Binding, Bound, bind};
+use crate::exports::Exports;
 use crate::metrics::Memory;
 use crate::recorders::Recorders;
 
@@ -36,6 +37,8 @@ pub struct Options {
     pub metrics: bool,
     /// What the flight recorder keeps.
     pub recorder: RecorderSettings,
+    /// Writes a line of the process's own log.
+    pub say: fn(&str),
 }
 
 /// Why a process could not start, or take another snapshot.
@@ -105,6 +108,7 @@ pub struct Process {
     workers: Vec<mpsc::UnboundedSender<Command>>,
     logs: AccessLogs,
     recorders: Recorders,
+    exports: Exports,
     ends: Mutex<Ends>,
     draining: AtomicBool,
     pub(crate) metrics: Memory,
@@ -119,13 +123,15 @@ struct Ends {
 }
 
 impl Process {
-    /// Binds the listeners and starts the workers.
+    /// Binds the listeners and starts the workers. To be called on the control runtime, which spans are sent on.
     pub fn start(snapshot: Arc<Snapshot>, options: &Options) -> Result<Self, StartError> {
         let Binding { bound, sockets, .. } = bind(&[], &snapshot, options.workers)?;
         let logs = AccessLogs::default();
         let opened = logs.open(snapshot.logs.clone()).map_err(StartError::AccessLog)?;
         let log = logs.adopt(opened);
         let recorders = Recorders::new(options.recorder, options.workers);
+        let exports = Exports::new(options.say);
+        exports.adopt(&snapshot);
         let (mut workers, mut shards) = (Vec::new(), Vec::new());
         let mut ends = Ends::default();
         for (index, sockets) in sockets.into_iter().enumerate() {
@@ -147,6 +153,7 @@ impl Process {
             workers,
             logs,
             recorders,
+            exports,
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
             metrics: Memory::new(),
@@ -168,6 +175,7 @@ impl Process {
         let opened = self.logs.open(snapshot.logs.clone()).map_err(StartError::AccessLog)?;
         // From here on nothing can fail.
         let log = self.logs.adopt(opened);
+        self.exports.adopt(&snapshot);
         bound.iter().for_each(Bound::set_limits);
         let succession = succession(&current.snapshot, &snapshot, &successors);
         catch_up(&current.snapshot, &snapshot, &succession);
@@ -241,6 +249,11 @@ impl Process {
     /// The flight recorders.
     pub fn recorder(&self) -> Recorders {
         self.recorders.clone()
+    }
+
+    /// The exporters of spans.
+    pub fn exports(&self) -> &Exports {
+        &self.exports
     }
 
     /// Whether the process no longer wants traffic.

@@ -12,8 +12,9 @@ use serde_json::{Value as Json, json};
 use tollgate_decision::{Attempt, Reason};
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::decide::again::verify;
-use tollgate_proxy::recorder::Entry;
+use tollgate_proxy::recorder::{Entry, TracePlace};
 use tollgate_runtime::date;
+use tollgate_telemetry::trace::SpanId;
 
 use crate::explain::{Explanation, explain_recorded};
 use crate::recorders::Recorded;
@@ -39,6 +40,8 @@ pub struct Why {
     pub client: (String, Option<String>, String),
     /// The request, with secrets hidden; `None` for a connection that was refused unread.
     pub request: Option<RequestTold>,
+    /// Its place in a distributed trace, if it has one.
+    pub trace: Option<TracePlace>,
     /// Why the exchange ended.
     pub reason: Reason,
     /// What the client got.
@@ -83,6 +86,8 @@ pub struct AttemptTold {
     pub because: String,
     /// How it ended.
     pub ended: String,
+    /// Its span in the exchange's trace, if that is exported.
+    pub span: Option<SpanId>,
     /// Its times and status.
     pub facts: Attempt,
 }
@@ -111,11 +116,12 @@ pub fn why(recorded: &Recorded, snapshot: Option<&Snapshot>, show: Show) -> Why 
         request_id: String::from_utf8_lossy(&entry.request_id).into_owned(),
         began: entry.began,
         client: (
-            entry.client.to_string(),
-            (entry.peer != entry.client).then(|| entry.peer.to_string()),
+            entry.client.address.to_string(),
+            (entry.client.peer != entry.client.address).then(|| entry.client.peer.to_string()),
             entry.names.listener.clone(),
         ),
         request: entry.head.as_deref().map(|head| RequestTold::new(head, show)),
+        trace: entry.trace.clone(),
         reason: entry.reason(),
         timeline: timeline(entry, &attempts, &answer),
         answer,
@@ -174,7 +180,8 @@ fn attempts(entry: &Entry) -> Vec<AttemptTold> {
             }
             Some(reason) => reason.code().to_owned(),
         };
-        AttemptTold { endpoint, because, ended, facts: *attempt }
+        let span = entry.trace.as_ref().and_then(|trace| trace.attempts.get(number).copied());
+        AttemptTold { endpoint, because, ended, span, facts: *attempt }
     });
     told.collect()
 }
@@ -227,11 +234,12 @@ fn millis(us: u64) -> String {
 impl Why {
     /// For programs.
     pub fn to_json(&self) -> Json {
-        let attempts = self.attempts.iter().map(|AttemptTold { endpoint, because, ended, facts }| {
+        let attempts = self.attempts.iter().map(|AttemptTold { endpoint, because, ended, span, facts }| {
             json!({
                 "endpoint": endpoint,
                 "because": because,
                 "ended": ended,
+                "span_id": span.map(|span| span.to_string()),
                 "reason": facts.outcome.map(Reason::code),
                 "status": (facts.status != 0).then_some(facts.status),
                 "reused": facts.reused,
@@ -249,6 +257,11 @@ impl Why {
             "began": date::rfc3339(self.began),
             "client": { "address": self.client.0, "peer": self.client.1, "listener": self.client.2 },
             "request": self.request.as_ref().map(RequestTold::to_json),
+            "trace": self.trace.as_ref().map(|TracePlace { context, .. }| json!({
+                "trace_id": context.trace_id.to_string(),
+                "span_id": context.span_id.to_string(),
+                "sampled": context.sampled,
+            })),
             "reason": self.reason.code(),
             "end": self.reason.side().label(),
             "answer": {
@@ -281,6 +294,10 @@ impl fmt::Display for Why {
         writeln!(f, "client      {client}{through}, listener {listener}")?;
         if let Some(request) = &self.request {
             write!(f, "{request}")?;
+        }
+        if let Some(TracePlace { context, .. }) = &self.trace {
+            let unsampled = if context.sampled { "" } else { ", not sampled" };
+            writeln!(f, "trace       {}, span {}{unsampled}", context.trace_id, context.span_id)?;
         }
         let code = self.reason.code();
         match self.answer.status {
@@ -320,6 +337,9 @@ impl Why {
                 Some(told) => {
                     writeln!(f, "attempt {}   {}: {}", number + 1, told.endpoint, told.ended)?;
                     writeln!(f, "            made since: {}", told.because)?;
+                    if let Some(span) = told.span {
+                        writeln!(f, "            span {span}")?;
+                    }
                 }
                 None => writeln!(f, "attempt {}   not made: there was no endpoint to pick", number + 1)?,
             }

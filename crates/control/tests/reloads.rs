@@ -182,6 +182,7 @@ fn start(text: &str) -> Instance {
         workers: 2,
         metrics: true,
         recorder: RecorderSettings { bytes: 0, slow_us: u64::MAX, sample: 0.0 },
+        say: |_| {},
     };
     let process = Arc::new(Process::start(first.snapshot.clone(), &options).unwrap());
     Instance::new(process, first, bundle, Surroundings { file: None, resolver, events, say: |_| {} })

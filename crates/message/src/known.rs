@@ -59,6 +59,8 @@ known! {
     Range = "range",
     ContentRange = "content-range",
     Origin = "origin",
+    Traceparent = "traceparent",
+    Tracestate = "tracestate",
 }
 
 impl Known {
@@ -86,7 +88,9 @@ impl Known {
             (10, b'k') => &[Self::KeepAlive],
             (10, b'u') => &[Self::UserAgent],
             (10, b's') => &[Self::SetCookie],
+            (10, b't') => &[Self::Tracestate],
             (11, b'r') => &[Self::RetryAfter],
+            (11, b't') => &[Self::Traceparent],
             (12, b'x') => &[Self::XRequestId],
             (12, b'c') => &[Self::ContentType],
             (12, b'm') => &[Self::MaxForwards],

@@ -14,6 +14,7 @@ use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
 use crate::evidence::Evidence;
 use crate::snapshot::Route;
 use crate::socket::Socket;
+use crate::tracer::{Context, Trace};
 use crate::worker::Published;
 
 /// Buffers of an exchange that grew beyond this are given back instead of being kept.
@@ -50,6 +51,8 @@ pub struct Exchange {
     pub notes: Notes,
     /// What decisions depended on, where a recorder may keep it.
     pub evidence: Evidence,
+    /// Its part in a trace, once one was wanted.
+    pub trace: Option<Box<Trace>>,
 }
 
 /// What the rest of the exchange needs to know of the request.
@@ -369,12 +372,20 @@ impl Exchange {
         self.bytes = ByteCounts::default();
         self.notes.reset();
         self.evidence.reset();
+        if let Some(trace) = &mut self.trace {
+            trace.reset();
+        }
     }
 
     /// The route, once it is decided.
     pub fn route(&self) -> Option<&Route> {
         let published = self.published.as_ref()?;
         published.snapshot.routes.get(self.record.route? as usize)
+    }
+
+    /// Which trace it belongs to, if that was asked.
+    pub fn trace_context(&self) -> Option<Context> {
+        self.trace.as_ref()?.context
     }
 
     /// The upstream, once it is decided.

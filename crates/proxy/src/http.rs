@@ -19,6 +19,7 @@ mod response_head;
 mod retry;
 pub mod serve;
 mod tally;
+mod trace;
 
 pub use client::Client;
 pub use tally::EndpointTallies;

@@ -179,7 +179,7 @@ struct Accepting(Rc<Listening>);
 impl Accepting {
     fn begin(listening: Rc<Listening>) -> Self {
         let worker = listening.worker();
-        worker.accepting.set(worker.accepting.get() + 1);
+        worker.open.accepting.set(worker.open.accepting.get() + 1);
         listening.accepts.set(true);
         Self(listening)
     }
@@ -189,7 +189,7 @@ impl Drop for Accepting {
     fn drop(&mut self) {
         let worker = self.0.worker();
         self.0.accepts.set(false);
-        worker.accepting.set(worker.accepting.get() - 1);
+        worker.open.accepting.set(worker.open.accepting.get() - 1);
         worker.changed.notify_waiters();
     }
 }

@@ -60,6 +60,8 @@ pub fn publish(worker: &Rc<Worker>, publication: Publication) {
         tokio::task::spawn_local(accept(listener, socket.socket));
     }
     *worker.listening.borrow_mut() = listening.into_iter().flatten().collect();
+    // Exchanges may hold the snapshot for long, but its spans wait for none of them.
+    worker.flush_spans();
     *worker.published.borrow_mut() = Rc::new(Published::new(snapshot, shard));
     worker.log.borrow_mut().replace(log);
     let mut pool = worker.pool.borrow_mut();

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tollgate_decision::{Kept, Reason, Record};
 use tollgate_telemetry::access::Timings;
+use tollgate_telemetry::trace::SpanId;
 use tollgate_upstream::Load;
 
 use crate::evidence::Pick;
 use crate::exchange::{ByteCounts, Exchange};
 use crate::listening::Listening;
 use crate::snapshot::Snapshot;
+use crate::tracer::Context;
 use crate::worker::{Published, Worker};
 
 /// One ended exchange, or a connection that was refused.
@@ -24,10 +26,8 @@ pub struct Entry {
     pub began: Duration,
     /// The same by the monotonic clock: microseconds since the process started.
     pub started_us: u64,
-    /// The client's address: the peer's, or what a trusted proxy said.
-    pub client: IpAddr,
-    /// The connection's other end.
-    pub peer: IpAddr,
+    /// Who asked.
+    pub client: Asker,
     /// The names of what was chosen.
     pub names: Names,
     /// The snapshot it was decided on, as long as somebody holds that.
@@ -36,6 +36,8 @@ pub struct Entry {
     pub snapshot_number: u64,
     /// The head's bytes, or what came instead of one; `None` for a connection that was not even read.
     pub head: Option<Box<[u8]>>,
+    /// Its place in a distributed trace, if it has one.
+    pub trace: Option<TracePlace>,
     /// What was decided.
     pub record: Record,
     /// The questions to balancers: one for each attempt, and one more where the last found nobody.
@@ -48,6 +50,24 @@ pub struct Entry {
     pub bytes: ByteCounts,
     /// How long it took.
     pub timings: Timings,
+}
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The client's address: the peer's, or what a trusted proxy said.
+    pub address: IpAddr,
+    /// The connection's other end.
+    pub peer: IpAddr,
+}
+
+/// An exchange's place in a distributed trace (W3C Trace Context).
+#[derive(Clone, Debug)]
+pub struct TracePlace {
+    /// Which.
+    pub context: Context,
+    /// The span of each attempt, in their order, of a sampled exchange. There may be fewer than attempts.
+    pub attempts: Box<[SpanId]>,
 }
 
 /// Names that can be told when the snapshot is gone.
@@ -72,6 +92,7 @@ impl Kept for Entry {
             + self.names.route.as_ref().map_or(0, String::len)
             + self.names.endpoints.capacity() * size_of::<Arc<str>>()
             + self.record.kept_attempts().len() * size_of::<tollgate_decision::Attempt>()
+            + self.trace.as_ref().map_or(0, |trace| size_of_val(&*trace.attempts))
             + self.picks.len() * size_of::<Pick>()
             + self.loads.len() * size_of::<Load>()
     }
@@ -121,12 +142,12 @@ pub fn refused_connection(listener: &Listening, peer: IpAddr, reason: Reason, re
         request_id: request_id.into(),
         began: worker.clock.wall(),
         started_us: worker.clock.now_us(),
-        client: peer,
-        peer,
+        client: Asker { address: peer, peer },
         names: Names { listener: listener.settings().name.clone(), ..Names::default() },
         snapshot: Arc::downgrade(&published.snapshot),
         snapshot_number: published.snapshot.number,
         head: None,
+        trace: None,
         record: Record::ended(reason),
         picks: Box::default(),
         loads: Box::default(),
@@ -154,8 +175,7 @@ fn entry(
         request_id: request_id.into(),
         began: worker.clock.wall().saturating_sub(Duration::from_micros(timings.total_us)),
         started_us: exchange.times.started_us,
-        client: exchange.notes.client.unwrap_or(peer),
-        peer,
+        client: Asker { address: exchange.notes.client.unwrap_or(peer), peer },
         names: Names {
             listener,
             route: exchange.route().map(|route| route.name.clone()),
@@ -165,6 +185,7 @@ fn entry(
         snapshot: Arc::downgrade(&published.snapshot),
         snapshot_number: published.snapshot.number,
         head: Some(exchange.evidence.head().into()),
+        trace: trace_place(exchange),
         record: exchange.record.clone(),
         picks: exchange.evidence.picks().into(),
         loads: exchange.evidence.loads_read().into(),
@@ -172,4 +193,10 @@ fn entry(
         bytes: exchange.bytes,
         timings,
     }
+}
+
+fn trace_place(exchange: &Exchange) -> Option<TracePlace> {
+    let context = exchange.trace_context()?;
+    let attempts = exchange.trace.iter().flat_map(|trace| &trace.attempts).map(|attempt| attempt.span_id);
+    Some(TracePlace { context, attempts: attempts.collect() })
 }

@@ -8,6 +8,7 @@ use tollgate_routing::RouteTable;
 use tollgate_routing::normalise::PathRules;
 use tollgate_routing::rewrite::{PathChange, Redirect};
 use tollgate_telemetry::access::LogPlan;
+use tollgate_telemetry::trace::Tracing;
 use tollgate_upstream::{BackOff, Upstream};
 
 use crate::edits::Edits;
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub http: HttpSettings,
     /// What is told of exchanges, and to whom.
     pub logs: Arc<LogPlan>,
+    /// Where spans go; `None` where nothing is traced.
+    pub tracing: Option<Arc<Tracing>>,
 }
 
 /// A socket that takes traffic.
@@ -154,6 +157,8 @@ pub struct RouteSettings {
     pub max_body: Option<u64>,
     /// Whether clients may upgrade their connection (RFC 9110 section 7.8).
     pub upgrade: bool,
+    /// Its exchanges are part of traces, where the document traces at all.
+    pub trace: bool,
 }
 
 /// What a request becomes before it is sent on.

@@ -23,6 +23,7 @@ use crate::publication::{self, Publication};
 use crate::recorder::Entry;
 use crate::snapshot::Snapshot;
 use crate::socket::Socket;
+use crate::tracer::Tracer;
 
 /// How many exchange boxes a worker keeps for later.
 const EXCHANGES_KEPT: usize = 128;
@@ -58,13 +59,16 @@ pub struct Published {
     pub views: RefCell<Vec<Arc<View>>>,
     /// Where this worker counts for endpoints.
     pub endpoints: EndpointTallies,
+    /// Traces exchanges, where the document wants it.
+    pub tracer: Option<Tracer>,
 }
 
 impl Published {
     /// A snapshot with nothing known yet of its upstreams.
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>) -> Self {
         let views = snapshot.upstreams.iter().map(|_| Arc::default()).collect();
-        Self { snapshot, shard, views: RefCell::new(views), endpoints: EndpointTallies::default() }
+        let tracer = snapshot.tracing.clone().map(Tracer::new);
+        Self { snapshot, shard, views: RefCell::new(views), endpoints: EndpointTallies::default(), tracer }
     }
 }
 
@@ -88,14 +92,10 @@ pub struct Worker {
     pub draining_since: Cell<Option<u64>>,
     /// Told when draining begins and when the last connection ends.
     pub changed: Notify,
-    /// Client connections open.
-    pub connections: Cell<usize>,
-    /// Sockets that take connections.
-    pub accepting: Cell<usize>,
+    /// What a drain waits for.
+    pub open: Open,
     /// Counts picks, so that turns follow each other.
     pub turn: Cell<u64>,
-    /// Empty pipes for the next bodies that are spliced.
-    pub pipes: RefCell<Vec<Pipe>>,
     /// Puts exchanges into the flight recorder, where there is one.
     pub keeper: Option<Keeper<Entry>>,
     /// Somebody can read the counters, so exchanges are counted.
@@ -105,9 +105,20 @@ pub struct Worker {
     reused: Reused,
 }
 
+/// What a drain waits for.
+#[derive(Debug, Default)]
+pub struct Open {
+    /// Client connections.
+    pub connections: Cell<usize>,
+    /// Sockets that take connections.
+    pub accepting: Cell<usize>,
+}
+
 /// What is made once and used again.
 #[derive(Default)]
 struct Reused {
+    /// Empty pipes for the next bodies that are spliced.
+    pipes: RefCell<Vec<Pipe>>,
     #[expect(clippy::vec_box, reason = "the boxes move between here and the connections as they are")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
     date: RefCell<DateCache>,
@@ -135,9 +146,7 @@ impl Worker {
             buffers: RefCell::default(),
             draining_since: Cell::new(None),
             changed: Notify::new(),
-            connections: Cell::new(0),
-            accepting: Cell::new(0),
-            pipes: RefCell::default(),
+            open: Open::default(),
             keeper: None,
             counts,
             log: RefCell::new(LogSink::new(log)),
@@ -187,9 +196,14 @@ impl Worker {
         }
     }
 
+    /// An empty pipe from before, if there is one.
+    pub fn kept_pipe(&self) -> Option<Pipe> {
+        self.reused.pipes.borrow_mut().pop()
+    }
+
     /// Keeps an empty pipe, if there are not enough of them already.
     pub fn keep_pipe(&self, pipe: Pipe) {
-        let mut pipes = self.pipes.borrow_mut();
+        let mut pipes = self.reused.pipes.borrow_mut();
         if pipes.len() < PIPES_KEPT {
             pipes.push(pipe);
         }
@@ -232,15 +246,16 @@ impl Worker {
         self.draining_since.set(Some(self.clock.now_ms()));
         self.wake_all();
         // They still take what the kernel has queued, which counts as connections only then.
-        while self.accepting.get() > 0 {
+        while self.open.accepting.get() > 0 {
             self.changed.notified().await;
         }
-        while self.connections.get() > 0 {
+        while self.open.connections.get() > 0 {
             self.changed.notified().await;
         }
         // They hold the worker, which holds them.
         self.listening.borrow_mut().clear();
         self.log.borrow_mut().flush();
+        self.flush_spans();
         self.published().shard.pulse.end();
     }
 
@@ -250,9 +265,16 @@ impl Worker {
         self.wheel.borrow().wake_all();
     }
 
+    /// Hands over the spans of the snapshot in force.
+    pub fn flush_spans(&self) {
+        if let Some(tracer) = &self.published.borrow().tracer {
+            tracer.flush();
+        }
+    }
+
     /// Counts a connection that ended.
     pub fn connection_ended(&self) {
-        self.connections.set(self.connections.get() - 1);
+        self.open.connections.set(self.open.connections.get() - 1);
         if self.is_draining() {
             self.changed.notify_waiters();
         }
@@ -271,6 +293,7 @@ async fn tick(worker: Rc<Worker>) {
         let now = worker.clock.now_ms();
         worker.wheel.borrow_mut().advance(now);
         worker.log.borrow_mut().flush();
+        worker.flush_spans();
         worker.keeper.as_ref().inspect(|keeper| keeper.flush());
         worker.published.borrow().shard.pulse.beat(now, tollgate_runtime::process::thread_cpu_us());
         ticks += 1;

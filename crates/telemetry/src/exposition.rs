@@ -3,7 +3,7 @@
 mod process;
 mod shards;
 
-pub use process::{ProcessState, RecorderState, ReloadState, Usage, write_process};
+pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};
 pub use shards::{EndpointState, Names, Recents, write_endpoints, write_shards};
 
 use std::fmt::{Display, Write};

@@ -91,6 +91,12 @@ families! {
         "Bytes that the flight recorder holds.";
     RECORDER_DROPPED = Counter "tollgate_recorder_dropped_total" []
         "Exchanges that the flight recorder should have kept and could not.";
+    SPANS_EXPORTED = Counter "tollgate_trace_spans_exported_total" []
+        "Spans that the collector took.";
+    SPANS_DROPPED = Counter "tollgate_trace_spans_dropped_total" []
+        "Spans that were never sent: too many waited, or the process ended.";
+    SPANS_FAILED = Counter "tollgate_trace_spans_failed_total" []
+        "Spans that were sent in vain: refused, rejected, or tried for too long.";
     ACCEPTED = Counter "tollgate_connections_accepted_total" ["listener"]
         "Client connections accepted.";
     OPEN = Gauge "tollgate_connections_open" ["listener"]

@@ -14,6 +14,7 @@ pub mod pulse;
 pub mod recent;
 pub mod shard;
 pub mod tail;
+pub mod trace;
 
 pub use histogram::Histogram;
 pub use shard::{Counter, Shard, Succession};

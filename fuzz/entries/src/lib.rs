@@ -9,6 +9,7 @@ mod heads;
 mod host;
 mod path;
 mod target;
+mod trace_context;
 
 /// One fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "target", run: target::run },
     Entry { name: "host", run: host::run },
     Entry { name: "path", run: path::run },
+    Entry { name: "trace_context", run: trace_context::run },
     Entry { name: "document", run: document::run },
 ];
 

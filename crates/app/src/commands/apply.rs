@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tollgate_admin::resources::config::AppliedStatus;
 use tollgate_admin::resources::trial::{RouteTrial, TrialStatus};
 
-use super::change;
+use crate::change;
 use crate::client::{Client, Reach};
 use crate::exit;
 use crate::terminal::figures;

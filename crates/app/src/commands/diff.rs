@@ -9,7 +9,7 @@ use tollgate_admin::report::{TrafficGroup, TrafficReport};
 use tollgate_admin::resources::config::Compared;
 use tollgate_config::difference;
 
-use super::change;
+use crate::change;
 use crate::client::Reach;
 use crate::terminal::{self, Tone, painted};
 use crate::{documents, exit};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tollgate_admin::resources::config::AppliedStatus;
 
-use super::change;
+use crate::change;
 use crate::client::Reach;
 
 /// Whom to tell.

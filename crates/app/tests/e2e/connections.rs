@@ -1,8 +1,8 @@
 //! Keeping connections on both sides, and requests that are sent ahead.
 
-use tollgate_testkit::{Framing, Gate, Origin};
+use tollgate_testkit::{Framing, Gate, Launch, Origin};
 
-use crate::{forwarding, get, launch};
+use crate::{PROGRAM, forwarding, get, launch};
 
 #[test]
 fn both_sides_are_kept_open() {
@@ -211,4 +211,25 @@ fn bytes_behind_a_response_are_no_response_to_the_next_request() {
         assert_eq!(client.request(get("/")).text(), "good");
     }
     assert_eq!(origin.connections(), 5);
+}
+
+/// A connection whose first request came with it is not watched until it has to be. That must not wait for a
+/// deadline where there is none.
+#[test]
+fn a_client_that_goes_is_noticed_also_where_no_deadline_is_set() {
+    let origin = Origin::start(|connection| {
+        connection.request();
+        connection.rest();
+    });
+    let document = "version: 1\n\
+        listen: { address: \"127.0.0.1:0\", defer_accept: true }\n\
+        workers: 1\n\
+        defaults: { timeouts: { first_byte: none, idle: none } }\n\
+        routes: [{ path: /, to: \"http://{origin}\" }]\n";
+    let tollgate = Launch::new(PROGRAM, document).with("origin", origin.address()).start();
+    let mut client = tollgate.connect();
+    client.send(get("/"));
+    origin.wait_for_requests(1);
+    client.reset();
+    origin.wait_for_ended(1);
 }

@@ -22,6 +22,7 @@ mod streaming;
 mod targets;
 mod telling;
 mod timeouts;
+mod tracing;
 mod unread;
 mod upgrade;
 mod verbs;

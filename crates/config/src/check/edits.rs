@@ -17,6 +17,8 @@ pub(super) enum Whose {
     /// An answer of Tollgate's own.
     Answer,
     Probe,
+    /// What is sent to a collector.
+    Export,
 }
 
 pub(super) fn check(edits: &HeaderEdits, found: &mut Diagnostics) {
@@ -56,7 +58,7 @@ pub(super) fn refuse_reserved(name: &Located<HeaderName>, whose: Whose, found: &
         let mend = match whose {
             Whose::Request => "write `rewrite: { host: … }`",
             Whose::Probe => "write `host: …` beside `headers`",
-            Whose::Response | Whose::Answer => "remove it",
+            Whose::Response | Whose::Answer | Whose::Export => "remove it",
         };
         found.push(Diagnostic::error(name.origin, "`Host` cannot be set among the headers").mend(mend));
     }

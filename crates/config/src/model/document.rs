@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::{
     AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, Paths, Recorder, Route,
 };
-use super::{Shutdown, Upstream};
+use super::{Shutdown, Tracing, Upstream};
 use crate::diagnostic::Diagnostic;
 use crate::section::section;
 use crate::setting::{Decoder, Many, Setting, Switch, Whole};
@@ -58,6 +58,8 @@ section! {
         admin: Option<Located<Switch<Admin>>> = optional;
         /// Where a record of each exchange goes: `none`, a log, or a list of logs.
         access_log: Switch<Many<Located<AccessLog>>> = default(Switch::On(Many(vec![AccessLog::standard()])));
+        /// Where traces go. Nothing is traced if left out; `traceparent` then passes through as it is.
+        tracing: Option<Tracing> = optional;
         /// What is kept of ended exchanges, so that `why` can tell about them. `none` keeps nothing.
         recorder: Switch<Recorder> = default(Switch::On(Recorder::standard()));
         /// Addresses of proxies in front whose forwarding headers are believed.

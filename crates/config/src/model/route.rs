@@ -41,6 +41,8 @@ section! {
         timeouts: Option<Box<Timeouts>> = optional;
         /// Limits of the request's body.
         body: Option<Body> = optional;
+        /// Whether its exchanges are traced, where `tracing` is set. If not, `traceparent` passes as it is.
+        trace: bool = default(true);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tollgate_config as config;
 use tollgate_proxy::Snapshot;
+use tollgate_telemetry::trace::Tracing;
 use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
 
 /// What an upstream was made from. The same plan makes the same upstream.
@@ -28,6 +29,7 @@ pub struct Predecessor {
     /// Its number; 0 where none runs.
     pub number: u64,
     upstreams: HashMap<String, (Arc<Upstream>, Arc<Plan>)>,
+    tracing: Option<Arc<Tracing>>,
 }
 
 impl Predecessor {
@@ -38,7 +40,16 @@ impl Predecessor {
             let plan = plans.get(&name)?.clone();
             Some((name, (upstream.clone(), plan)))
         };
-        Self { number: snapshot.number, upstreams: snapshot.upstreams.iter().filter_map(known).collect() }
+        Self {
+            number: snapshot.number,
+            upstreams: snapshot.upstreams.iter().filter_map(known).collect(),
+            tracing: snapshot.tracing.clone(),
+        }
+    }
+
+    /// Its tracing, which goes on where the settings stay.
+    pub fn tracing(&self) -> Option<&Arc<Tracing>> {
+        self.tracing.as_ref()
     }
 
     /// The upstream of this name, if it was made from this plan.

@@ -45,7 +45,7 @@ impl Compiler<'_> {
                 Some(switch) => switch.on().map(|s| s.bytes()),
                 None => document.limits.body_size.on().map(|s| s.bytes()),
             };
-            let settings = if route.rewrite.is_none() && route.headers.is_none() {
+            let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace {
                 let key = settings_key(&action, plan, timeouts, max_body);
                 shared
                     .entry(key)
@@ -225,6 +225,7 @@ fn settings(
         timeouts: upstream_timeouts(timeouts),
         max_body,
         upgrade: true,
+        trace: route.trace,
     }
 }
 

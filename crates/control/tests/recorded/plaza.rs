@@ -31,11 +31,14 @@ impl Plaza {
         let findings = render(&compiled.diagnostics, &loaded.sources, false);
         let snapshot = compiled.snapshot.unwrap_or_else(|| panic!("{findings}"));
         let recorder = recorders::settings(&document);
-        let options = Options { workers, metrics: false, recorder };
+        let options = Options { workers, metrics: false, recorder, say: |_| {} };
+        // Where spans would be sent; nobody drives it.
+        let runtime = runtime();
+        let _entered = runtime.enter();
         let process = Arc::new(Process::start(snapshot, &options).unwrap());
         let ((stop, stopped), probed) = (oneshot::channel(), process.clone());
         let probes = std::thread::spawn(move || {
-            runtime().block_on(async move {
+            self::runtime().block_on(async move {
                 let mut probes = tollgate_control::probes::Probes::default();
                 probes.adopt(&probed.snapshot().upstreams);
                 let _ = stopped.await;

@@ -273,3 +273,36 @@ fn filters_take_what_they_should_and_nothing_is_kept_where_nothing_shall_be() {
     let (recorders, _) = plaza.end();
     assert_eq!(recorders.counts(), Default::default());
 }
+
+/// The trace is told as the client and the endpoint heard of it, also where it only passes.
+#[test]
+fn the_trace_is_told_with_the_span_of_each_attempt() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let origin = Origin::saying("hello");
+    for tracing in ["", "tracing: { otlp: \"http://[::1]:9\" }\n"] {
+        let document = format!(
+            "version: 1\nlisten: \"127.0.0.1:0\"\nrecorder: {{ sample: 100% }}\n{tracing}\
+             routes: [{{ path: /, to: \"http://{}\" }}]\n",
+            origin.address()
+        );
+        let plaza = Plaza::start(&document, 1);
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: a\r\ntraceparent: 00-{TRACE}-00f067aa0ba902b7-01\r\n\r\n");
+        assert_eq!(plaza.connect().request(request).status, 200);
+        let why = by_reason(&plaza, Reason::Forwarded);
+        let (json, text) = (why.to_json(), why.to_string());
+        assert_eq!(json["trace"]["trace_id"], TRACE, "{json}");
+        let span = json["trace"]["span_id"].as_str().unwrap();
+        let heard = origin.requests().pop().unwrap().get("traceparent").unwrap().to_owned();
+        if tracing.is_empty() {
+            assert_eq!((span, &json["attempts"][0]["span_id"]), ("00f067aa0ba902b7", &Json::Null));
+            assert!(text.contains(&format!("trace       {TRACE}, span {span}, not sampled\n")), "{text}");
+        } else {
+            let attempt = json["attempts"][0]["span_id"].as_str().unwrap();
+            assert_eq!(heard, format!("00-{TRACE}-{attempt}-01"));
+            assert!(text.contains(&format!("trace       {TRACE}, span {span}\n")), "{text}");
+            assert!(span != attempt && text.contains(&format!("            span {attempt}\n")), "{text}");
+        }
+        plaza.end();
+    }
+}

@@ -4,7 +4,7 @@ use tollgate_decision::Reason;
 use tollgate_telemetry::outcomes::Outcome;
 
 use super::client::Client;
-use super::log;
+use super::{log, trace};
 use crate::exchange::Exchange;
 use crate::recorder;
 
@@ -24,5 +24,6 @@ pub fn account(client: &Client, exchange: &Exchange) {
         let (outcome, bytes) = (Outcome::new(exchange.facts.method, status, reason), &exchange.bytes);
         shard.route(exchange.record.route).record(outcome, timings.total_us, bytes.received, bytes.sent);
     }
+    trace::end(worker, exchange, peer);
     log::tell(worker, exchange, peer, reason, timings);
 }

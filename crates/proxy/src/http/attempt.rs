@@ -10,7 +10,7 @@ use tollgate_message::Method;
 use tollgate_runtime::wheel::NEVER;
 use tollgate_upstream::{PickKey, View};
 
-use super::tally;
+use super::{tally, trace};
 use crate::decide;
 use crate::exchange::{Attempt, Exchange};
 use crate::socket::Socket;
@@ -49,6 +49,7 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
     exchange.record.attempt(endpoint, start_us);
     exchange.times.try_deadline_ms = now.saturating_add(try_ms);
     exchange.times.nearest_ms = NEVER;
+    trace::attempt_begins(worker, exchange, endpoint);
     Ok(())
 }
 
@@ -147,6 +148,7 @@ fn describe(error: &io::Error) -> Option<&'static str> {
 
 /// The attempt is over and went well: its connection goes back to the pool if it can carry another.
 pub fn release(worker: &Worker, exchange: &mut Exchange) {
+    trace::attempt_ends(worker, exchange, None);
     let clean = exchange.response.upstream_persists
         && exchange.body.is_done()
         && exchange.request.pending().is_empty()

@@ -15,7 +15,7 @@ use super::identify::{Identity, identify};
 use super::intake::Intake;
 use super::log;
 use super::request_head::{self, Source};
-use super::{Refusal, request_body};
+use super::{Refusal, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
 use crate::exchange::{BodyReader, Exchange, Facts};
@@ -53,6 +53,7 @@ pub fn begin(
     let own_listener = &*listening.settings();
     let origins = Origins::of(worker, &own_listener.trusted, client.peer, &head.fields);
     exchange.notes.keep([origins.request_id.as_bytes(), b"", b"", b""]);
+    trace::begin(&mut exchange, &head.fields);
 
     let (identity, body) = match check(&head, options, snapshot, path, host) {
         Ok(checked) => checked,
@@ -64,11 +65,12 @@ pub fn begin(
             return Intake::Answered(exchange);
         }
     };
-    if exchange.notes.wanted {
+    let sampled = exchange.trace_context().is_some_and(|context| context.sampled);
+    if exchange.notes.wanted || sampled {
         exchange.notes.keep([origins.request_id.as_bytes(), head.method_bytes, identity.path, identity.host]);
         log::keep_request(worker, &mut exchange, identity.query, &head.fields);
     }
-    if exchange.notes.wanted || exchange.evidence.is_on() {
+    if exchange.notes.wanted || sampled || exchange.evidence.is_on() {
         exchange.notes.client = Some(origins.client(&own_listener.trusted, &head.fields));
     }
     let view = identity.view(&head);
@@ -86,6 +88,7 @@ pub fn begin(
         }
     };
     let (route, matched) = (&snapshot.routes[found.route as usize], found.matched as usize);
+    trace::routed(&mut exchange, route.settings.trace, &head.fields);
     let Action::Forward(_) = &route.action else {
         let place = Place { view, matched, port: port(own_listener, client) };
         end_unforwarded(client, &mut exchange, body, &scratch[rest]);
@@ -97,7 +100,9 @@ pub fn begin(
     exchange.facts.upgrade = upgrade;
     let source =
         Source { head, bytes: head_bytes, list: fields, options, body, identity, matched, origins, upgrade };
-    request_head::write(&mut exchange.request.bytes, &source, snapshot, &route.settings, rewritten);
+    let Exchange { request, trace, .. } = &mut *exchange;
+    let trace = trace.as_deref_mut();
+    request_head::write(&mut request.bytes, &source, snapshot, &route.settings, trace, rewritten);
     forward(worker, client, exchange, body, &mut Received { scratch, start: body_start, end })
 }
 

@@ -38,7 +38,7 @@ impl Client {
     pub fn new(socket: Socket, peer: IpAddr, listener: Rc<Listening>, guard: ConnectionGuard) -> Self {
         let worker = listener.worker();
         let timer = worker.wheel.borrow_mut().insert();
-        worker.connections.set(worker.connections.get() + 1);
+        worker.open.connections.set(worker.open.connections.get() + 1);
         Self {
             socket,
             peer,

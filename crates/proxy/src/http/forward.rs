@@ -166,5 +166,6 @@ fn next_deadline(exchange: &Exchange, now: u64) -> (u64, WaitingFor) {
             }
         }
     }
-    nearest
+    // Where all are switched off too: `NEVER` stands for a wait that has not been looked at yet.
+    (nearest.0.min(NEVER - 1), nearest.1)
 }

@@ -7,6 +7,7 @@ use tollgate_message::{Fields, Known, RequestHead};
 use tollgate_telemetry::access::{Bytes, Entry, RequestLine, Timings};
 
 use crate::exchange::Exchange;
+use crate::tracer::Context;
 use crate::worker::Worker;
 
 /// Keeps what some log wants of the request, besides its line and host.
@@ -81,7 +82,7 @@ pub fn tell(worker: &Worker, exchange: &Exchange, peer: IpAddr, reason: Reason, 
         attempts: exchange.record.attempts,
         bytes: Bytes { sent: exchange.bytes.sent, received: exchange.bytes.received },
         timings,
-        trace: None,
+        trace: exchange.trace_context().map(Context::ids),
         seed: exchange.record.seed,
     });
 }

@@ -7,7 +7,9 @@ use tollgate_routing::rewrite::{PathChange, replace_prefix};
 
 use super::forwarded::Origins;
 use super::identify::Identity;
+use super::trace;
 use crate::snapshot::{RouteSettings, Snapshot};
+use crate::tracer::Trace;
 
 /// Everything that the head for the origin is made from.
 pub struct Source<'a> {
@@ -37,10 +39,11 @@ pub fn write(
     source: &Source<'_>,
     snapshot: &Snapshot,
     settings: &RouteSettings,
+    trace: Option<&mut Trace>,
     rewritten: &mut Vec<u8>,
 ) {
     write_line(out, source, settings, rewritten);
-    let removed = mark(source, settings);
+    let removed = mark(source, settings, trace.as_deref());
     let host = host_in_place(source, settings);
     encode::fields(out, source.bytes, source.list, &removed, host);
     if !source.list.has(Known::Host) {
@@ -52,6 +55,7 @@ pub fn write(
     }
     let fields = &source.head.fields;
     source.origins.write(out, snapshot, source.identity.authority, fields, &settings.request_edits);
+    trace::write(out, trace, &settings.request_edits);
     if source.body == BodyLength::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
@@ -89,7 +93,7 @@ fn write_line(out: &mut Vec<u8>, source: &Source<'_>, settings: &RouteSettings, 
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
-fn mark(source: &Source<'_>, settings: &RouteSettings) -> Removed {
+fn mark(source: &Source<'_>, settings: &RouteSettings, trace: Option<&Trace>) -> Removed {
     let mut removed = Removed::default();
     for (index, field) in source.list.entries().iter().enumerate() {
         match field.known {
@@ -97,6 +101,7 @@ fn mark(source: &Source<'_>, settings: &RouteSettings) -> Removed {
             Known::TransferEncoding | Known::Te => removed.insert(index),
             Known::Upgrade if !source.upgrade => removed.insert(index),
             known if known.is_hop_by_hop() => removed.insert(index),
+            Known::Traceparent | Known::Tracestate => trace::mark(trace, index, field, &mut removed),
             _ => source.origins.mark(index, field, &mut removed),
         }
     }

@@ -101,7 +101,7 @@ fn may_splice(worker: &Worker, exchange: &mut Exchange) -> bool {
     let response = &mut exchange.response;
     let BodyReader::Known(remaining) = response.body else { return false };
     if response.phase == Phase::Body && response.pipe.is_none() && remaining >= SPLICE_MIN {
-        let kept = worker.pipes.borrow_mut().pop();
+        let kept = worker.kept_pipe();
         response.pipe = kept.or_else(|| Pipe::new().ok());
     }
     response.pipe.is_some()

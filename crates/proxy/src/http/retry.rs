@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate_decision::Reason;
 use tollgate_upstream::Failure as EndpointFailure;
 
-use super::tally;
+use super::{tally, trace};
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -18,6 +18,7 @@ const BUDGET_ASKS: u32 = 40;
 pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
     let end_us = exchange.since_start(worker.clock.now_us());
     exchange.record.attempt_ended(reason, end_us);
+    trace::attempt_ends(worker, exchange, Some(reason));
     let stale = exchange.attempt.as_ref().is_some_and(|a| a.reused && !a.answered)
         && reason == Reason::UpstreamClosed;
     if stale {

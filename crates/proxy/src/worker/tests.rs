@@ -37,6 +37,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
         table: RouteTable::compile(&[]).unwrap(),
         routes: Vec::new(),
         upstreams: Vec::new(),
+        tracing: None,
         http: HttpSettings {
             request_head: HeadLimits::default(),
             response_head: HeadLimits::default(),

@@ -24,6 +24,8 @@ pub struct ProcessState<'a> {
     pub log_lost: u64,
     /// What the flight recorder holds.
     pub recorder: RecorderState,
+    /// What became of spans.
+    pub spans: SpanState,
     /// How it came to its document.
     pub reload: &'a ReloadState,
 }
@@ -69,6 +71,17 @@ pub struct RecorderState {
     pub dropped: u64,
 }
 
+/// What became of spans of sampled exchanges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanState {
+    /// The collector took them.
+    pub exported: u64,
+    /// They were never sent.
+    pub dropped: u64,
+    /// They were sent in vain.
+    pub failed: u64,
+}
+
 impl ReloadState {
     /// After the start at this time (since 1970), before any reload.
     pub fn started(at: Duration) -> Self {
@@ -111,6 +124,9 @@ pub fn write_process(writer: &mut Writer, state: &ProcessState<'_>, shards: &[Ar
     writer.single(&families::RECORDER_ENTRIES, state.recorder.entries);
     writer.single(&families::RECORDER_BYTES, state.recorder.bytes);
     writer.single(&families::RECORDER_DROPPED, state.recorder.dropped);
+    writer.single(&families::SPANS_EXPORTED, state.spans.exported);
+    writer.single(&families::SPANS_DROPPED, state.spans.dropped);
+    writer.single(&families::SPANS_FAILED, state.spans.failed);
 }
 
 fn write_reload(writer: &mut Writer, reload: &ReloadState) {

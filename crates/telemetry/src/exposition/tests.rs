@@ -5,8 +5,8 @@ use tollgate_decision::Reason;
 use tollgate_message::Method;
 
 use super::{
-    EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, Usage, Writer, write_endpoints,
-    write_process, write_shards,
+    EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage, Writer,
+    write_endpoints, write_process, write_shards,
 };
 use crate::families;
 use crate::outcomes::Outcome;
@@ -53,6 +53,7 @@ fn text() -> String {
         draining: false,
         log_lost: 7,
         recorder: RecorderState { entries: 3, bytes: 4_096, dropped: 1 },
+        spans: SpanState { exported: 11, dropped: 12, failed: 13 },
         reload: &reload,
     };
     write_process(&mut writer, &state, &shards);
@@ -102,6 +103,9 @@ fn shards_are_added_up_and_labels_escaped() {
         "tollgate_config_last_reload_success_timestamp_seconds 1.5",
         "process_start_time_seconds 1700000000",
         "tollgate_access_log_lost_total 7",
+        "tollgate_trace_spans_exported_total 11",
+        "tollgate_trace_spans_dropped_total 12",
+        "tollgate_trace_spans_failed_total 13",
         "tollgate_recorder_bytes 4096",
         "process_max_fds +Inf",
     ] {

@@ -32,20 +32,23 @@ pub fn tell(answer: Result<AppliedStatus, Problem>, json: bool) -> Result<ExitCo
         Err(problem) => return refused(&problem, json),
     };
     if json {
-        return super::print(&format!("{:#}\n", serde_json::to_value(&applied)?));
+        return crate::commands::print(&format!("{:#}\n", serde_json::to_value(&applied)?));
     }
     eprint!("{}", applied.warnings);
     if applied.unchanged {
-        return super::print(&format!("nothing changed: document {} stays in force\n", applied.number));
+        return crate::commands::print(&format!(
+            "nothing changed: document {} stays in force\n",
+            applied.number
+        ));
     }
     let changes = lines(&applied.changes, applied.left_out);
-    super::print(&format!("document {} is in force\n{changes}", applied.number))
+    crate::commands::print(&format!("document {} is in force\n{changes}", applied.number))
 }
 
 /// Tells that a document was refused.
 pub fn refused(problem: &Problem, json: bool) -> Result<ExitCode> {
     if json {
-        super::print(&format!("{:#}\n", serde_json::to_value(problem)?))?;
+        crate::commands::print(&format!("{:#}\n", serde_json::to_value(problem)?))?;
     } else {
         eprintln!("tollgate: refused, what runs goes on as it was: {}", problem.detail);
     }
