@@ -235,9 +235,9 @@ fn the_api_describes_itself_as_the_docs_do() {
                 place += "?reason=none";
             }
             let (status, answer) = tollgate.api(&method.to_uppercase(), &place, "{\"weight\":1}");
-            // What is sent here suits few of them, but all of them are there.
-            let unknown = answer.contains("/api/v1/openapi.json lists");
-            assert!((200..500).contains(&status) && !unknown, "{method} {path}: {answer}");
+            // Whatever it says to this, it is there and takes the method.
+            let unknown = answer.contains("openapi.json lists");
+            assert!(status < 500 && !unknown, "{method} {path}: {status} {answer}");
         }
     }
 }
