@@ -18,13 +18,17 @@ pub struct Problem {
     pub title: String,
     /// What was wrong, in words.
     pub detail: String,
+    /// All findings about a document with the lines they are about, for people; only where a document was
+    /// refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
 }
 
 impl Problem {
     /// A problem of this kind.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
-        Self { status: status.as_u16(), title, detail: detail.into() }
+        Self { status: status.as_u16(), title, detail: detail.into(), report: None }
     }
 }
 

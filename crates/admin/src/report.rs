@@ -64,7 +64,7 @@ impl Status {
         Self {
             build: Build::of_this(),
             process: ProcessStatus::of(process),
-            config: ConfigStatus::of(&api.instance.config_state(), now_ms),
+            config: ConfigStatus::of(&api.instance.config_state(), api.instance.on_trial_until_ms(), now_ms),
             listeners: traffic::listeners(&current),
             exchanges: traffic::exchanges(shards),
             routes: traffic::routes(snapshot, shards, routes, limit),

@@ -18,7 +18,13 @@ pub fn read(path: &Path) -> Result<SentDocument> {
     let bundle = Bundle::of(&loaded.sources)
         .with_context(|| format!("cannot read {}: {}", path.display(), first_finding(&loaded)))?;
     let bundle = bundle.below(&std::env::current_dir().context("there is no working directory")?);
-    Ok(SentDocument { root: bundle.root, files: bundle.files, confirm_seconds: None, traffic: false })
+    Ok(SentDocument {
+        root: bundle.root,
+        files: bundle.files,
+        confirm_seconds: None,
+        baseline_seconds: None,
+        traffic: false,
+    })
 }
 
 fn first_finding(loaded: &tollgate_config::Loaded) -> String {
@@ -29,7 +35,7 @@ fn first_finding(loaded: &tollgate_config::Loaded) -> String {
 pub fn tell(answer: Result<AppliedStatus, Problem>, json: bool) -> Result<ExitCode> {
     let applied = match answer {
         Ok(applied) => applied,
-        Err(problem) => return refused(&problem, json),
+        Err(problem) => return refused(&problem, "refused, what runs goes on as it was", json),
     };
     if json {
         return crate::commands::print(&format!("{:#}\n", serde_json::to_value(&applied)?));
@@ -45,12 +51,13 @@ pub fn tell(answer: Result<AppliedStatus, Problem>, json: bool) -> Result<ExitCo
     crate::commands::print(&format!("document {} is in force\n{changes}", applied.number))
 }
 
-/// Tells that a document was refused.
-pub fn refused(problem: &Problem, json: bool) -> Result<ExitCode> {
+/// Tells that a document was refused: first what is wrong, then what that means, where one looks last.
+pub fn refused(problem: &Problem, meaning: &str, json: bool) -> Result<ExitCode> {
     if json {
         crate::commands::print(&format!("{:#}\n", serde_json::to_value(problem)?))?;
     } else {
-        eprintln!("tollgate: refused, what runs goes on as it was: {}", problem.detail);
+        let report = problem.report.as_deref().unwrap_or_default();
+        eprintln!("{report}\ntollgate: {meaning}: {}", problem.detail);
     }
     Ok(exit::INVALID_DOCUMENT.into())
 }

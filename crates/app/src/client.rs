@@ -48,6 +48,7 @@ pub struct Reach {
 pub struct Client {
     places: Vec<Place>,
     token: Option<String>,
+    response_timeout: Duration,
     runtime: Runtime,
 }
 
@@ -63,11 +64,18 @@ impl Reach {
             .enable_all()
             .build()
             .context("cannot start a runtime")?;
-        Ok(Client { places, token: self.token.clone(), runtime })
+        Ok(Client { places, token: self.token.clone(), response_timeout: RESPONSE_TIMEOUT, runtime })
     }
 }
 
 impl Client {
+    /// Waits so much longer for each response than it would.
+    #[must_use]
+    pub fn waiting_longer(mut self, by: Duration) -> Self {
+        self.response_timeout = self.response_timeout.saturating_add(by);
+        self
+    }
+
     /// Asks for something.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.send(Method::GET, path, Bytes::new())
@@ -153,9 +161,9 @@ impl Client {
             tokio::spawn(connection);
             sender.send_request(request).await
         };
-        let answered = tokio::time::timeout(RESPONSE_TIMEOUT, whole).await;
+        let answered = tokio::time::timeout(self.response_timeout, whole).await;
         let response: Response<Incoming> = answered
-            .map_err(|_| broken(format!("it did not answer in {}s", RESPONSE_TIMEOUT.as_secs())))?
+            .map_err(|_| broken(format!("it did not answer in {}s", self.response_timeout.as_secs())))?
             .map_err(|error| broken(format!("it was there, but did not answer: {error}")))?;
         Ok((place, response))
     }

@@ -69,7 +69,17 @@ pub fn warnings(status: &Status) -> Vec<String> {
     if let Some(reload) = &status.config.last_reload
         && let Some(problem) = &reload.problem
     {
-        warnings.push(format!("the last reload ({}) failed: {problem}", reload.at));
+        warnings.push(format!("the last {} ({}) failed: {problem}", reload.occasion, reload.at));
+    }
+    if let Some(left) = status.config.on_trial_ms {
+        let number = status.config.number;
+        warnings.push(format!(
+            "document {number} is on trial, and taken back in {} unless it is confirmed",
+            age(left)
+        ));
+    }
+    for change in &status.config.needs_restart {
+        warnings.push(change.trim_start_matches("! ").to_owned());
     }
     for upstream in &status.upstreams {
         if let Some(vacancy) = &upstream.vacancy {

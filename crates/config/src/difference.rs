@@ -38,6 +38,14 @@ pub fn difference(old: &Document, new: &Document) -> Vec<Change> {
     comparer.changes
 }
 
+/// The same for the settings alone, without listeners, upstreams and routes: its time does not depend on how
+/// many of them there are.
+pub fn difference_of_settings(old: &Document, new: &Document) -> Vec<Change> {
+    let mut comparer = Comparer { builder: Builder::default(), changes: Vec::new() };
+    comparer.settings(old, new);
+    comparer.changes
+}
+
 struct Comparer {
     builder: Builder,
     changes: Vec<Change>,

@@ -34,7 +34,7 @@ mod write;
 
 pub use bundle::{Bundle, BundleError, BundleFiles};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};
-pub use difference::{Change, ChangeKind, Subject, SubjectKind, What, difference};
+pub use difference::{Change, ChangeKind, Subject, SubjectKind, What, difference, difference_of_settings};
 pub use effective::{Effective, effective};
 pub use load::{Loaded, load, parse_str};
 pub use model::*;

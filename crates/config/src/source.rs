@@ -115,6 +115,12 @@ impl Sources {
         self.files.get(file as usize).map_or("<none>", |source| &source.name)
     }
 
+    /// A place as file, line and column; `None` for nowhere.
+    pub fn place(&self, origin: Origin) -> Option<String> {
+        let Origin { file, line, column, .. } = origin;
+        origin.is_known().then(|| format!("{}:{line}:{column}", self.name(file)))
+    }
+
     /// The names of all sources in the order they were read: what a watcher has to watch.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.files.iter().map(|source| source.name.as_str())

@@ -15,7 +15,8 @@ pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -
             continue;
         }
         let off = distance(&wrong, &letters);
-        if off <= allowed && best.is_none_or(|(least, _)| off < least) {
+        // Of two that are as near the first by the alphabet, so that it does not depend on their order.
+        if off <= allowed && best.is_none_or(|best| (off, candidate) < best) {
             best = Some((off, candidate));
         }
     }

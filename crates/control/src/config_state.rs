@@ -17,6 +17,9 @@ pub struct ConfigState {
     pub since_ms: u64,
     /// The last attempt to load another one; `None` while there was none.
     pub last_reload: Option<ReloadOutcome>,
+    /// What it says otherwise than what the process was started with, and what takes effect only when it is
+    /// started anew, in words.
+    pub needs_restart: Vec<String>,
 }
 
 /// How an attempt to load another document went.

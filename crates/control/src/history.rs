@@ -59,6 +59,8 @@ pub struct Version {
     pub fingerprint: String,
     /// How many routes it has.
     pub routes: usize,
+    /// The share of exchanges without any fault that its flight recorder keeps, 0 to 1.
+    pub sample: f64,
     /// Its texts.
     pub bundle: Arc<Bundle>,
     /// Its snapshot, if that is still kept.
@@ -97,8 +99,21 @@ impl History {
     pub fn find(&self, number: Option<u64>) -> Option<&Version> {
         match number {
             Some(number) => self.versions.iter().find(|v| v.number == number),
-            None => self.versions.iter().rev().nth(1),
+            None => self.before(),
         }
+    }
+
+    /// The document before the one in force. One that was put into force by going back counts as the one
+    /// that was gone back to, so that going back twice goes two back and not to the one just left.
+    fn before(&self) -> Option<&Version> {
+        let mut number = self.current()?.number;
+        while let Some(version) = self.find(Some(number))
+            && let Occasion::Rollback(earlier) | Occasion::TakenBack(earlier) = version.occasion
+            && earlier < number
+        {
+            number = earlier;
+        }
+        self.versions.iter().rev().find(|version| version.number < number)
     }
 
     /// All that are kept, oldest first.
@@ -120,6 +135,7 @@ mod tests {
             occasion: Occasion::Reload,
             fingerprint: String::new(),
             routes: 1,
+            sample: 0.0,
             bundle: Arc::new(bundle),
             snapshot: None,
         }
@@ -135,6 +151,23 @@ mod tests {
         assert_eq!(history.find(None).map(|v| v.number), Some(14));
         assert_eq!(history.find(Some(7)).map(|v| v.number), Some(7));
         assert!(history.find(Some(5)).is_none());
+    }
+
+    #[test]
+    fn going_back_again_goes_further_back_and_not_to_what_was_left() {
+        let mut history = History::default();
+        let mut push = |number, occasion| {
+            history.push(Version { occasion, ..version(number, 1) });
+            history.find(None).map(|v| v.number)
+        };
+        assert_eq!(push(1, Occasion::Start), None);
+        assert_eq!(push(2, Occasion::Reload), Some(1));
+        assert_eq!(push(3, Occasion::Apply), Some(2));
+        assert_eq!(push(4, Occasion::Rollback(2)), Some(1));
+        assert_eq!(push(5, Occasion::Rollback(1)), None);
+        assert_eq!(push(6, Occasion::Apply), Some(5));
+        assert_eq!(push(7, Occasion::TakenBack(5)), None);
+        assert_eq!(push(8, Occasion::Rollback(3)), Some(2));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 mod on_trial;
 mod preview;
+mod refused;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,9 @@ use crate::recorders;
 use crate::resolve::Resolve;
 use crate::trial::Trial;
 
+pub use on_trial::TrialTimes;
 pub use preview::Preview;
+pub use refused::{Fault, Refused};
 
 /// How many changes a line of the process's log names.
 const CHANGES_TOLD: usize = 20;
@@ -46,6 +48,8 @@ pub struct Surroundings {
 pub struct Instance {
     process: Arc<Process>,
     surroundings: Surroundings,
+    /// What the process was started with: of some settings that is what runs, whatever came later.
+    started_with: Arc<Document>,
     turn: Turn<()>,
     state: Mutex<State>,
 }
@@ -56,6 +60,7 @@ struct State {
     probes: Probes,
     history: History,
     last: Option<Outcome>,
+    needs_restart: Vec<String>,
     trial: Option<Trial>,
 }
 
@@ -83,50 +88,25 @@ pub struct Applied {
     pub warnings: String,
 }
 
-/// A document that was not put into force. What ran goes on as it was.
-#[derive(Clone, Debug)]
-pub struct Refused {
-    /// What is wrong, in a line.
-    pub problem: String,
-    /// All findings with the lines they are about, for people; empty where the text is not at fault.
-    pub report: String,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.problem)?;
-        match self.report.is_empty() {
-            true => Ok(()),
-            false => write!(f, "\n{}", self.report.trim_end()),
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl From<String> for Refused {
-    fn from(problem: String) -> Self {
-        Self { problem, report: String::new() }
-    }
-}
-
 impl Instance {
     /// The instance of a process that was just started with a document. Probes begin now, on the runtime
     /// this is called on.
     pub fn new(process: Arc<Process>, first: Ready, bundle: Bundle, surroundings: Surroundings) -> Self {
+        let started_with = first.document.clone();
         let mut state = State {
             document: first.document,
             plans: first.plans,
             probes: Probes::default(),
             history: History::default(),
             last: None,
+            needs_restart: Vec::new(),
             trial: None,
         };
         state.probes.adopt(&first.snapshot.upstreams);
-        state.history.push(version(&first.snapshot, Occasion::Start, bundle));
+        state.history.push(version(&first.snapshot, &started_with, Occasion::Start, bundle));
         let hash = state.history.current().map_or_else(String::new, |v| v.fingerprint.clone());
         process.note_reload(|reload| reload.hash = hash);
-        Self { process, surroundings, turn: Turn::new(()), state: Mutex::new(state) }
+        Self { process, surroundings, started_with, turn: Turn::new(()), state: Mutex::new(state) }
     }
 
     /// The process.
@@ -168,6 +148,7 @@ impl Instance {
                 occasion: last.occasion.clone(),
                 problem: last.problem.clone(),
             }),
+            needs_restart: state.needs_restart.clone(),
         }
     }
 
@@ -187,7 +168,7 @@ impl Instance {
     /// Where it is not fit for use. Then everything is as it was.
     pub async fn reload(&self) -> Result<Applied, Refused> {
         let Some(file) = &self.surroundings.file else {
-            return Err("the document came from no file that could be read again".to_owned().into());
+            return Err(Refused::conflict("the document came from no file that could be read again"));
         };
         self.change(Text::File(file.clone()), Occasion::Reload).await
     }
@@ -217,19 +198,32 @@ impl Instance {
             return Ok((version.number, version.bundle.clone()));
         }
         let kept: Vec<_> = state.history.iter().map(|v| v.number.to_string()).collect();
-        Err(match number {
-            Some(number) => format!("document {number} is not kept; there are {}", kept.join(", ")),
-            None => "no document was in force before this one".to_owned(),
-        }
-        .into())
+        let kept = kept.join(", ");
+        Err(Refused::not_kept(match number {
+            Some(number) => format!("document {number} is not kept; there are {kept}"),
+            None => format!("there is no earlier document to go back to; there are {kept}, to be named"),
+        }))
     }
 
     /// Changes the document, when it is this change's turn.
     pub(crate) async fn change(&self, text: Text, occasion: Occasion) -> Result<Applied, Refused> {
         let _turn = self.turn.lock().await;
-        self.end_trial(&occasion)?;
+        self.change_in_turn(text, occasion).await
+    }
+
+    /// Changes the document. Whoever calls this has the turn.
+    async fn change_in_turn(&self, text: Text, occasion: Occasion) -> Result<Applied, Refused> {
+        self.yields_to(&occasion)?;
         let result = self.try_change(text, &occasion).await;
-        let problem = result.as_ref().err().map(|refused| refused.problem.clone());
+        if matches!((&occasion, &result), (Occasion::Rollback(_), Ok(applied)) if !applied.unchanged) {
+            self.end_trial();
+        }
+        self.conclude(&occasion, &result);
+        result
+    }
+
+    /// Notes and tells how a change went.
+    fn conclude(&self, occasion: &Occasion, result: &Result<Applied, Refused>) {
         {
             let (mut state, at) = (self.state(), Clock::new().wall());
             let (number, hash) =
@@ -238,7 +232,7 @@ impl Instance {
                 reload.number = number;
                 reload.hash = hash.to_owned();
                 reload.last_result = result.is_ok();
-                match &result {
+                match result {
                     Ok(applied) => {
                         reload.last_success_at = at;
                         reload.reloads_ok += u64::from(!applied.unchanged);
@@ -246,10 +240,10 @@ impl Instance {
                     Err(_) => reload.reloads_failed += 1,
                 }
             });
+            let problem = result.as_ref().err().map(|refused| refused.problem.clone());
             state.last = Some(Outcome { at, occasion: occasion.clone(), problem });
         }
-        self.tell(&occasion, &result);
-        result
+        self.tell(occasion, result);
     }
 
     fn tell(&self, occasion: &Occasion, result: &Result<Applied, Refused>) {
@@ -277,14 +271,16 @@ impl Instance {
             return Ok(Applied { number, unchanged: true, changes: Vec::new(), warnings });
         }
         let changes = tollgate_config::difference(&self.document(), &ready.document);
-        let published = self.process.publish(ready.snapshot.clone()).map_err(|error| error.to_string())?;
+        let published = self.process.publish(ready.snapshot.clone());
+        let published = published.map_err(|error| Refused::conflict(error.to_string()))?;
         self.process.recorder().configure(recorders::settings(&ready.document));
         published.await;
         let number = ready.snapshot.number;
         {
             let mut state = self.state();
             state.probes.adopt(&ready.snapshot.upstreams);
-            state.history.push(version(&ready.snapshot, occasion.clone(), bundle));
+            state.history.push(version(&ready.snapshot, &ready.document, occasion.clone(), bundle));
+            state.needs_restart = needs_restart(&self.started_with, &ready.document);
             state.document = ready.document;
             state.plans = ready.plans;
         }
@@ -301,12 +297,13 @@ impl Instance {
         };
         let Surroundings { resolver, events, .. } = &self.surroundings;
         let prepared = prepare_aside(text, before, resolver.clone(), events.clone()).await;
-        let prepared = prepared.map_err(|error| format!("cannot compile the document: {error}"))?;
+        let failed = |error| Refused::failed(format!("cannot compile the document: {error}"));
+        let prepared = prepared.map_err(failed)?;
         let (report, bundle) = (prepared.report(false), prepared.bundle());
-        let Prepared { ready: Some(ready), .. } = prepared else {
-            return Err(Refused { problem: "the document is not fit for use".to_owned(), report });
+        let (ready, bundle) = match (prepared, bundle) {
+            (Prepared { ready: Some(ready), .. }, Some(bundle)) => (ready, bundle),
+            (prepared, _) => return Err(Refused::document(&prepared, report)),
         };
-        let bundle = bundle.ok_or_else(|| "the document has no text".to_owned())?;
         Ok((ready, bundle, report))
     }
 
@@ -329,7 +326,15 @@ impl Instance {
     }
 }
 
-fn version(snapshot: &Arc<Snapshot>, occasion: Occasion, bundle: Bundle) -> Version {
+fn needs_restart(running: &Document, wanted: &Document) -> Vec<String> {
+    tollgate_config::difference_of_settings(running, wanted)
+        .iter()
+        .filter(|change| change.needs_restart())
+        .map(Change::to_string)
+        .collect()
+}
+
+fn version(snapshot: &Arc<Snapshot>, document: &Document, occasion: Occasion, bundle: Bundle) -> Version {
     let clock = Clock::new();
     Version {
         number: snapshot.number,
@@ -338,6 +343,7 @@ fn version(snapshot: &Arc<Snapshot>, occasion: Occasion, bundle: Bundle) -> Vers
         occasion,
         fingerprint: bundle.fingerprint(),
         routes: snapshot.routes.len(),
+        sample: recorders::settings(document).sample,
         bundle: Arc::new(bundle),
         snapshot: Some(snapshot.clone()),
     }

@@ -56,6 +56,10 @@ pub enum Difference {
 }
 
 impl Difference {
+    /// All of them, the most serious first.
+    pub const ALL: [Self; 5] =
+        [Self::Refused, Self::LetThrough, Self::Elsewhere, Self::OtherReason, Self::OtherRoute];
+
     /// The word for programs.
     pub fn label(self) -> &'static str {
         match self {
@@ -117,22 +121,36 @@ pub struct Report {
     pub recorded: usize,
     /// How many exchanges they stand for: of those that went well only a sample is recorded.
     pub represented: f64,
-    /// Those that would change, the largest share first.
+    /// The share of the traffic that would change in each way of [`Difference::ALL`], 0 to 1.
+    pub shares: [f64; Difference::ALL.len()],
+    /// Those that would change, the largest share first; those that would only take another route last.
     pub groups: Vec<Group>,
+    /// How many further groups there are.
+    pub left_out: usize,
 }
 
 impl Report {
     /// The share of the traffic that would be refused, let through, go elsewhere or be refused for another
     /// reason, 0 to 1.
     pub fn changed(&self) -> f64 {
-        let told = self.groups.iter().filter(|group| group.difference != Difference::OtherRoute);
-        told.map(|group| group.share).sum()
+        let told = Difference::ALL.into_iter().filter(|difference| *difference != Difference::OtherRoute);
+        told.map(|difference| self.share(difference)).sum()
+    }
+
+    /// The share of the traffic that would change in this way, 0 to 1.
+    pub fn share(&self, difference: Difference) -> f64 {
+        self.shares[difference as usize]
     }
 }
 
 /// Decides recorded requests on the snapshot in force and on another one. `sample` is the share of good
-/// exchanges that was recorded: each of them stands for as many as were not.
-pub fn compare(recorded: &[Recorded], before: &Snapshot, after: &Snapshot, sample: f64) -> Report {
+/// exchanges that was recorded under the document of a number: each of them stands for as many as were not.
+pub fn compare(
+    recorded: &[Recorded],
+    before: &Snapshot,
+    after: &Snapshot,
+    sample: &dyn Fn(u64) -> f64,
+) -> Report {
     let mut groups: HashMap<(Fate, Fate), (Difference, f64, Vec<&Recorded>)> = HashMap::new();
     let mut report = Report::default();
     let mut deciders = (Decider::default(), Decider::default());
@@ -142,10 +160,7 @@ pub fn compare(recorded: &[Recorded], before: &Snapshot, after: &Snapshot, sampl
         let fates = (deciders.0.fate(before, head, seed), deciders.1.fate(after, head, seed));
         // What came of an incomplete head is a matter of time, not of documents.
         let (Some(was), Some(would)) = fates else { continue };
-        let weight = match one.class {
-            Class::Sample if sample > 0.0 => (1.0 / sample).max(1.0),
-            _ => 1.0,
-        };
+        let weight = weight(one, sample);
         report.recorded += 1;
         report.represented += weight;
         if let Some(difference) = Difference::between(&was, &would) {
@@ -154,22 +169,34 @@ pub fn compare(recorded: &[Recorded], before: &Snapshot, after: &Snapshot, sampl
             group.2.push(one);
         }
     }
-    let group = |((before_fate, after_fate), (difference, weight, members)): (
-        (Fate, Fate),
-        (_, f64, Vec<&Recorded>),
-    )| {
-        let examples = members.iter().take(EXAMPLES).map(|one| example(one, &before_fate, after));
+    let group = |((was, would), (difference, weight, members)): ((Fate, Fate), (_, f64, Vec<&Recorded>))| {
+        let examples = members.iter().take(EXAMPLES).map(|one| example(one, &was, &would, after)).collect();
         let (recorded, share) = (members.len(), weight / report.represented);
-        let examples = examples.collect();
-        Group { difference, before: before_fate, after: after_fate, recorded, share, examples }
+        Group { difference, before: was, after: would, recorded, share, examples }
     };
     let mut told: Vec<Group> = groups.into_iter().map(group).collect();
+    told.iter().for_each(|group| report.shares[group.difference as usize] += group.share);
+    let minor = |group: &Group| group.difference == Difference::OtherRoute;
+    let name = |group: &Group| (group.before.to_string(), group.after.to_string());
     told.sort_by(|a, b| {
-        b.share.total_cmp(&a.share).then_with(|| a.before.to_string().cmp(&b.before.to_string()))
+        let by_share = || b.share.total_cmp(&a.share);
+        minor(a).cmp(&minor(b)).then_with(by_share).then_with(|| name(a).cmp(&name(b)))
     });
+    report.left_out = told.len().saturating_sub(GROUPS);
     told.truncate(GROUPS);
     report.groups = told;
     report
+}
+
+/// How many exchanges a recorded one stands for.
+fn weight(one: &Recorded, sample: &dyn Fn(u64) -> f64) -> f64 {
+    match one.class {
+        Class::Sample => match sample(one.entry.snapshot_number) {
+            share if share > 0.0 => (1.0 / share).max(1.0),
+            _ => 1.0,
+        },
+        Class::Failed(_) | Class::Slow => 1.0,
+    }
 }
 
 #[derive(Default)]
@@ -199,7 +226,7 @@ impl Decider {
     }
 }
 
-fn example(one: &Recorded, before: &Fate, after: &Snapshot) -> Example {
+fn example(one: &Recorded, before: &Fate, would: &Fate, after: &Snapshot) -> Example {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut example = Example {
         request_id: text(&one.entry.request_id),
@@ -212,9 +239,14 @@ fn example(one: &Recorded, before: &Fate, after: &Snapshot) -> Example {
         Reading::Understood(understood) => {
             example.method = text(understood.head.method_bytes);
             example.target = format!("{}{}", text(understood.identity.host), text(understood.identity.path));
-            example.why = why(after, &understood, before);
+            example.why = why(after, &understood, before, would);
         }
         Reading::Refused(refusal) => {
+            let mut words = head.split(|byte| byte.is_ascii_whitespace());
+            example.method = text(words.next().unwrap_or_default());
+            // The query may hold secrets.
+            let target = words.next().unwrap_or_default().split(|byte| *byte == b'?').next();
+            example.target = text(target.unwrap_or_default());
             example.why = refusal.detail.unwrap_or(refusal.reason.explanation()).to_owned();
         }
         Reading::Incomplete => {}
@@ -222,24 +254,28 @@ fn example(one: &Recorded, before: &Fate, after: &Snapshot) -> Example {
     example
 }
 
-/// Why the route that takes a request now would not take it, or which one would.
-fn why(after: &Snapshot, understood: &Understood<'_>, before: &Fate) -> String {
+/// Why a request would fare otherwise than before.
+fn why(after: &Snapshot, understood: &Understood<'_>, before: &Fate, would: &Fate) -> String {
     let considered = after.table.explain(&understood.view());
     let winner = considered.iter().find(|c| c.outcome == Outcome::Matched).map(|c| c.name);
-    let lost = match before {
-        Fate::Refused(_) => None,
-        Fate::Taken { route, .. } => Some(match considered.iter().find(|c| c.name == route) {
-            Some(found) if Some(found.name) == winner => format!("route {route} leads elsewhere"),
-            Some(found) => format!("route {route}: {}", found.outcome),
-            None if after.routes.iter().any(|r| r.name == *route) => {
-                format!("route {route} does not match its host or path any more")
-            }
-            None => format!("there is no route {route} any more"),
-        }),
+    let lost = |route: &str| match considered.iter().find(|c| c.name == route).map(|c| c.outcome) {
+        Some(Outcome::Failed(condition)) => format!("route {route} does not match its {condition}"),
+        Some(outcome) => format!("route {route}: {outcome}"),
+        None => format!("there is no route {route} any more"),
     };
-    match (lost, winner) {
-        (Some(lost), _) => lost,
-        (None, Some(winner)) => format!("route {winner} matches it"),
-        (None, None) => "no route matches it".to_owned(),
+    match (before, would, winner) {
+        // What is wrong with it is found on the route.
+        (_, Fate::Refused(reason), Some(winner)) => {
+            format!("route {winner} takes it, and then: {}", reason.explanation())
+        }
+        (Fate::Taken { route, .. }, Fate::Taken { destination, .. }, Some(winner)) if route == winner => {
+            format!("route {route} leads to {destination} now")
+        }
+        (Fate::Taken { route, .. }, ..) => lost(route),
+        (Fate::Refused(Reason::NoRoute), _, Some(winner)) => format!("route {winner} matches it"),
+        (Fate::Refused(reason), _, Some(winner)) => {
+            format!("it is no longer refused with {}, and route {winner} matches it", reason.code())
+        }
+        (Fate::Refused(_), _, None) => "no route matches it".to_owned(),
     }
 }

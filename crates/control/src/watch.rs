@@ -35,6 +35,10 @@ pub async fn watch(instance: Arc<Instance>) {
     let (mut read, mut seen) = (None, Signature::default());
     loop {
         interval.tick().await;
+        // A document on trial is not replaced; what changes meanwhile is seen when the trial is over.
+        if instance.on_trial_until_ms().is_some() {
+            continue;
+        }
         let now = Signature::of(&places);
         if read.as_ref() == Some(&now) {
             continue;

@@ -1,8 +1,10 @@
 //! What would become of recorded requests on another document.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tollgate_control::traffic::{Example, Group, Report};
+use tollgate_control::traffic::{Difference, Example, Group, Report};
 
 /// What would become of the recorded requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,8 +16,12 @@ pub struct TrafficReport {
     /// The share of these that would be refused, let through, go elsewhere or be refused for another reason,
     /// 0 to 1.
     pub changed_share: f64,
-    /// Those that would change, the largest share first.
+    /// The share of each difference, by its name, 0 to 1; also of the groups that are left out.
+    pub shares: BTreeMap<String, f64>,
+    /// Those that would change, the largest share first; those that would only take another route last.
     pub groups: Vec<TrafficGroup>,
+    /// How many further groups there are.
+    pub left_out: usize,
 }
 
 /// Requests that would all change in the same way.
@@ -55,6 +61,8 @@ impl TrafficReport {
             recorded: report.recorded,
             represented: report.represented,
             changed_share: report.changed(),
+            shares: Difference::ALL.map(|one| (one.label().to_owned(), report.share(one))).into(),
+            left_out: report.left_out,
             groups: report.groups.iter().map(TrafficGroup::of).collect(),
         }
     }

@@ -47,6 +47,11 @@ pub struct ConfigStatus {
     pub age_ms: u64,
     /// The last attempt to load another one; null while there was none.
     pub last_reload: Option<Reload>,
+    /// What it says otherwise than what the process was started with, and what takes effect only at the next
+    /// start, in words.
+    pub needs_restart: Vec<String>,
+    /// In so many milliseconds it is taken back unless it is confirmed; null where it is not on trial.
+    pub on_trial_ms: Option<u64>,
 }
 
 /// How an attempt to load another document went.
@@ -88,7 +93,7 @@ impl ProcessStatus {
 }
 
 impl ConfigStatus {
-    pub(super) fn of(state: &ConfigState, now_ms: u64) -> Self {
+    pub(super) fn of(state: &ConfigState, trial_until_ms: Option<u64>, now_ms: u64) -> Self {
         let reload = |outcome: &tollgate_control::ReloadOutcome| Reload {
             at: date::rfc3339(outcome.at),
             occasion: outcome.occasion.to_string(),
@@ -100,6 +105,8 @@ impl ConfigStatus {
             since: date::rfc3339(state.since),
             age_ms: now_ms.saturating_sub(state.since_ms),
             last_reload: state.last_reload.as_ref().map(reload),
+            needs_restart: state.needs_restart.clone(),
+            on_trial_ms: trial_until_ms.map(|until| until.saturating_sub(now_ms)),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tollgate_config::{Bundle, Change, effective};
 use tollgate_control::history::Version;
-use tollgate_control::instance::{Applied, Preview, Refused};
+use tollgate_control::instance::{Applied, Fault, Preview, Refused, TrialTimes};
 use tollgate_control::prepare::Text;
 use tollgate_runtime::date;
 
@@ -24,6 +24,11 @@ use crate::sent::{Answer, Asked, Json, Sent};
 const DOCUMENT_MAX: usize = 160 << 20;
 /// How many changes an answer lists.
 const CHANGES_MAX: usize = 1_000;
+/// How many seconds a trial can last.
+const CONFIRM_MAX: u64 = 86_400;
+/// For how many seconds exchanges are watched before a trial unless told, and at most.
+const BASELINE: u64 = 5;
+const BASELINE_MAX: u64 = 600;
 
 /// How the document is shown.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -85,6 +90,9 @@ pub struct SentDocument {
     /// Put it to work on trial: so many seconds until it is taken back, unless it is confirmed.
     #[serde(default)]
     pub confirm_seconds: Option<u64>,
+    /// With a trial: for so many seconds exchanges are watched before, to know what is usual; 5 if left out.
+    #[serde(default)]
+    pub baseline_seconds: Option<u64>,
     /// With a comparison: what would become of the recorded requests.
     #[serde(default)]
     pub traffic: bool,
@@ -138,9 +146,23 @@ pub struct Compared {
     pub traffic: Option<TrafficReport>,
 }
 
+impl ChangeStatus {
+    /// A difference, in words and for programs.
+    pub fn of(change: &Change) -> Self {
+        Self { text: change.to_string(), needs_restart: change.needs_restart(), change: change.to_json() }
+    }
+}
+
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string())
+        let status = match refused.fault {
+            Fault::Document => StatusCode::UNPROCESSABLE_ENTITY,
+            Fault::NotKept => StatusCode::NOT_FOUND,
+            Fault::Conflict => StatusCode::CONFLICT,
+            Fault::Machine => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let report = Some(refused.report).filter(|report| !report.is_empty());
+        Self { report, ..Self::new(status, refused.problem) }
     }
 }
 
@@ -192,15 +214,36 @@ pub(crate) async fn apply(
     State(api): State<Arc<Api>>,
     Sent(sent): Sent<SentDocument, DOCUMENT_MAX>,
 ) -> Answer<AppliedStatus> {
-    let time = sent.confirm_seconds.map(Duration::from_secs);
+    let times = trial_times(&sent)?;
     let bundle = bundle(sent)?;
     carried_out(api, move |api| async move {
-        match time {
+        match times {
             None => api.instance.apply(bundle).await,
-            Some(time) => api.instance.apply_on_trial(bundle, time).await,
+            Some(times) => api.instance.apply_on_trial(bundle, times).await,
         }
     })
     .await
+}
+
+fn trial_times(sent: &SentDocument) -> Result<Option<TrialTimes>, Problem> {
+    let within = |name: &str, seconds: u64, least: u64, most: u64| match (least..=most).contains(&seconds) {
+        true => Ok(Duration::from_secs(seconds)),
+        false => {
+            let detail = format!("{name} is {seconds}, but it must be between {least} and {most}");
+            Err(Problem::new(StatusCode::BAD_REQUEST, detail))
+        }
+    };
+    match (sent.confirm_seconds, sent.baseline_seconds) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            let detail = "baseline_seconds is for a trial, so it needs confirm_seconds";
+            Err(Problem::new(StatusCode::BAD_REQUEST, detail))
+        }
+        (Some(trial), baseline) => Ok(Some(TrialTimes {
+            trial: within("confirm_seconds", trial, 1, CONFIRM_MAX)?,
+            baseline: within("baseline_seconds", baseline.unwrap_or(BASELINE), 0, BASELINE_MAX)?,
+        })),
+    }
 }
 
 /// Goes back to an earlier document.
@@ -241,10 +284,8 @@ where
 }
 
 fn told(changes: &[Change]) -> (Vec<ChangeStatus>, usize) {
-    let status = |change: &Change| ChangeStatus {
-        text: change.to_string(),
-        needs_restart: change.needs_restart(),
-        change: change.to_json(),
-    };
-    (changes.iter().take(CHANGES_MAX).map(status).collect(), changes.len().saturating_sub(CHANGES_MAX))
+    (
+        changes.iter().take(CHANGES_MAX).map(ChangeStatus::of).collect(),
+        changes.len().saturating_sub(CHANGES_MAX),
+    )
 }

@@ -23,9 +23,10 @@ pub struct TrialStatus {
     pub number: u64,
     /// The number of the document that it is taken back to.
     pub back_to: u64,
-    /// How it stands: `running`, `confirmed` or `taken_back`.
+    /// How it stands: `running`, `taking_back`, and at its end `confirmed`, `taken_back`, or `stays` where it
+    /// should have been taken back and could not.
     pub state: String,
-    /// Why it was taken back; null while it was not.
+    /// Why it was taken back, or should have been; null while it is well.
     pub reason: Option<String>,
     /// Until it is taken back, in seconds; 0 where the trial is over.
     pub seconds_left: f64,
@@ -51,6 +52,8 @@ pub struct TrialFigures {
     pub exchanges: u64,
     /// The share that failed, 0 to 1; null while there are none.
     pub failed_share: Option<f64>,
+    /// The share that was answered with 4xx, 0 to 1; null while there are none.
+    pub refused_share: Option<f64>,
     /// The duration that 99 % did not exceed, in microseconds; null while there are none.
     pub p99_us: Option<u64>,
 }
@@ -58,19 +61,28 @@ pub struct TrialFigures {
 impl TrialFigures {
     fn of(figures: Option<&Figures>) -> Self {
         let Some(figures) = figures.filter(|figures| figures.exchanges > 0) else { return Self::default() };
+        let share = |count: u64| Some(count as f64 / figures.exchanges as f64);
         Self {
             exchanges: figures.exchanges,
-            failed_share: Some(figures.failed as f64 / figures.exchanges as f64),
+            failed_share: share(figures.failed),
+            refused_share: share(figures.refused),
             p99_us: figures.durations.quantile(0.99),
         }
     }
 }
 
 impl TrialStatus {
+    /// Whether it goes on: neither confirmed nor taken back yet.
+    pub fn goes_on(&self) -> bool {
+        matches!(self.state.as_str(), "running" | "taking_back")
+    }
+
     fn of(trial: &Trial) -> Self {
         let (state, reason) = match &trial.verdict {
             Verdict::Running => ("running", None),
             Verdict::Confirmed => ("confirmed", None),
+            Verdict::TakingBack(reason) => ("taking_back", Some(reason.clone())),
+            Verdict::Stays(reason) => ("stays", Some(reason.clone())),
             Verdict::TakenBack(reason) => ("taken_back", Some(reason.clone())),
         };
         let left_ms =
@@ -107,6 +119,6 @@ pub(crate) async fn get(State(api): State<Arc<Api>>) -> Answer<TrialStatus> {
 
 /// Keeps the document.
 pub(crate) async fn confirm(State(api): State<Arc<Api>>) -> Answer<TrialStatus> {
-    api.instance.confirm().map_err(|refused| Problem::new(StatusCode::CONFLICT, refused.problem))?;
+    api.instance.confirm()?;
     get(State(api)).await
 }

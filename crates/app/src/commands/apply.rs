@@ -3,9 +3,10 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tollgate_admin::resources::config::AppliedStatus;
 use tollgate_admin::resources::trial::{RouteTrial, TrialStatus};
 
@@ -15,7 +16,9 @@ use crate::exit;
 use crate::terminal::figures;
 
 /// How often a trial is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(500);
+/// How often it is told of where that is no terminal.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// What to apply.
 #[derive(Debug, clap::Args)]
@@ -26,6 +29,9 @@ pub struct Arguments {
     /// or if nobody confirms it (with Enter here, or `tollgate confirm` anywhere)
     #[arg(long, value_name = "DURATION")]
     confirm: Option<tollgate_config::Duration>,
+    /// With --confirm, watch exchanges for so long before, to know what is usual
+    #[arg(long, value_name = "DURATION", requires = "confirm", default_value = "5s")]
+    baseline: tollgate_config::Duration,
     #[command(flatten)]
     reach: Reach,
     /// For programs
@@ -35,44 +41,66 @@ pub struct Arguments {
 
 /// Does it.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let client = arguments.reach.client()?;
+    let mut client = arguments.reach.client()?;
     let mut document = change::read(&arguments.file)?;
-    document.confirm_seconds = arguments.confirm.map(|time| time.get().as_secs().max(1));
-    if document.confirm_seconds.is_some() && !arguments.json {
-        eprintln!("watching exchanges for a moment, to know what is usual");
+    if let Some(time) = arguments.confirm {
+        let baseline = arguments.baseline.get();
+        document.confirm_seconds = Some(whole_seconds(time.get()));
+        document.baseline_seconds = Some(whole_seconds(baseline));
+        client = client.waiting_longer(baseline);
+        if !baseline.is_zero() && !arguments.json {
+            eprintln!("watching exchanges for {}s, to know what is usual", whole_seconds(baseline));
+        }
     }
     let answer = client.post_or_refused::<AppliedStatus>("/api/v1/config/apply", Some(&document))?;
     let number = answer.as_ref().ok().filter(|applied| !applied.unchanged).map(|applied| applied.number);
     let on_trial = document.confirm_seconds.and(number);
     let code = change::tell(answer, arguments.json && on_trial.is_none())?;
     match on_trial {
-        Some(_) => follow(&client, arguments.json),
+        Some(number) => follow(&client, number, arguments.json),
         None => Ok(code),
     }
 }
 
-/// Shows the trial until it is over.
-fn follow(client: &Client, json: bool) -> Result<ExitCode> {
-    let asks = std::io::stdin().is_terminal() && !json;
-    let entered = asks.then(enter_pressed);
+/// The API's trials have whole seconds; what is begun counts.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// Shows the trial of the document of this number until it is over.
+fn follow(client: &Client, number: u64, json: bool) -> Result<ExitCode> {
+    let mut entered = (std::io::stdin().is_terminal() && !json).then(enter_pressed);
+    let mut next = Duration::ZERO;
+    let began = Instant::now();
     loop {
         let trial: TrialStatus = client.get("/api/v1/config/trial")?;
-        if trial.state != "running" {
+        if trial.number != number {
+            bail!(
+                "document {} is on trial by now; `tollgate history` tells what became of {number}",
+                trial.number
+            );
+        }
+        if !trial.goes_on() {
             return tell_end(&trial, json);
         }
-        if !json {
-            tell_progress(&trial, asks);
+        if !json && began.elapsed() >= next {
+            next = began.elapsed() + if std::io::stderr().is_terminal() { LOOK } else { TOLD_EVERY };
+            tell_progress(&trial, entered.is_some());
         }
-        let confirmed = entered.as_ref().is_some_and(|entered| entered.recv_timeout(LOOK).is_ok());
-        if confirmed {
-            client.post::<TrialStatus>("/api/v1/config/trial/confirm", None::<&()>)?;
-        } else if entered.is_none() {
+        let Some(receiver) = &entered else {
             std::thread::sleep(LOOK);
+            continue;
+        };
+        match receiver.recv_timeout(LOOK) {
+            // Where it came too late, the next look tells.
+            Ok(()) => drop(client.post::<TrialStatus>("/api/v1/config/trial/confirm", None::<&()>)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => entered = None,
         }
     }
 }
 
-fn enter_pressed() -> std::sync::mpsc::Receiver<()> {
+fn enter_pressed() -> Receiver<()> {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut line = String::new();
@@ -87,6 +115,7 @@ fn enter_pressed() -> std::sync::mpsc::Receiver<()> {
 fn tell_progress(trial: &TrialStatus, asks: bool) {
     let busiest: Vec<String> = trial.routes.iter().take(3).map(route_line).collect();
     let hint = if asks { ", Enter keeps the document" } else { "" };
+    let busiest = if busiest.is_empty() { vec!["no requests yet".to_owned()] } else { busiest };
     let mut out = std::io::stderr().lock();
     let line = format!("{:.0}s left{hint}: {}", trial.seconds_left, busiest.join("; "));
     // Progress is worth no failure.
@@ -119,8 +148,14 @@ fn tell_end(trial: &TrialStatus, json: bool) -> Result<ExitCode> {
     } else if kept {
         super::print(&format!("document {} is confirmed\n", trial.number))?;
     } else {
-        let reason = trial.reason.as_deref().unwrap_or("nobody confirmed it");
-        eprintln!("tollgate: document {} was taken back to {}: {reason}", trial.number, trial.back_to);
+        let (number, back_to) = (trial.number, trial.back_to);
+        let reason = trial.reason.as_deref().unwrap_or_default();
+        match trial.state.as_str() {
+            "stays" => eprintln!(
+                "tollgate: document {number} should have been taken back, but is in force: {reason}"
+            ),
+            _ => eprintln!("tollgate: document {number} was taken back, {back_to} runs again: {reason}"),
+        }
     }
     Ok(if kept { ExitCode::SUCCESS } else { exit::FAILED.into() })
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tollgate_admin::report::{TrafficGroup, TrafficReport};
-use tollgate_admin::resources::config::Compared;
+use tollgate_admin::resources::config::{ChangeStatus, Compared};
 use tollgate_config::difference;
 
 use crate::change;
@@ -67,13 +67,15 @@ impl FromStr for Condition {
 impl Condition {
     /// What is wrong with the report, if it is.
     fn broken_by(&self, report: &TrafficReport) -> Option<String> {
+        if report.recorded == 0 {
+            return Some("no requests are recorded, so nothing is known of what would change".to_owned());
+        }
         let share = match self.what.as_str() {
             "changed" => report.changed_share,
-            what => {
-                report.groups.iter().filter(|group| group.difference == what).map(|group| group.share).sum()
-            }
+            what => report.shares.get(what).copied().unwrap_or(1.0),
         };
-        (share * 100.0 > self.percent)
+        // Shares are sums, and may be off in the last digit.
+        (share * 100.0 > self.percent + 1e-9)
             .then(|| format!("{} is {:.2} %, allowed is {} %", self.what, share * 100.0, self.percent))
     }
 }
@@ -89,23 +91,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         arguments.reach.client()?.post_or_refused::<Compared>("/api/v1/config/diff", Some(&document))?;
     let compared = match answer {
         Ok(compared) => compared,
-        Err(problem) => return change::refused(&problem, arguments.json),
+        Err(problem) => return change::refused(&problem, "would be refused", arguments.json),
     };
     if arguments.json {
         super::print(&format!("{:#}\n", serde_json::to_value(&compared)?))?;
     } else {
         eprint!("{}", compared.warnings);
-        let mut text = match compared.changes.is_empty() {
-            true => "the documents say the same\n".to_owned(),
-            false => change::lines(&compared.changes, compared.left_out),
-        };
+        let mut text = changes_text(&compared.changes, compared.left_out);
         if let Some(traffic) = &compared.traffic {
             text.push_str(&traffic_text(traffic, terminal::colours()));
         }
         super::print(&text)?;
     }
-    let broken = arguments.fail_on.as_ref().zip(compared.traffic.as_ref()).and_then(|(c, t)| c.broken_by(t));
-    match broken {
+    let Some(condition) = &arguments.fail_on else { return Ok(ExitCode::SUCCESS) };
+    let traffic = compared.traffic.as_ref().context("the running instance told nothing of its traffic")?;
+    match condition.broken_by(traffic) {
         Some(broken) => {
             eprintln!("tollgate: {broken}");
             Ok(exit::FAILED.into())
@@ -118,16 +118,27 @@ fn between_files(arguments: &Arguments, from: &PathBuf) -> Result<ExitCode> {
     let [old, new] = [from, &arguments.file].map(|path| documents::load(path).document);
     let (Some(old), Some(new)) = (old, new) else { return Ok(exit::INVALID_DOCUMENT.into()) };
     let changes = difference(&old, &new);
+    let changes: Vec<_> = changes.iter().map(ChangeStatus::of).collect();
     if arguments.json {
-        let changes: Vec<_> = changes.iter().map(tollgate_config::Change::to_json).collect();
-        return super::print(&format!("{:#}\n", serde_json::Value::from(changes)));
+        // What was found is on standard error already.
+        let compared = Compared { changes, left_out: 0, warnings: String::new(), traffic: None };
+        return super::print(&format!("{:#}\n", serde_json::to_value(&compared)?));
     }
-    let lines: String = changes.iter().map(|change| format!("  {change}\n")).collect();
-    super::print(if lines.is_empty() { "the documents say the same\n" } else { &lines })
+    super::print(&changes_text(&changes, 0))
+}
+
+fn changes_text(changes: &[ChangeStatus], left_out: usize) -> String {
+    match changes {
+        [] => "the documents say the same\n".to_owned(),
+        _ => change::lines(changes, left_out),
+    }
 }
 
 fn traffic_text(report: &TrafficReport, colours: bool) -> String {
     let percent = |share: f64| format!("{:.2} %", share * 100.0);
+    if report.recorded == 0 {
+        return "\nno requests are recorded (`recorder` in the document says what is)\n".to_owned();
+    }
     let mut text = format!(
         "\n{} recorded requests, which stand for about {:.0}: {} of them would fare otherwise\n",
         report.recorded,
@@ -136,6 +147,9 @@ fn traffic_text(report: &TrafficReport, colours: bool) -> String {
     );
     for group in &report.groups {
         text.push_str(&group_text(group, &percent(group.share), colours));
+    }
+    if report.left_out > 0 {
+        text.push_str(&format!("  and {} more kinds of change\n", report.left_out));
     }
     text
 }

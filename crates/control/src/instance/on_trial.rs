@@ -9,36 +9,56 @@ use tollgate_runtime::Clock;
 use super::{Applied, Instance, Refused};
 use crate::history::Occasion;
 use crate::prepare::Text;
-use crate::trial::{self, BASELINE, FiguresByRoute, LOOK, Trial, Verdict};
+use crate::trial::{self, FiguresByRoute, LOOK, Trial, Verdict};
+
+/// Until more exchanges of a route than this were seen, all since the process started tell what is usual.
+const LATELY_MIN: u64 = 200;
+
+/// How long things take on trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrialTimes {
+    /// After this the document is taken back unless it is confirmed.
+    pub trial: Duration,
+    /// For this long exchanges are watched before it is put into force, to know what is usual.
+    pub baseline: Duration,
+}
 
 impl Instance {
-    /// Puts a document into force for so long. It stays if [`Self::confirm`] is called in time, and goes if
-    /// exchanges fare worse than before or nobody confirms it. Exchanges are watched for a few seconds before
-    /// it is put into force, to know what is usual.
+    /// Puts a document into force on trial. It stays if [`Self::confirm`] is called in time, and goes if
+    /// exchanges fare worse than before or nobody confirms it.
     ///
     /// # Errors
     ///
-    /// As for [`Instance::reload`], and where another document is on trial or the counters are off.
+    /// As for [`Instance::reload`], and where another document is on trial or was put into force while
+    /// exchanges were watched.
     pub async fn apply_on_trial(
         self: &Arc<Self>,
         bundle: Bundle,
-        time: Duration,
+        times: TrialTimes,
     ) -> Result<Applied, Refused> {
-        self.end_trial(&Occasion::Apply)?;
+        let text = Text::Bundle(Arc::new(bundle));
         // What is wrong with the document is told before anybody waits.
-        self.prepare(Text::Bundle(Arc::new(bundle.clone()))).await?;
-        let before = self.baseline().await;
-        let start = trial::figures(&self.process.current());
+        let known = self.process.snapshot().number;
+        if let Some(result) = self.foreseen(text.clone()).await {
+            self.conclude(&Occasion::Apply, &result);
+            return result;
+        }
+        let before = Arc::new(self.baseline(times.baseline).await);
+        let _turn = self.turn.lock().await;
         let back_to = self.process.snapshot().number;
-        let applied = self.apply(bundle).await?;
+        if back_to != known {
+            let problem = format!("document {back_to} was put into force while exchanges were watched");
+            return Err(Refused::conflict(problem));
+        }
+        let start = trial::figures(&self.process.current());
+        let applied = self.change_in_turn(text, Occasion::Apply).await?;
         if applied.unchanged {
             return Ok(applied);
         }
-        let until_ms = Clock::new().now_ms().saturating_add(time.as_millis() as u64);
         let trial = Trial {
             number: applied.number,
             back_to,
-            until_ms,
+            until_ms: Clock::new().now_ms().saturating_add(milliseconds(times.trial)),
             verdict: Verdict::Running,
             before,
             since: FiguresByRoute::new(),
@@ -53,6 +73,12 @@ impl Instance {
         self.state().trial.clone()
     }
 
+    /// When the document that is on trial now is taken back unless it is confirmed, in milliseconds since the
+    /// process started.
+    pub fn on_trial_until_ms(&self) -> Option<u64> {
+        self.state().trial.as_ref().filter(|trial| !trial.verdict.is_final()).map(|trial| trial.until_ms)
+    }
+
     /// Keeps the document that is on trial.
     ///
     /// # Errors
@@ -64,41 +90,61 @@ impl Instance {
                 trial.verdict = Verdict::Confirmed;
                 trial.number
             }
-            _ => return Err("no document is on trial".to_owned().into()),
+            _ => return Err(Refused::conflict("no document is on trial")),
         };
         (self.surroundings.say)(&format!("document {number} is confirmed"));
         Ok(number)
     }
 
-    /// A change that is not the end of a trial has to wait for that; going back by hand ends it.
-    pub(super) fn end_trial(&self, occasion: &Occasion) -> Result<(), Refused> {
-        let mut state = self.state();
-        let Some(trial) = state.trial.as_mut() else { return Ok(()) };
+    /// A change has to wait for the end of a trial, unless it is a way to end it: going back.
+    pub(super) fn yields_to(&self, occasion: &Occasion) -> Result<(), Refused> {
+        let state = self.state();
+        let Some(trial) = state.trial.as_ref().filter(|trial| !trial.verdict.is_final()) else {
+            return Ok(());
+        };
         match occasion {
             Occasion::TakenBack(_) if self.process.snapshot().number != trial.number => {
-                Err("another document was put into force meanwhile".to_owned().into())
+                Err(Refused::conflict("another document was put into force meanwhile"))
             }
-            Occasion::TakenBack(_) => Ok(()),
-            _ if trial.verdict != Verdict::Running => Ok(()),
-            Occasion::Rollback(_) => {
-                trial.verdict = Verdict::TakenBack("rolled back by the operator".to_owned());
-                Ok(())
-            }
+            Occasion::TakenBack(_) | Occasion::Rollback(_) => Ok(()),
             Occasion::Start | Occasion::Reload | Occasion::Apply => {
                 let number = trial.number;
-                Err(format!("document {number} is on trial; confirm it or roll it back first").into())
+                let problem = format!("document {number} is on trial; confirm it or roll it back first");
+                Err(Refused::conflict(problem))
             }
         }
     }
 
-    /// What is usual: what came in a few seconds, or where that is little, all since the process started.
-    async fn baseline(&self) -> FiguresByRoute {
+    /// A trial ends when the operator goes back.
+    pub(super) fn end_trial(&self) {
+        let mut state = self.state();
+        if let Some(trial) = state.trial.as_mut().filter(|trial| !trial.verdict.is_final()) {
+            trial.verdict = Verdict::TakenBack("rolled back by the operator".to_owned());
+        }
+    }
+
+    /// How an attempt to apply a document will end that can be told beforehand.
+    async fn foreseen(&self, text: Text) -> Option<Result<Applied, Refused>> {
+        if let Err(refused) = self.yields_to(&Occasion::Apply) {
+            return Some(Err(refused));
+        }
+        match self.prepare(text).await {
+            Err(refused) => Some(Err(refused)),
+            Ok((ready, bundle, warnings)) => self.is_in_force(&ready, &bundle).then(|| {
+                let number = self.process.snapshot().number;
+                Ok(Applied { number, unchanged: true, changes: Vec::new(), warnings })
+            }),
+        }
+    }
+
+    /// What is usual: what came in so long, or where that is little, all since the process started.
+    async fn baseline(&self, time: Duration) -> FiguresByRoute {
         let earlier = trial::figures(&self.process.current());
-        tokio::time::sleep(BASELINE).await;
+        tokio::time::sleep(time).await;
         let all = trial::figures(&self.process.current());
         let mut lately = trial::between(&earlier, &all);
         for (name, figures) in all {
-            let few = lately.get(&name).is_none_or(|lately| lately.exchanges < 200);
+            let few = lately.get(&name).is_none_or(|lately| lately.exchanges < LATELY_MIN);
             if few {
                 lately.insert(name, figures);
             }
@@ -107,22 +153,26 @@ impl Instance {
     }
 
     async fn watch_trial(self: Arc<Self>, number: u64, start: FiguresByRoute) {
-        let mut interval = tokio::time::interval(LOOK);
-        loop {
-            interval.tick().await;
+        let running = |trial: &&mut Trial| trial.number == number && trial.verdict == Verdict::Running;
+        for looks in 1_u32.. {
+            let Some((before, left)) = self.state().trial.as_mut().filter(running).map(|trial| {
+                let left = trial.until_ms.saturating_sub(Clock::new().now_ms());
+                (trial.before.clone(), Duration::from_millis(left))
+            }) else {
+                return;
+            };
+            tokio::time::sleep(LOOK.min(left)).await;
             let since = trial::between(&start, &trial::figures(&self.process.current()));
+            let worse = trial::worse(&before, &since, looks);
             let problem = {
                 let mut state = self.state();
-                let running =
-                    |trial: &&mut Trial| trial.number == number && trial.verdict == Verdict::Running;
                 let Some(trial) = state.trial.as_mut().filter(running) else { return };
                 trial.since = since;
                 let late = Clock::new().now_ms() >= trial.until_ms;
-                let problem = trial::worse(&trial.before, &trial.since)
-                    .or_else(|| late.then(|| "nobody confirmed it in time".to_owned()));
+                let problem = worse.or_else(|| late.then(|| "nobody confirmed it in time".to_owned()));
                 if let Some(problem) = &problem {
                     // From here on it is too late to confirm it.
-                    trial.verdict = Verdict::TakenBack(problem.clone());
+                    trial.verdict = Verdict::TakingBack(problem.clone());
                 }
                 problem
             };
@@ -141,14 +191,18 @@ impl Instance {
             }
             Err(refused) => Err(refused),
         };
-        let verdict = match result {
-            Ok(()) => problem,
-            Err(refused) => {
-                format!("{problem}; but document {back_to} could not be put into force: {refused}")
-            }
+        let mut state = self.state();
+        let Some(trial) = state.trial.as_mut().filter(|t| t.number == number && !t.verdict.is_final()) else {
+            // The operator was faster.
+            return;
         };
-        if let Some(trial) = self.state().trial.as_mut().filter(|trial| trial.number == number) {
-            trial.verdict = Verdict::TakenBack(verdict);
-        }
+        trial.verdict = match result {
+            Ok(()) => Verdict::TakenBack(problem),
+            Err(refused) => Verdict::Stays(format!("{problem}; {}", refused.problem)),
+        };
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

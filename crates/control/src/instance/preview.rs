@@ -1,5 +1,6 @@
 //! What a document would change, without putting it into force.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_config::{Bundle, Change};
@@ -33,14 +34,19 @@ impl Instance {
         let mut preview = Preview { changes, warnings, traffic: None };
         if traffic {
             let (recorders, before) = (self.process.recorder(), self.process.snapshot());
-            let sample = recorders::settings(&self.document()).sample;
+            let samples: HashMap<u64, f64> =
+                self.versions().iter().map(|version| (version.number, version.sample)).collect();
+            let now = recorders::settings(&self.document()).sample;
             let (done, report) = tokio::sync::oneshot::channel();
             let work = move || {
                 let recorded = recorders.last(usize::MAX, &Filter::default());
-                let _ = done.send(traffic::compare(&recorded, &before, &ready.snapshot, sample));
+                let sample = |number: u64| samples.get(&number).copied().unwrap_or(now);
+                let _ = done.send(traffic::compare(&recorded, &before, &ready.snapshot, &sample));
             };
-            in_background("compare", work).map_err(|error| format!("cannot compare: {error}"))?;
-            preview.traffic = report.await.ok();
+            let failed = |error: String| Refused::failed(format!("cannot compare: {error}"));
+            in_background("compare", work).map_err(|error| failed(error.to_string()))?;
+            let report = report.await;
+            preview.traffic = Some(report.map_err(|_| failed("deciding again panicked".to_owned()))?);
         }
         Ok(preview)
     }
