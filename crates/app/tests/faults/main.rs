@@ -3,6 +3,7 @@
 
 mod balancing;
 mod budget;
+mod changes;
 mod draining;
 mod kills;
 mod load;
