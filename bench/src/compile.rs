@@ -36,7 +36,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     );
     let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
     let file = directory.path().join("routes.yaml");
-    let place = Place { listen_port: 8080, origin_port: 8081, directory: directory.path(), connections: 1 };
+    let place = Place {
+        listen_port: 8080,
+        origin_port: 8081,
+        collector: ([127, 0, 0, 1], 8082).into(),
+        directory: directory.path(),
+        connections: 1,
+    };
     let document = document_with_routes(options.routes, &place)?;
     std::fs::write(&file, &document)?;
 

@@ -1,6 +1,7 @@
 //! The side-by-side benchmark: Tollgate, HAProxy, nginx and a floor without any HTTP, each on one core, with
 //! its own load generator and origin server on another.
 
+mod collector;
 mod compile;
 mod floor;
 mod histogram;
@@ -42,6 +43,12 @@ enum Verb {
     Alternate(AlternateOptions),
     /// Serve bodies of the size that the path's last segment names
     Origin {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = ANY_PORT)]
+        listen: SocketAddr,
+    },
+    /// Take the traces that are posted, and throw them away
+    Collector {
         /// Where to listen
         #[arg(long, value_name = "ADDRESS", default_value = ANY_PORT)]
         listen: SocketAddr,
@@ -148,6 +155,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             sys::pinning::allow_descriptors(SPARE_DESCRIPTORS)?;
             origin::serve(listen)?;
         }
+        Verb::Collector { listen } => collector::serve(listen)?,
         Verb::Floor { listen, to } => {
             sys::pinning::allow_descriptors(SPARE_DESCRIPTORS)?;
             floor::serve(listen, to)?;

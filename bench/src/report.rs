@@ -149,7 +149,7 @@ impl Report<'_> {
                 row.title.to_owned(),
                 described(row, judged.against)
                     + if judged.method == Method::Turns { ", in turns" } else { "" },
-                format!("{:.2}", judged.limit),
+                judged.limit.map_or_else(String::new, |limit| format!("{limit:.2}")),
                 ratio.map_or_else(String::new, |ratio| format!("{:.2}", ratio.median)),
                 ratio.map_or_else(String::new, |ratio| format!("{:.2} to {:.2}", ratio.low, ratio.high)),
                 judged.verdict.word().to_owned(),
@@ -241,7 +241,7 @@ struct Claim {
 #[derive(Serialize)]
 struct Judged {
     against: Cell,
-    limit: f64,
+    limit: Option<f64>,
     method: Method,
     ratio: Option<Spread>,
     verdict: Verdict,
@@ -251,8 +251,13 @@ struct Judged {
 /// the shape adds.
 fn references(shape: Shape) -> impl Iterator<Item = Option<Cell>> {
     let (peers, bare) = match shape {
-        Shape::Gateway | Shape::Everything | Shape::Record => (Shape::Small, Some(Shape::Small)),
-        Shape::FewRoutes => (Shape::Small, Some(Shape::Small)),
+        Shape::Gateway
+        | Shape::Everything
+        | Shape::Record
+        | Shape::TracedNone
+        | Shape::TracedSome
+        | Shape::TracedAll
+        | Shape::FewRoutes => (Shape::Small, Some(Shape::Small)),
         Shape::ManyRoutes => (Shape::Small, Some(Shape::FewRoutes)),
         other => (other, None),
     };

@@ -33,7 +33,7 @@ const SPARE_DESCRIPTORS: u64 = 4_096;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Measure only this scenario and what it is compared with; may be repeated. There are small, gateway,
-    /// everything, record, few-routes, many-routes, medium, large, churn, idle, reload and reload-large
+    /// everything, record, tracing-0, tracing-10, tracing-100, few-routes, many-routes, medium, large, churn, idle, reload and reload-large
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) only: Vec<String>,
     /// Rounds; each measures every cell once, in rotated order
@@ -88,6 +88,15 @@ pub(crate) struct Files {
     /// The Tollgate to measure [default: target/release/tollgate]
     #[arg(long, value_name = "FILE")]
     tollgate: Option<PathBuf>,
+}
+
+/// What is behind the programs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behind {
+    /// The origin.
+    pub(crate) origin: SocketAddr,
+    /// Takes traces.
+    pub(crate) collector: SocketAddr,
 }
 
 impl Options {
@@ -155,10 +164,13 @@ fn measure(
     progress: &mut Progress,
 ) -> Result<(Results, Vec<Reloaded>)> {
     let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("origin").stdout(Stdio::piped());
-    let mut origin = Child::start(command, &directory.path().join("origin.log"))?;
-    let address: SocketAddr = origin.announced()?;
+    let part = |name: &str| {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(name).stdout(Stdio::piped());
+        Child::start(command, &directory.path().join(format!("{name}.log")))
+    };
+    let (mut origin, mut collector) = (part("origin")?, part("collector")?);
+    let behind = Behind { origin: origin.announced()?, collector: collector.announced()? };
 
     let mut results = Results::default();
     // Where only reloads are asked for there is nothing to do in rounds.
@@ -177,7 +189,7 @@ fn measure(
                 cell.subject,
                 cell.shape
             ));
-            let outcome = cell::measure(cell, programs, address, options);
+            let outcome = cell::measure(cell, programs, &behind, options);
             if let Err(error) = &outcome {
                 progress.line(&format!("{} {:?} is invalid: {error:#}", cell.subject, cell.shape));
             }
@@ -196,29 +208,25 @@ fn measure(
                 against.subject,
                 against.shape
             ));
-            let outcome = turns::measure(pair, programs, address, options);
+            let outcome = turns::measure(pair, programs, &behind, options);
             if let Err(error) = &outcome {
                 progress.line(&format!("{pair:?} is invalid: {error:#}"));
             }
             results.note_pair(pair, outcome.map_err(|error| format!("{error:#}")));
         }
         origin.ensure_running()?;
+        collector.ensure_running()?;
     }
-    Ok((results, reload(programs, address, options, progress)))
+    Ok((results, reload(programs, &behind, options, progress)))
 }
 
 /// Measures what reloads do, if Tollgate is there.
-fn reload(
-    programs: &Programs,
-    origin: SocketAddr,
-    options: &Options,
-    progress: &mut Progress,
-) -> Vec<Reloaded> {
+fn reload(programs: &Programs, behind: &Behind, options: &Options, progress: &mut Progress) -> Vec<Reloaded> {
     let Some(program) = programs.get(Subject::Tollgate) else { return Vec::new() };
     let mut done = Vec::new();
     for row in plan::select_reloads(&options.only) {
         progress.show(row.title);
-        let outcome = reload::measure(row, program, origin, options);
+        let outcome = reload::measure(row, program, behind, options);
         if let Err(error) = &outcome {
             progress.line(&format!("{} is invalid: {error:#}", row.title));
         }

@@ -1,10 +1,10 @@
 //! One measurement: start the program, load it, read its books, end it.
 
-use super::Options;
 use super::child::Child;
 use super::configuration::{self, Place};
 use super::plan::{Cell, Shape, Subject};
 use super::programs::{Program, Programs};
+use super::{Behind, Options};
 use crate::load::Outcome;
 use crate::sys::{pinning, sockets};
 use anyhow::{Context, Result, bail};
@@ -55,10 +55,10 @@ pub(crate) struct Measure {
 pub(crate) fn measure(
     cell: Cell,
     programs: &Programs,
-    origin: SocketAddr,
+    behind: &Behind,
     options: &Options,
 ) -> Result<Measure> {
-    let started = Started::new(cell, programs, origin, options)?;
+    let started = Started::new(cell, programs, behind, options)?;
     let load = load_command(cell, started.address, started.child.id(), options)?;
     let load = Child::start(load, &started.directory.path().join("load.log"))?;
     let patience = options.warm_up() + options.window() + SLACK;
@@ -79,19 +79,15 @@ pub(crate) struct Started {
 
 impl Started {
     /// Starts the cell's program with its configuration.
-    pub(crate) fn new(
-        cell: Cell,
-        programs: &Programs,
-        origin: SocketAddr,
-        options: &Options,
-    ) -> Result<Self> {
+    pub(crate) fn new(cell: Cell, programs: &Programs, behind: &Behind, options: &Options) -> Result<Self> {
         let program = programs.get(cell.subject).context("the program is missing")?;
         let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
         let connections =
             if cell.shape == Shape::Idle { options.idle_connections } else { options.connections };
         let place = Place {
             listen_port: sockets::free_port()?,
-            origin_port: origin.port(),
+            origin_port: behind.origin.port(),
+            collector: behind.collector,
             directory: directory.path(),
             connections,
         };

@@ -4,6 +4,7 @@ use super::plan::{Cell, Shape, Subject};
 use super::template::render;
 use anyhow::Result;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 
 const HAPROXY: &str = include_str!("../../configs/haproxy.cfg.in");
@@ -13,6 +14,7 @@ const TOLLGATE_GATEWAY: &str = include_str!("../../configs/tollgate-gateway.yaml
 const TOLLGATE_EVERYTHING: &str = include_str!("../../configs/tollgate-everything.yaml.in");
 const TOLLGATE_RECORD: &str = include_str!("../../configs/tollgate-record.yaml.in");
 const TOLLGATE_RELOAD: &str = include_str!("../../configs/tollgate-reload.yaml.in");
+const TOLLGATE_TRACING: &str = include_str!("../../configs/tollgate-tracing.yaml.in");
 const TOLLGATE_ROUTES: &str = include_str!("../../configs/tollgate-routes.yaml.in");
 
 /// The header edits of the gateway row, as a user might have them.
@@ -26,6 +28,8 @@ pub(crate) struct Place<'a> {
     pub(crate) listen_port: u16,
     /// The origin's port on loopback.
     pub(crate) origin_port: u16,
+    /// Where traces go.
+    pub(crate) collector: SocketAddr,
     /// For sockets, process ids and temporary files.
     pub(crate) directory: &'a Path,
     /// Client connections that must be possible at once.
@@ -116,12 +120,17 @@ fn tollgate(shape: Shape, place: &Place<'_>) -> Result<String> {
         let edits = if matches!(shape, Shape::Gateway | Shape::Everything) { EDITS } else { "" };
         values.push(("routes", routes(count, edits)));
     }
+    if let Some(sampled) = shape.sampled() {
+        values.push(("collector", place.collector.to_string()));
+        values.push(("sample", sampled.to_string()));
+    }
     let template = match shape {
         Shape::Gateway | Shape::Everything => {
             values.push(("directory", place.directory.display().to_string()));
             if shape == Shape::Gateway { TOLLGATE_GATEWAY } else { TOLLGATE_EVERYTHING }
         }
         Shape::Record => TOLLGATE_RECORD,
+        Shape::TracedNone | Shape::TracedSome | Shape::TracedAll => TOLLGATE_TRACING,
         Shape::FewRoutes | Shape::ManyRoutes => TOLLGATE_ROUTES,
         _ => TOLLGATE,
     };
@@ -145,7 +154,13 @@ mod tests {
     use std::path::Path;
 
     fn place() -> Place<'static> {
-        Place { listen_port: 18_080, origin_port: 18_081, directory: Path::new("/tmp/x"), connections: 64 }
+        Place {
+            listen_port: 18_080,
+            origin_port: 18_081,
+            collector: ([127, 0, 0, 1], 18_082).into(),
+            directory: Path::new("/tmp/x"),
+            connections: 64,
+        }
     }
 
     fn text(shape: Shape, subject: Subject) -> String {

@@ -40,7 +40,13 @@ pub(crate) enum Shape {
     Everything,
     /// 128-byte responses, keep-alive, with the recorder.
     Record,
-    /// The same through 10 routes, without.
+    /// The same with tracing that samples nothing, without the recorder.
+    TracedNone,
+    /// The same, 10 % sampled.
+    TracedSome,
+    /// The same, all sampled.
+    TracedAll,
+    /// The same through 10 routes, without tracing.
     FewRoutes,
     /// The same through 100,000 routes.
     ManyRoutes,
@@ -74,6 +80,16 @@ impl Shape {
         }
     }
 
+    /// The percentage of traces that are sampled; none where nothing is traced.
+    pub(crate) fn sampled(self) -> Option<u32> {
+        match self {
+            Self::TracedNone => Some(0),
+            Self::TracedSome => Some(10),
+            Self::TracedAll => Some(100),
+            _ => None,
+        }
+    }
+
     /// Shapes of one family run next to each other in time, so that their ratios mean most.
     fn family(self) -> u8 {
         match self {
@@ -81,6 +97,9 @@ impl Shape {
             | Self::Gateway
             | Self::Everything
             | Self::Record
+            | Self::TracedNone
+            | Self::TracedSome
+            | Self::TracedAll
             | Self::FewRoutes
             | Self::ManyRoutes => 0,
             Self::Medium => 1,
@@ -120,13 +139,14 @@ pub(crate) enum Method {
     Turns,
 }
 
-/// A claim: the row's Tollgate cell is at most `limit` times the cell `against`, in one run.
+/// A comparison, and most times a claim: the row's Tollgate cell is at most `limit` times the cell `against`, in
+/// one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     /// What it is compared with.
     pub(crate) against: Cell,
-    /// The largest ratio that still passes.
-    pub(crate) limit: f64,
+    /// The largest ratio that still passes; none where nothing is claimed.
+    pub(crate) limit: Option<f64>,
     /// How it is compared.
     pub(crate) method: Method,
 }
@@ -165,12 +185,19 @@ impl Row {
 }
 
 const fn target(shape: Shape, subject: Subject, limit: f64) -> Target {
-    Target { against: Cell { shape, subject }, limit, method: Method::Rounds }
+    Target { against: Cell { shape, subject }, limit: Some(limit), method: Method::Rounds }
 }
 
 const fn in_turns(shape: Shape, subject: Subject, limit: f64) -> Target {
-    Target { against: Cell { shape, subject }, limit, method: Method::Turns }
+    Target { against: Cell { shape, subject }, limit: Some(limit), method: Method::Turns }
 }
+
+/// Against the bare row, without a claim.
+const SHOWN: &[Target] = &[Target {
+    against: Cell { shape: Shape::Small, subject: Tollgate },
+    limit: None,
+    method: Method::Turns,
+}];
 
 use Subject::{Floor, Haproxy, Nginx, Tollgate};
 
@@ -215,6 +242,30 @@ pub(crate) const ROWS: &[Row] = &[
         subjects: &[Tollgate],
         figure: Figure::Cpu,
         targets: &[in_turns(Shape::Small, Tollgate, 1.02)],
+    },
+    Row {
+        name: "tracing-0",
+        title: "128 B, tracing, nothing sampled",
+        shape: Shape::TracedNone,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: SHOWN,
+    },
+    Row {
+        name: "tracing-10",
+        title: "128 B, tracing, 10 % sampled",
+        shape: Shape::TracedSome,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: SHOWN,
+    },
+    Row {
+        name: "tracing-100",
+        title: "128 B, tracing, all sampled",
+        shape: Shape::TracedAll,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: SHOWN,
     },
     Row {
         name: "few-routes",

@@ -3,13 +3,13 @@
 mod figures;
 mod probe;
 
-use super::Options;
 use super::cell::{COMPLAINTS, CONFIGURATION, SLACK, start};
 use super::child::Child;
 use super::configuration::{self, Place};
 use super::plan::{Pressure, Reload, Subject};
 use super::programs::Program;
 use super::results::Spread;
+use super::{Behind, Options};
 use crate::load::Outcome;
 use crate::sys::accounting::Memory;
 use crate::sys::sockets;
@@ -48,13 +48,14 @@ pub(crate) struct Signal {
 pub(crate) fn measure(
     row: &Reload,
     program: &Program,
-    origin: SocketAddr,
+    behind: &Behind,
     options: &Options,
 ) -> Result<Figures> {
     let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
     let place = Place {
         listen_port: sockets::free_port()?,
-        origin_port: origin.port(),
+        origin_port: behind.origin.port(),
+        collector: behind.collector,
         directory: directory.path(),
         connections: options.connections,
     };

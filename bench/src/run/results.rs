@@ -52,6 +52,8 @@ pub(crate) enum Verdict {
     Invalid,
     /// A program is missing.
     Unmeasured,
+    /// Nothing is claimed.
+    Unclaimed,
 }
 
 impl Verdict {
@@ -70,7 +72,7 @@ impl Verdict {
             Self::Pass => "PASS",
             Self::Miss => "MISS",
             Self::Invalid => "INVALID",
-            Self::Unmeasured => "",
+            Self::Unmeasured | Self::Unclaimed => "",
         }
     }
 }
@@ -170,7 +172,7 @@ impl Results {
         };
         match problem {
             Some(_) => (Verdict::Invalid, None),
-            None => (Verdict::of(ratio, target.limit), ratio),
+            None => (target.limit.map_or(Verdict::Unclaimed, |limit| Verdict::of(ratio, limit)), ratio),
         }
     }
 

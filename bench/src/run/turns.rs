@@ -1,16 +1,15 @@
 //! Two programs on one core, loaded in turns: for differences smaller than what a shared machine does to
 //! measurements that are seconds apart.
 
-use super::Options;
 use super::cell::{SLACK, Started, path};
 use super::child::Child;
 use super::plan::Pair;
 use super::programs::Programs;
 use super::results::Spread;
+use super::{Behind, Options};
 use crate::load::Alternation;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 /// What came of a pair in one round.
@@ -28,11 +27,11 @@ pub(crate) struct Comparison {
 pub(crate) fn measure(
     pair: Pair,
     programs: &Programs,
-    origin: SocketAddr,
+    behind: &Behind,
     options: &Options,
 ) -> Result<Comparison> {
     let cells = [pair.against, pair.of];
-    let [against, of] = cells.map(|cell| Started::new(cell, programs, origin, options));
+    let [against, of] = cells.map(|cell| Started::new(cell, programs, behind, options));
     let (against, of) = (against?, of?);
     let paths = cells.map(|cell| path(cell.shape));
     // Only one of two that are compared may have routes, or both as many.

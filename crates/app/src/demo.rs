@@ -78,9 +78,15 @@ Try these in another terminal:
   curl -s http://{admin}/metrics | grep tollgate_exchanges_total | grep -v ' 0$'
       what happened so far, by reason
 
+And ask the running process:
+  tollgate status                     what it does and how it does; `tollgate top` shows it moving
+  tollgate why --last                 why the last request that failed was answered as it was
+  tollgate logs                       requests as they end
+
 Save the document as shop.yaml to go on from there:
   tollgate check shop.yaml
   tollgate explain -c shop.yaml DELETE http://shop/products
+  tollgate diff --traffic shop.yaml   what a changed document would do to the requests so far
 
 Ctrl-C closes the shop.
 "

@@ -1,7 +1,9 @@
 //! Why a past exchange ended as it did: what was recorded of it, and its decisions made again and told.
 
 mod cause;
+mod place;
 mod request;
+mod setting;
 
 use std::fmt;
 use std::time::Duration;
@@ -110,7 +112,7 @@ pub fn why(recorded: &Recorded, snapshot: Option<&Snapshot>, show: Show) -> Why 
     let attempts = attempts(entry);
     let answer = answer(entry);
     Why {
-        cause: cause::sentence(entry, &attempts, explanation.as_ref()),
+        cause: cause::sentence(entry, &attempts, explanation.as_ref(), snapshot),
         request_id: String::from_utf8_lossy(&entry.request_id).into_owned(),
         began: entry.began,
         client: (
@@ -193,6 +195,7 @@ fn timeline(entry: &Entry, attempts: &[AttemptTold], answer: &Answer) -> Vec<(u6
     let began = match (&entry.head, entry.reason()) {
         (None, _) => "the connection was refused",
         (_, Reason::HeadTimeout) => "the head was given up on",
+        (Some(head), Reason::ClientClosed) if place::is_cut(head) => "a part of the head had come",
         _ => "the head had come",
     };
     let mut steps = vec![(0, began.to_owned())];

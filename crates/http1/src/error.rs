@@ -76,6 +76,35 @@ impl Malformed {
         }
     }
 
+    /// What is wrong with an endpoint's response, in a sentence for operators.
+    pub fn in_response(self) -> &'static str {
+        match self {
+            Self::StartLine => "the response's status line is not \"version status reason\"",
+            Self::Method | Self::Target | Self::MissingHost | Self::DuplicateHost | Self::TargetTooLong => {
+                "the response is not valid HTTP"
+            }
+            Self::Version => "the response's HTTP version is not one that is spoken here",
+            Self::Status => "the response's status is not three digits from 100 on",
+            Self::FieldName => {
+                "a field name of the response is empty or holds a character that no field name may have"
+            }
+            Self::FieldValue => "a field value of the response holds a control character",
+            Self::ObsoleteFold => "a field value of the response continues on the next line",
+            Self::LineEnd => "a line of the response's head does not end in CR LF",
+            Self::HeadTooLarge => "the response's head is larger than allowed",
+            Self::TooManyFields => "the response has more fields than allowed",
+            Self::ContentLength => "the response's Content-Length is not a decimal number",
+            Self::DuplicateContentLength => "the response has different values of Content-Length",
+            Self::LengthWithTransferEncoding => "the response has both Content-Length and Transfer-Encoding",
+            Self::TransferEncoding => {
+                "the response's Transfer-Encoding is not exactly \"chunked\", or stands in an HTTP/1.0 response"
+            }
+            Self::UnknownTransferCoding => "the response has a transfer coding besides \"chunked\"",
+            Self::Chunk => "a chunk of the response has no valid size or does not end where it should",
+            Self::Trailer => "a trailer field of the response is malformed",
+        }
+    }
+
     /// The reason for the answer when an endpoint sent this.
     pub fn as_response_reason(self) -> Reason {
         match self {

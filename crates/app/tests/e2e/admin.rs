@@ -235,7 +235,9 @@ fn the_api_describes_itself_as_the_docs_do() {
                 place += "?reason=none";
             }
             let (status, answer) = tollgate.api(&method.to_uppercase(), &place, "{\"weight\":1}");
-            assert!(status == 200 || answer.contains("`none`"), "{method} {path}: {answer}");
+            // Whatever it says to this, it is there and takes the method.
+            let unknown = answer.contains("openapi.json lists");
+            assert!(status < 500 && !unknown, "{method} {path}: {status} {answer}");
         }
     }
 }

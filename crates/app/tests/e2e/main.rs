@@ -14,6 +14,7 @@ mod interim;
 mod limits;
 mod logging;
 mod operating;
+mod reasons;
 mod reload;
 mod retries;
 mod routing;

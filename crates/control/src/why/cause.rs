@@ -1,20 +1,28 @@
 //! The cause of an exchange's end in one sentence.
 
 use tollgate_decision::{Attempt, Reason};
+use tollgate_proxy::Snapshot;
 use tollgate_proxy::recorder::Entry;
 
-use super::{AttemptTold, is_stale, millis};
+use super::{AttemptTold, is_stale, millis, place, setting};
 use crate::explain::Explanation;
 
 /// How many endpoints are named in it.
 const NAMED: usize = 4;
 
 /// One sentence: what happened, where, and what came before.
-pub(super) fn sentence(entry: &Entry, attempts: &[AttemptTold], explanation: Option<&Explanation>) -> String {
+pub(super) fn sentence(
+    entry: &Entry,
+    attempts: &[AttemptTold],
+    explanation: Option<&Explanation>,
+    snapshot: Option<&Snapshot>,
+) -> String {
     let reason = entry.reason();
     let what = entry.record.detail.map_or_else(|| reason.explanation().to_owned(), capitalised);
     let what = what.trim_end_matches('.');
     let upstream = entry.names.upstream.as_deref().unwrap_or_default();
+    let setting = snapshot.and_then(|snapshot| setting::that_decided(snapshot, entry));
+    let setting = setting.map_or_else(String::new, |setting| format!(" {setting}."));
     match reason {
         Reason::NoEndpoint => {
             let states = out_of_use(explanation);
@@ -27,10 +35,41 @@ pub(super) fn sentence(entry: &Entry, attempts: &[AttemptTold], explanation: Opt
                 let of = if others.is_empty() { "the only attempt" } else { "the last attempt" };
                 let after = millis(last.facts.end_us.saturating_sub(last.facts.start_us));
                 let endpoint = &last.endpoint;
-                format!("{what}: {endpoint} of {upstream}, {of}, after {after}.{}", before(others))
+                let far = how_far(entry);
+                format!(
+                    "{what}{far}: {endpoint} of {upstream}, {of}, after {after}.{setting}{}",
+                    before(others)
+                )
             }
-            _ => format!("{what}."),
+            _ => {
+                let place = snapshot.and_then(|snapshot| place::that_is_wrong(snapshot, entry));
+                let place = place.map_or_else(String::new, |place| format!(": {place}"));
+                format!("{what}{}{place}.{setting}", how_far(entry))
+            }
         },
+    }
+}
+
+/// How much of a body had come or gone, where that matters.
+fn how_far(entry: &Entry) -> String {
+    let (received, sent) = (entry.bytes.received, entry.bytes.sent);
+    let is_cut = entry.head.as_deref().is_some_and(place::is_cut);
+    match entry.reason() {
+        // What came with the part that is wrong is not counted.
+        Reason::BadChunk | Reason::BadTrailer if received == 0 => ", early in the request's body".to_owned(),
+        Reason::BadChunk | Reason::BadTrailer | Reason::BodyTimeout => {
+            format!(", after {received} bytes of the request's body")
+        }
+        Reason::ClientClosed if !is_cut && entry.status == 0 => {
+            format!(", after {received} bytes of the request's body and before its response began")
+        }
+        Reason::ClientClosed | Reason::ClientStalled if !is_cut => {
+            format!(", after {sent} bytes of the response's body")
+        }
+        Reason::ResponseIncomplete | Reason::UpstreamStalled if entry.status != 0 && sent > 0 => {
+            format!(", after {sent} bytes of the response's body")
+        }
+        _ => String::new(),
     }
 }
 

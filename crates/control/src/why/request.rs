@@ -1,5 +1,6 @@
 //! A request as it may be shown: its secrets hidden, whatever shape its head is in.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Value as Json, json};
@@ -53,7 +54,7 @@ impl RequestTold {
         let mut words = first.split(|byte| *byte == b' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
-        (printable(method), printable(&target[..end]))
+        (printable(method), printable(&without_user(&target[..end])))
     }
 
     pub(super) fn to_json(&self) -> Json {
@@ -73,6 +74,7 @@ fn is_secret(name: &[u8]) -> bool {
 
 /// A text with a target in it: the values of its query hidden, unless they shall be shown.
 fn target_shown(text: &[u8], show: Show) -> Vec<u8> {
+    let text = &*without_user(text);
     let Some(query) = text.iter().position(|byte| *byte == b'?').filter(|_| !show.query) else {
         return text.to_vec();
     };
@@ -80,6 +82,16 @@ fn target_shown(text: &[u8], show: Show) -> Vec<u8> {
     let end = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
     let (query, after) = rest.split_at(end);
     [before, &hide_values(query), after].concat()
+}
+
+/// A text with a target in it: what stands before the host in its authority is hidden, since that is a password.
+fn without_user(text: &[u8]) -> Cow<'_, [u8]> {
+    let Some(start) = memchr::memmem::find(text, b"://").map(|at| at + 3) else { return text.into() };
+    let authority = text[start..].split(|byte| b"/?# ".contains(byte)).next().unwrap_or_default();
+    match authority.iter().rposition(|byte| *byte == b'@') {
+        Some(at) => [&text[..start], HIDDEN.as_bytes(), &text[start + at..]].concat().into(),
+        None => text.into(),
+    }
 }
 
 /// A query: its values hidden, unless they shall be shown.
@@ -153,6 +165,7 @@ mod tests {
             "ApiKey: s3cret",
             "Cookie: a\r\n folded=s3cret",
             "Referer: http://a/?s3cret=1&k=s3cret&s3cret",
+            "Referer: http://joe:s3cret@a/b@c",
         ] {
             let told = told(&format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\nX-B: b\r\n\r\n"), false);
             let values = told.replace("s3cret=[hidden]", "");
@@ -178,7 +191,7 @@ mod tests {
     fn a_line_of_a_list_has_no_query() {
         let told = |head: &str| RequestTold::method_and_path(head.as_bytes());
         assert_eq!(told("\r\nGET /a?token=b HTTP/1.1\r\n"), ("GET".into(), "/a".into()));
-        assert_eq!(told("GET http://u@h/a?b c?d"), ("GET".into(), "http://u@h/a".into()));
+        assert_eq!(told("GET http://u:p@h/a@b?b c?d"), ("GET".into(), "http://[hidden]@h/a@b".into()));
         assert_eq!(told("GE\u{7}"), ("GE\\x07".into(), String::new()));
         assert_eq!(told(""), Default::default());
     }

@@ -132,8 +132,13 @@ pub fn verify(snapshot: &Snapshot, entry: &Entry) -> Result<(), Divergence> {
     let Some(head) = &entry.head else { return Ok(()) };
     let reason = entry.reason();
     match read(snapshot, head, &mut Space::default()) {
-        // Time decided, not what had come; lines that are not complete are not even looked at while more may come.
-        Reading::Incomplete | Reading::Refused(_) if reason == Reason::HeadTimeout => Ok(()),
+        // Time decided or the client, not what had come; lines that are not complete are not even looked at while
+        // more may come.
+        Reading::Incomplete | Reading::Refused(_)
+            if matches!(reason, Reason::HeadTimeout | Reason::ClientClosed) =>
+        {
+            Ok(())
+        }
         Reading::Incomplete => Err(Divergence::Refusal { recorded: reason, again: None }),
         Reading::Refused(refusal) => {
             same_refusal(entry, refusal)?;

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tollgate_decision::Reason;
 use tollgate_message::Method;
@@ -106,14 +107,18 @@ pub async fn connect(worker: &Worker, exchange: &mut Exchange) -> Result<(), Rea
             }
             Ok(())
         }
-        Err(reason) => {
+        Err((reason, detail)) => {
             series.connects_failed.add(1);
+            exchange.record.detail = detail;
             Err(reason)
         }
     }
 }
 
-async fn open(address: std::net::SocketAddr, limit_ms: u64) -> Result<Socket, Reason> {
+async fn open(
+    address: std::net::SocketAddr,
+    limit_ms: u64,
+) -> Result<Socket, (Reason, Option<&'static str>)> {
     let connecting = async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -122,8 +127,22 @@ async fn open(address: std::net::SocketAddr, limit_ms: u64) -> Result<Socket, Re
     // A limit beyond a year is none; tokio's timer does not reach that far.
     match tokio::time::timeout(Duration::from_millis(limit_ms.min(31_536_000_000)), connecting).await {
         Ok(Ok(socket)) => Ok(socket),
-        Ok(Err(_)) => Err(Reason::ConnectFailed),
-        Err(_) => Err(Reason::ConnectTimeout),
+        Ok(Err(error)) => Err((Reason::ConnectFailed, describe(&error))),
+        Err(_) => Err((Reason::ConnectTimeout, None)),
+    }
+}
+
+/// Why no connection could be opened, where that says more than the reason.
+fn describe(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(error)? {
+        Errno::CONNREFUSED => Some("the endpoint refused the connection: nothing listens there"),
+        Errno::HOSTUNREACH => Some("the endpoint's host cannot be reached"),
+        Errno::NETUNREACH => Some("the endpoint's network cannot be reached"),
+        Errno::TIMEDOUT => Some("the endpoint's host does not answer"),
+        Errno::ACCESS | Errno::PERM => Some("this machine does not allow connections to the endpoint"),
+        Errno::MFILE | Errno::NFILE => Some("this process or machine has no descriptors left"),
+        Errno::ADDRNOTAVAIL => Some("this machine has no port left for connections to the endpoint"),
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tollgate_decision::Reason;
+use tollgate_http1::Malformed;
 use tollgate_runtime::wheel::NEVER;
 
 use super::client::Client;
@@ -30,11 +31,20 @@ pub enum Moved {
 pub struct Failure {
     /// The reason.
     pub reason: Reason,
+    /// What is wrong with the endpoint's response.
+    pub malformed: Option<Malformed>,
 }
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self { reason }
+        Self { reason, malformed: None }
+    }
+}
+
+impl Failure {
+    /// The endpoint's response is malformed.
+    pub fn response(malformed: Malformed) -> Self {
+        Self { reason: malformed.as_response_reason(), malformed: Some(malformed) }
     }
 }
 

@@ -51,6 +51,9 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             }
             let received = match client.socket.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
+                Poll::Ready(_) if client.partial && !client.leftover.is_empty() => {
+                    return Poll::Ready(closed_early(worker, client, &published));
+                }
                 Poll::Ready(_) => return Poll::Ready(Intake::Closed),
                 Poll::Pending if ends_idle(client) => return Poll::Ready(Intake::Closed),
                 Poll::Pending => return poll_deadline(cx, worker, client, &published),
@@ -153,6 +156,18 @@ fn evidence_of<'a>(received: &'a [u8], limits: &HeadLimits, malformed: Malformed
     sufficient.next().unwrap_or(received)
 }
 
+/// The client has closed its connection, or at least its side of it, in the middle of a head. There is nobody to
+/// answer to, but there is something to tell: the exchange ends before it began.
+fn closed_early(worker: &Rc<Worker>, client: &mut Client, published: &Rc<Published>) -> Intake {
+    let received = std::mem::take(&mut client.leftover);
+    let mut exchange = unread(worker, client, published, &received);
+    exchange.record.reason = Some(Reason::ClientClosed);
+    exchange.record.detail = Some("the client closed its connection in the middle of a request's head");
+    exchange.response.close = true;
+    client.half_closed = true;
+    Intake::Answered(exchange)
+}
+
 /// Answers a request whose head could not be read: nothing is known of it, and the connection ends,
 /// since nobody knows where the next request would begin.
 fn refuse_unread(
@@ -162,6 +177,18 @@ fn refuse_unread(
     refusal: Refusal,
     received: &[u8],
 ) -> Intake {
+    let mut exchange = unread(worker, client, published, received);
+    answer_refusal(worker, &mut exchange, refusal);
+    Intake::Answered(exchange)
+}
+
+/// The exchange of a head that could not be read.
+fn unread(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    published: &Rc<Published>,
+    received: &[u8],
+) -> Box<Exchange> {
     client.leftover = Vec::new();
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published.clone());
@@ -174,6 +201,5 @@ fn refuse_unread(
     if worker.records() {
         exchange.evidence.begin(received);
     }
-    answer_refusal(worker, &mut exchange, refusal);
-    Intake::Answered(exchange)
+    exchange
 }

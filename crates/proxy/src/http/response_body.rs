@@ -236,7 +236,7 @@ fn head(
             exchange.response.partial = received.to_vec();
             return Ok(None);
         }
-        Err(malformed) => return Err(malformed.as_response_reason().into()),
+        Err(malformed) => return Err(Failure::response(malformed)),
     };
     exchange.response.partial = Vec::new();
     let bytes = &buffers.scratch[start..start + line.end];
@@ -309,8 +309,7 @@ fn final_head(
     out: &mut Vec<u8>,
 ) -> Result<(), Failure> {
     let view = line.view(bytes, fields);
-    let length = framing::response_body(exchange.facts.method, &view)
-        .map_err(|m| Failure::from(m.as_response_reason()))?;
+    let length = framing::response_body(exchange.facts.method, &view).map_err(Failure::response)?;
     let options = ConnectionOptions::of(&view.fields);
     if options.too_many {
         return Err(Reason::BadResponse.into());
@@ -390,7 +389,7 @@ fn send_body(
     let response = &mut exchange.response;
     let block =
         body::take(&mut response.body, response.writer, &mut buffers.scratch, start, end, &mut surplus)
-            .map_err(|m| Failure::from(m.as_response_reason()))?;
+            .map_err(Failure::response)?;
     if !surplus.is_empty() {
         // Bytes behind the response belong to nothing that was asked for.
         response.upstream_persists = false;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tollgate_decision::Reason;
+use tollgate_http1::Malformed;
 
 use super::account::account;
 use super::answer::answer_refusal;
@@ -96,7 +97,10 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
             Box::pin(attempt::connect(worker, exchange)).await
         };
         let result = match connected {
-            Ok(()) => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await.map_err(|f| f.reason),
+            Ok(()) => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await.map_err(|failure| {
+                exchange.record.detail = failure.malformed.map(Malformed::in_response);
+                failure.reason
+            }),
             Err(reason) => Err(reason),
         };
         let Err(reason) = result else {
@@ -109,6 +113,8 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
             return Ok(());
         };
         Box::pin(retry::prepare(worker, exchange, reason)).await?;
+        // It was about the attempt that failed.
+        exchange.record.detail = None;
         fresh = true;
     }
 }
@@ -132,7 +138,10 @@ fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     }
     // The rest of a body that nobody reads would be taken for the next request.
     exchange.facts.persists &= exchange.body.is_done();
+    // What exactly an endpoint did wrong is for the operator, not for the client.
+    let detail = exchange.record.detail;
     answer_refusal(worker, exchange, reason.into());
+    exchange.record.detail = detail;
 }
 
 fn poll_send_answer(
