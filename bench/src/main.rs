@@ -64,6 +64,20 @@ enum Verb {
     },
 }
 
+/// When is measured.
+#[derive(clap::Args)]
+struct Window {
+    /// Seconds of load before the measured window
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    warm_up: f64,
+    /// Seconds of the measured window
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    seconds: f64,
+    /// End the window early after this many requests
+    #[arg(long, value_name = "COUNT")]
+    requests: Option<u64>,
+}
+
 #[derive(clap::Args)]
 struct LoadOptions {
     /// The server's address
@@ -88,15 +102,8 @@ struct LoadOptions {
     /// they take
     #[arg(long, value_name = "COUNT", value_parser = connections, requires = "account")]
     hold: Option<usize>,
-    /// Seconds of load before the measured window
-    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
-    warm_up: f64,
-    /// Seconds of the measured window
-    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
-    seconds: f64,
-    /// End the window early after this many requests
-    #[arg(long, value_name = "COUNT")]
-    requests: Option<u64>,
+    #[command(flatten)]
+    window: Window,
     /// Seconds that a response may take
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     patience: f64,
@@ -205,9 +212,9 @@ fn settings(options: &LoadOptions) -> load::Settings {
         body: options.body,
         connections: options.connections,
         connection_per_request: options.connection_per_request,
-        warm_up: Duration::from_secs_f64(options.warm_up),
-        window: Duration::from_secs_f64(options.seconds),
-        enough: options.requests,
+        warm_up: Duration::from_secs_f64(options.window.warm_up),
+        window: Duration::from_secs_f64(options.window.seconds),
+        enough: options.window.requests,
         patience: Duration::from_secs_f64(options.patience),
         account: options.account,
         rate: options.rate,
