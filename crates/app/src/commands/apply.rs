@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tollgate_admin::resources::config::AppliedStatus;
@@ -17,8 +17,8 @@ use crate::terminal::figures;
 
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often it is told of where that is no terminal.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// Which of the looks are told of where that is no terminal.
+const TOLD_EACH: u32 = 20;
 
 /// What to apply.
 #[derive(Debug, clap::Args)]
@@ -74,9 +74,8 @@ fn whole_seconds(time: Duration) -> u64 {
 /// Shows the trial of the document of this number until it is over.
 fn follow(client: &Client, number: u64, json: bool) -> Result<ExitCode> {
     let mut entered = (std::io::stdin().is_terminal() && !json).then(enter_pressed);
-    let mut next = Duration::ZERO;
-    let began = Instant::now();
-    loop {
+    let tell_each = if std::io::stderr().is_terminal() { 1 } else { TOLD_EACH };
+    for look in 0_u32.. {
         let trial: TrialStatus = client.get("/api/v1/config/trial")?;
         if trial.number != number {
             bail!(
@@ -87,8 +86,7 @@ fn follow(client: &Client, number: u64, json: bool) -> Result<ExitCode> {
         if !trial.goes_on() {
             return tell_end(&trial, json);
         }
-        if !json && began.elapsed() >= next {
-            next = began.elapsed() + if std::io::stderr().is_terminal() { LOOK } else { TOLD_EVERY };
+        if !json && look.is_multiple_of(tell_each) {
             tell_progress(&trial, entered.is_some());
         }
         let Some(receiver) = &entered else {
@@ -102,6 +100,7 @@ fn follow(client: &Client, number: u64, json: bool) -> Result<ExitCode> {
             Err(RecvTimeoutError::Disconnected) => entered = None,
         }
     }
+    bail!("the trial does not end")
 }
 
 fn enter_pressed() -> Receiver<()> {
