@@ -279,7 +279,8 @@ async fn run(world: &World, seed: u64) {
                 continue;
             }
             1 if versions.len() > 1 => {
-                instance.rollback(None).await.unwrap();
+                let kept = instance.versions();
+                instance.rollback(Some(kept[kept.len() - 2].number)).await.unwrap();
                 versions[versions.len() - 2].clone()
             }
             _ => {

@@ -17,8 +17,8 @@ use crate::terminal::figures;
 
 /// How often a trial is looked at.
 const LOOK: Duration = Duration::from_millis(500);
-/// Every how many looks it is told of where that is no terminal.
-const LOOKS_TOLD: u64 = 20;
+/// Which of the looks are told of where that is no terminal.
+const TOLD_EACH: u32 = 20;
 
 /// What to apply.
 #[derive(Debug, clap::Args)]
@@ -74,8 +74,8 @@ fn whole_seconds(time: Duration) -> u64 {
 /// Shows the trial of the document of this number until it is over.
 fn follow(client: &Client, number: u64, json: bool) -> Result<ExitCode> {
     let mut entered = (std::io::stdin().is_terminal() && !json).then(enter_pressed);
-    let told_every = if std::io::stderr().is_terminal() { 1 } else { LOOKS_TOLD };
-    for look in 0_u64.. {
+    let tell_each = if std::io::stderr().is_terminal() { 1 } else { TOLD_EACH };
+    for look in 0_u32.. {
         let trial: TrialStatus = client.get("/api/v1/config/trial")?;
         if trial.number != number {
             bail!(
@@ -86,7 +86,7 @@ fn follow(client: &Client, number: u64, json: bool) -> Result<ExitCode> {
         if !trial.goes_on() {
             return tell_end(&trial, json);
         }
-        if !json && look.is_multiple_of(told_every) {
+        if !json && look.is_multiple_of(tell_each) {
             tell_progress(&trial, entered.is_some());
         }
         let Some(receiver) = &entered else {
