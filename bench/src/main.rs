@@ -110,6 +110,16 @@ struct LoadOptions {
     /// Account for the CPU time and memory of this process and its descendants
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     account: Option<i32>,
+    #[command(flatten)]
+    over_time: OverTime,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How the load goes on over time, and what is told of it.
+#[derive(clap::Args)]
+struct OverTime {
     /// Requests a second that fall due whether or not the answers keep up; latencies count from there
     #[arg(long, value_name = "PER_SECOND", conflicts_with = "connection_per_request", value_parser = rate)]
     rate: Option<f64>,
@@ -119,9 +129,6 @@ struct LoadOptions {
     /// End the window early once this file is gone
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(clap::Args)]
@@ -217,9 +224,9 @@ fn settings(options: &LoadOptions) -> load::Settings {
         enough: options.window.requests,
         patience: Duration::from_secs_f64(options.patience),
         account: options.account,
-        rate: options.rate,
-        timeline: options.timeline,
-        keep: options.keep.clone(),
+        rate: options.over_time.rate,
+        timeline: options.over_time.timeline,
+        keep: options.over_time.keep.clone(),
     }
 }
 

@@ -198,7 +198,14 @@ impl Report<'_> {
         let reloads = self.reloads.iter().filter_map(|reloaded| {
             Some(format!("{} is invalid: {}", reloaded.row.title, reloaded.outcome.as_ref().err()?))
         });
-        self.missing.iter().cloned().chain(problems).chain(pairs).chain(reloads).collect()
+        let noisy = self.reloads.iter().filter_map(|reloaded| {
+            let quiet = reloaded.noise_ms()?;
+            Some(format!(
+                "{}: nothing can be said, a quiet second's p99.9 is {quiet:.1} ms",
+                reloaded.row.title
+            ))
+        });
+        self.missing.iter().cloned().chain(problems).chain(pairs).chain(reloads).chain(noisy).collect()
     }
 }
 
