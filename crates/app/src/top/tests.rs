@@ -40,7 +40,7 @@ fn status(n: u64, uptime_ms: u64) -> Status {
         },
         "config": {
             "number": 1, "source": "shop.yaml", "since": "2026-01-01T00:00:00Z", "age_ms": uptime_ms,
-            "last_reload": null,
+            "last_reload": null, "needs_restart": [], "on_trial_ms": null,
         },
         "listeners": [{ "name": ":8080", "address": "0.0.0.0:8080", "open": 12, "accepted": 99 }],
         "exchanges": [
