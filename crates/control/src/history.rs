@@ -74,20 +74,23 @@ pub struct History {
 }
 
 impl History {
-    /// Adds the document that is in force now, and forgets what is too much.
-    pub fn push(&mut self, version: Version) {
+    /// Adds the document that is in force now, and gives back what is too much: freeing that takes a while.
+    pub fn push(&mut self, version: Version) -> Vec<Version> {
+        let mut evicted = Vec::new();
         self.versions.push_back(version);
         let text = |versions: &VecDeque<Version>| versions.iter().map(|v| v.bundle.size()).sum::<u64>();
         while self.versions.len() > VERSIONS || self.versions.len() > 2 && text(&self.versions) > TEXT {
-            self.versions.pop_front();
+            evicted.extend(self.versions.pop_front());
         }
         let mut routes = 0;
         for version in self.versions.iter_mut().rev().skip(1) {
             routes += version.routes;
             if routes > ROUTES {
+                evicted.push(version.clone());
                 version.snapshot = None;
             }
         }
+        evicted
     }
 
     /// The document in force.
@@ -144,7 +147,8 @@ mod tests {
     #[test]
     fn the_last_ten_are_kept() {
         let mut history = History::default();
-        (1..=15).for_each(|number| history.push(version(number, 1)));
+        let evicted: usize = (1..=15).map(|number| history.push(version(number, 1)).len()).sum();
+        assert_eq!(evicted, 5);
         let numbers: Vec<u64> = history.iter().map(|v| v.number).collect();
         assert_eq!(numbers, (6..=15).collect::<Vec<_>>());
         assert_eq!(numbers.len(), VERSIONS);
@@ -173,7 +177,7 @@ mod tests {
     #[test]
     fn large_ones_push_older_ones_out_but_there_is_always_one_to_go_back_to() {
         let mut history = History::default();
-        (1..=4).for_each(|number| history.push(version(number, 40 << 20)));
+        (1..=4).for_each(|number| drop(history.push(version(number, 40 << 20))));
         assert_eq!(history.iter().map(|v| v.number).collect::<Vec<_>>(), [3, 4]);
     }
 }

@@ -18,7 +18,7 @@ use tollgate_upstream::HealthEvents;
 use crate::compile::{Plans, Predecessor};
 use crate::config_state::{ConfigState, ReloadOutcome};
 use crate::history::{History, Occasion, Version};
-use crate::prepare::{Prepared, Ready, Text, prepare_aside};
+use crate::prepare::{Prepared, Ready, Text, aside, prepare};
 use crate::probes::Probes;
 use crate::process::Process;
 use crate::recorders;
@@ -88,6 +88,19 @@ pub struct Applied {
     pub warnings: String,
 }
 
+/// A document that could be put into force.
+struct Draft {
+    ready: Ready,
+    bundle: Arc<Bundle>,
+    fingerprint: String,
+    /// What it says otherwise than the document in force.
+    changes: Vec<Change>,
+    /// It would change nothing.
+    unchanged: bool,
+    /// Findings that do not keep it from being used, for people.
+    warnings: String,
+}
+
 impl Instance {
     /// The instance of a process that was just started with a document. Probes begin now, on the runtime
     /// this is called on.
@@ -103,7 +116,9 @@ impl Instance {
             trial: None,
         };
         state.probes.adopt(&first.snapshot.upstreams);
-        state.history.push(version(&first.snapshot, &started_with, Occasion::Start, bundle));
+        let fingerprint = bundle.fingerprint();
+        let bundle = Arc::new(bundle);
+        state.history.push(version(&first.snapshot, &started_with, Occasion::Start, bundle, fingerprint));
         let hash = state.history.current().map_or_else(String::new, |v| v.fingerprint.clone());
         process.note_reload(|reload| reload.hash = hash);
         Self { process, surroundings, started_with, turn: Turn::new(()), state: Mutex::new(state) }
@@ -265,60 +280,67 @@ impl Instance {
     }
 
     async fn try_change(&self, text: Text, occasion: &Occasion) -> Result<Applied, Refused> {
-        let (ready, bundle, warnings) = self.prepare(text).await?;
-        if self.is_in_force(&ready, &bundle) {
+        let Draft { ready, bundle, fingerprint, changes, unchanged, warnings } = self.draft(text).await?;
+        if unchanged {
             let number = self.process.snapshot().number;
-            return Ok(Applied { number, unchanged: true, changes: Vec::new(), warnings });
+            return Ok(Applied { number, unchanged, changes, warnings });
         }
-        let changes = tollgate_config::difference(&self.document(), &ready.document);
         let published = self.process.publish(ready.snapshot.clone());
         let published = published.map_err(|error| Refused::conflict(error.to_string()))?;
         self.process.recorder().configure(recorders::settings(&ready.document));
         published.await;
         let number = ready.snapshot.number;
-        {
+        let outdated = {
             let mut state = self.state();
             state.probes.adopt(&ready.snapshot.upstreams);
-            state.history.push(version(&ready.snapshot, &ready.document, occasion.clone(), bundle));
+            let version = version(&ready.snapshot, &ready.document, occasion.clone(), bundle, fingerprint);
+            let evicted = state.history.push(version);
             state.needs_restart = needs_restart(&self.started_with, &ready.document);
-            state.document = ready.document;
-            state.plans = ready.plans;
-        }
-        self.free_retired();
-        Ok(Applied { number, unchanged: false, changes, warnings })
+            let document = std::mem::replace(&mut state.document, ready.document);
+            (evicted, document, std::mem::replace(&mut state.plans, ready.plans))
+        };
+        self.free(outdated);
+        Ok(Applied { number, unchanged, changes, warnings })
     }
 
-    /// Loads and compiles a document as the successor of the one in force, aside. With it come its texts, and
-    /// the warnings for people.
-    async fn prepare(&self, text: Text) -> Result<(Ready, Bundle, String), Refused> {
-        let before = {
+    /// Loads and compiles a document as the successor of the one in force, and compares the two, all aside.
+    async fn draft(&self, text: Text) -> Result<Draft, Refused> {
+        let (before, document, plans, fingerprint) = {
             let state = self.state();
-            Predecessor::of(&self.process.snapshot(), &state.plans)
+            let before = Predecessor::of(&self.process.snapshot(), &state.plans);
+            let fingerprint = state.history.current().map(|version| version.fingerprint.clone());
+            (before, state.document.clone(), state.plans.clone(), fingerprint)
         };
-        let Surroundings { resolver, events, .. } = &self.surroundings;
-        let prepared = prepare_aside(text, before, resolver.clone(), events.clone()).await;
+        let (resolver, events) = (self.surroundings.resolver.clone(), self.surroundings.events.clone());
+        let work = move || {
+            let prepared = prepare(&text, &before, &*resolver, &events);
+            let (warnings, bundle) = (prepared.report(false), prepared.bundle());
+            let (ready, bundle) = match (prepared, bundle) {
+                (Prepared { ready: Some(ready), .. }, Some(bundle)) => (ready, bundle),
+                (prepared, _) => return Err(Refused::document(&prepared, warnings)),
+            };
+            let new = bundle.fingerprint();
+            // The same texts, which mean the same, at the same addresses.
+            let unchanged =
+                fingerprint.as_ref() == Some(&new) && *document == *ready.document && plans == ready.plans;
+            let changes = match unchanged {
+                true => Vec::new(),
+                false => tollgate_config::difference(&document, &ready.document),
+            };
+            Ok(Draft { ready, bundle: Arc::new(bundle), fingerprint: new, changes, unchanged, warnings })
+        };
         let failed = |error| Refused::failed(format!("cannot compile the document: {error}"));
-        let prepared = prepared.map_err(failed)?;
-        let (report, bundle) = (prepared.report(false), prepared.bundle());
-        let (ready, bundle) = match (prepared, bundle) {
-            (Prepared { ready: Some(ready), .. }, Some(bundle)) => (ready, bundle),
-            (prepared, _) => return Err(Refused::document(&prepared, report)),
-        };
-        Ok((ready, bundle, report))
+        aside("compile", work).await.map_err(failed)?
     }
 
-    /// Whether a document would change nothing: the same texts, which mean the same, at the same addresses.
-    fn is_in_force(&self, ready: &Ready, bundle: &Bundle) -> bool {
-        let state = self.state();
-        let same_text = state.history.current().is_some_and(|v| v.fingerprint == bundle.fingerprint());
-        same_text && *state.document == *ready.document && state.plans == ready.plans
-    }
-
-    /// Frees what no exchange uses any more, in the background.
-    pub fn free_retired(&self) {
+    /// Frees snapshots that no exchange uses any more, and what else is of no use, in the background.
+    fn free(&self, outdated: impl Send + 'static) {
         let process = self.process.clone();
-        // Where no thread can be started it is done at the next change.
-        let _ = in_background("free", move || process.free_retired());
+        // Where no thread can be started it is done here and at the next change.
+        let _ = in_background("free", move || {
+            drop(outdated);
+            process.free_retired();
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -334,17 +356,23 @@ fn needs_restart(running: &Document, wanted: &Document) -> Vec<String> {
         .collect()
 }
 
-fn version(snapshot: &Arc<Snapshot>, document: &Document, occasion: Occasion, bundle: Bundle) -> Version {
+fn version(
+    snapshot: &Arc<Snapshot>,
+    document: &Document,
+    occasion: Occasion,
+    bundle: Arc<Bundle>,
+    fingerprint: String,
+) -> Version {
     let clock = Clock::new();
     Version {
         number: snapshot.number,
         at: clock.wall(),
         at_ms: clock.now_ms(),
         occasion,
-        fingerprint: bundle.fingerprint(),
+        fingerprint,
         routes: snapshot.routes.len(),
         sample: recorders::settings(document).sample,
-        bundle: Arc::new(bundle),
+        bundle,
         snapshot: Some(snapshot.clone()),
     }
 }

@@ -82,22 +82,21 @@ pub fn prepare(text: &Text, before: &Predecessor, resolver: &dyn Resolve, events
     Prepared { ready, diagnostics, sources }
 }
 
-/// The same on a thread that steps back behind the workers.
+/// Does work on a thread that steps back behind the workers.
 ///
 /// # Errors
 ///
-/// Where no thread can be started.
-pub async fn prepare_aside(
-    text: Text,
-    before: Predecessor,
-    resolver: Arc<dyn Resolve + Send + Sync>,
-    events: HealthEvents,
-) -> io::Result<Prepared> {
-    let (done, prepared) = oneshot::channel();
-    in_background("compile", move || {
-        let _ = done.send(prepare(&text, &before, &*resolver, &events));
+/// Where no thread can be started, or the work panicked.
+pub async fn aside<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (done, outcome) = oneshot::channel();
+    in_background(name, move || {
+        // Who asked may have gone.
+        let _ = done.send(work());
     })?;
-    prepared.await.map_err(|_| io::Error::other("compiling the document panicked"))
+    outcome.await.map_err(|_| io::Error::other("the work panicked"))
 }
 
 /// The folder that a document's names are relative to.

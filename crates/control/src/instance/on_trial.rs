@@ -6,7 +6,7 @@ use std::time::Duration;
 use tollgate_config::Bundle;
 use tollgate_runtime::Clock;
 
-use super::{Applied, Instance, Refused};
+use super::{Applied, Draft, Instance, Refused};
 use crate::history::Occasion;
 use crate::prepare::Text;
 use crate::trial::{self, FiguresByRoute, LOOK, Trial, Verdict};
@@ -128,11 +128,11 @@ impl Instance {
         if let Err(refused) = self.yields_to(&Occasion::Apply) {
             return Some(Err(refused));
         }
-        match self.prepare(text).await {
+        match self.draft(text).await {
             Err(refused) => Some(Err(refused)),
-            Ok((ready, bundle, warnings)) => self.is_in_force(&ready, &bundle).then(|| {
+            Ok(Draft { unchanged, changes, warnings, .. }) => unchanged.then(|| {
                 let number = self.process.snapshot().number;
-                Ok(Applied { number, unchanged: true, changes: Vec::new(), warnings })
+                Ok(Applied { number, unchanged, changes, warnings })
             }),
         }
     }

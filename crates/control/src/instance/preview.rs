@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_config::{Bundle, Change};
-use tollgate_runtime::process::in_background;
 
-use super::{Instance, Refused};
-use crate::prepare::Text;
+use super::{Draft, Instance, Refused};
+use crate::prepare::{Text, aside};
 use crate::recorders::{self, Filter};
 use crate::traffic::{self, Report};
 
@@ -29,24 +28,21 @@ impl Instance {
     ///
     /// Where the document is not fit for use.
     pub async fn preview(&self, bundle: Bundle, traffic: bool) -> Result<Preview, Refused> {
-        let (ready, _, warnings) = self.prepare(Text::Bundle(Arc::new(bundle))).await?;
-        let changes = tollgate_config::difference(&self.document(), &ready.document);
+        let draft = self.draft(Text::Bundle(Arc::new(bundle))).await?;
+        let Draft { ready, changes, warnings, .. } = draft;
         let mut preview = Preview { changes, warnings, traffic: None };
         if traffic {
             let (recorders, before) = (self.process.recorder(), self.process.snapshot());
             let samples: HashMap<u64, f64> =
                 self.versions().iter().map(|version| (version.number, version.sample)).collect();
             let now = recorders::settings(&self.document()).sample;
-            let (done, report) = tokio::sync::oneshot::channel();
             let work = move || {
                 let recorded = recorders.last(usize::MAX, &Filter::default());
                 let sample = |number: u64| samples.get(&number).copied().unwrap_or(now);
-                let _ = done.send(traffic::compare(&recorded, &before, &ready.snapshot, &sample));
+                traffic::compare(&recorded, &before, &ready.snapshot, &sample)
             };
-            let failed = |error: String| Refused::failed(format!("cannot compare: {error}"));
-            in_background("compare", work).map_err(|error| failed(error.to_string()))?;
-            let report = report.await;
-            preview.traffic = Some(report.map_err(|_| failed("deciding again panicked".to_owned()))?);
+            let failed = |error| Refused::failed(format!("cannot compare: {error}"));
+            preview.traffic = Some(aside("compare", work).await.map_err(failed)?);
         }
         Ok(preview)
     }
