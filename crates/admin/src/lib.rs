@@ -11,6 +11,7 @@ pub mod openapi;
 pub mod problem;
 pub mod report;
 pub mod resources;
+mod scrape;
 mod sent;
 
 use std::sync::Arc;
@@ -65,9 +66,9 @@ fn router(api: Arc<Api>, access: Access) -> Router {
         .layer(from_fn_with_state(Arc::new(access), access::admit))
 }
 
-async fn metrics_text(State(api): State<Arc<Api>>) -> impl IntoResponse {
-    let text = metrics::text(api.process());
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+async fn metrics_text(State(api): State<Arc<Api>>) -> Result<impl IntoResponse, Problem> {
+    let text = scrape::page(move || metrics::text(api.process())).await?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text))
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
