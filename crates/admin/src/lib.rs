@@ -11,17 +11,17 @@ pub mod openapi;
 pub mod problem;
 pub mod report;
 pub mod resources;
+mod scrape;
 mod sent;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::serve::Listener;
 use tokio::sync::watch;
@@ -29,9 +29,6 @@ use tollgate_control::{Instance, Process, metrics};
 
 pub use access::{Access, Token};
 use problem::Problem;
-
-/// How long a request may take from its head to the head of its response.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the API tells of and changes.
 pub struct Api {
@@ -66,21 +63,12 @@ fn router(api: Arc<Api>, access: Access) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(api)
-        .layer(from_fn(in_time))
         .layer(from_fn_with_state(Arc::new(access), access::admit))
 }
 
-async fn metrics_text(State(api): State<Arc<Api>>) -> impl IntoResponse {
-    let text = metrics::text(api.process());
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
-}
-
-async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not come whole in time")
-            .into_response(),
-    }
+async fn metrics_text(State(api): State<Arc<Api>>) -> Result<impl IntoResponse, Problem> {
+    let text = scrape::page(move || metrics::text(api.process())).await?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text))
 }
 
 async fn unknown_path(uri: Uri) -> Problem {

@@ -1,6 +1,8 @@
 //! What clients send, read within bounds and refused in words.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -9,9 +11,13 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::problem::Problem;
 
+/// How long a client may take to send a body. What is then done with it takes as long as it takes: a change
+/// may wait for another, and a trial watches exchanges before it begins.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many bytes of JSON a client may send. What the API takes are a few words.
 const BODY_MAX: usize = 64 << 10;
 /// How much of a body that is too large is read all the same: a client that still sends would lose the answer.
@@ -25,22 +31,26 @@ impl<T: DeserializeOwned, S: Sync, const MAX: usize> FromRequest<S> for Sent<T, 
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let mut body = request.into_body();
-        let bytes = match Limited::new(&mut body, MAX).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                discard(body).await;
-                let detail = format!("the body is larger than {MAX} bytes");
-                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
-            }
-            Err(error) => {
-                let detail = format!("the body did not come whole: {error}");
-                return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-            }
-        };
+        let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request did not come whole in time");
+        let bytes = timeout(BODY_TIMEOUT, read::<MAX>(request.into_body())).await.map_err(late)??;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Problem::new(StatusCode::BAD_REQUEST, format!("the body is not the JSON that is wanted: {error}"))
         })
+    }
+}
+
+async fn read<const MAX: usize>(mut body: Body) -> Result<Bytes, Problem> {
+    match Limited::new(&mut body, MAX).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            discard(body).await;
+            let detail = format!("the body is larger than {MAX} bytes");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
+        }
+        Err(error) => {
+            let detail = format!("the body did not come whole: {error}");
+            Err(Problem::new(StatusCode::BAD_REQUEST, detail))
+        }
     }
 }
 
@@ -85,5 +95,45 @@ impl<T: Serialize> IntoResponse for Json<T> {
             Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
             Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use axum::body::{Body, Bytes, HttpBody};
+    use axum::extract::{FromRequest, Request};
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+    use hyper::body::Frame;
+    use serde_json::Value;
+    use tokio::time::Instant;
+
+    use super::{BODY_TIMEOUT, Sent};
+
+    /// A body of which nothing ever comes.
+    struct Never;
+
+    impl HttpBody for Never {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let began = Instant::now();
+        let sent = Sent::<Value>::from_request(Request::new(Body::new(Never)), &()).await;
+        let status = sent.unwrap_err().into_response().status();
+        assert_eq!((status, began.elapsed()), (StatusCode::REQUEST_TIMEOUT, BODY_TIMEOUT));
     }
 }

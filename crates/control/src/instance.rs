@@ -203,8 +203,10 @@ impl Instance {
     ///
     /// Where it is not kept any more, and as for [`Self::reload`]: a listener's address may be taken by now.
     pub async fn rollback(&self, number: Option<u64>) -> Result<Applied, Refused> {
+        // Which one is the one before is known only when it is this change's turn.
+        let _turn = self.turn.lock().await;
         let (number, bundle) = self.earlier(number)?;
-        self.change(Text::Bundle(bundle), Occasion::Rollback(number)).await
+        self.change_in_turn(Text::Bundle(bundle), Occasion::Rollback(number)).await
     }
 
     pub(crate) fn earlier(&self, number: Option<u64>) -> Result<(u64, Arc<Bundle>), Refused> {

@@ -318,6 +318,25 @@ fn random_documents_one_after_the_other() {
     }
 }
 
+/// Who goes back while another document is on its way in gets rid of that one, not of the one before it too.
+#[test]
+fn going_back_goes_one_back_from_what_is_in_force_when_it_is_its_turn() {
+    let world = World::new();
+    let text = |number| {
+        let routes = vec![("r0".to_owned(), Target::Says(number))];
+        world.text(&Model { routes, ..Model::first() })
+    };
+    runtime().block_on(async {
+        let instance = start(&text(1));
+        instance.apply(bundle(&text(2))).await.unwrap();
+        let (applied, back) = tokio::join!(instance.apply(bundle(&text(3))), instance.rollback(None));
+        assert_eq!((applied.unwrap().number, back.unwrap().number), (3, 4));
+        let fingerprints: Vec<_> = instance.versions().into_iter().map(|v| v.fingerprint).collect();
+        assert_eq!(fingerprints[3], fingerprints[1]);
+        end(&instance).await;
+    });
+}
+
 #[test]
 fn a_snapshot_in_use_is_kept_and_freed_when_it_is_not() {
     let gate = Gate::new();

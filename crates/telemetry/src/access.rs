@@ -21,12 +21,12 @@ use std::net::IpAddr;
 use tollgate_decision::Reason;
 
 pub use conditions::{Conditions, ReasonSet, SideSet};
-pub use headers::{Captured, HeaderSet};
+pub use headers::{Captured, HeaderSet, is_secret_header};
 pub use json::write_json;
 pub use outputs::{AccessLogs, LogHandle, OpenError, Opened};
 pub use plan::{Format, LogPlan, LogRules};
 pub use pretty::write_pretty;
-pub use query::QueryRule;
+pub use query::{QueryRule, around_user};
 pub use sink::LogSink;
 pub use template::{Template, TemplateError};
 pub use text::{Moment, TimeCache};

@@ -37,6 +37,21 @@ fn lines(tollgate: &mut Tollgate, name: &str) -> Vec<String> {
 }
 
 #[test]
+fn passwords_in_targets_and_hosts_that_are_refused_are_not_logged() {
+    let origin = Origin::saying("hello");
+    let mut tollgate = logging("{ file: \"{directory}/json\" }", &origin);
+    for (target, host) in
+        [("http://joe:s3cret@a/b", "a"), ("http://joe:s3cret@a/%zz", "a"), ("/c", "joe:s3cret@a")]
+    {
+        let response = tollgate.request(&format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(response.status, 400);
+    }
+    let lines = lines(&mut tollgate, "json");
+    assert_eq!(lines.len(), 3);
+    assert!(lines.iter().all(|line| line.contains("***@a") && !line.contains("s3cret")), "{lines:?}");
+}
+
+#[test]
 fn each_form_is_written_as_its_readers_expect() {
     let origin = Origin::saying("hello");
     let mut tollgate = logging(

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Value as Json, json};
+use tollgate_telemetry::access::{around_user, is_secret_header};
 
 use super::Show;
 
@@ -40,6 +41,9 @@ impl RequestTold {
                 false if name.trim_ascii().eq_ignore_ascii_case(b"referer") => {
                     printable(&target_shown(value.trim_ascii(), show))
                 }
+                false if name.trim_ascii().eq_ignore_ascii_case(b"host") => {
+                    printable(&without_user(value.trim_ascii()))
+                }
                 false => printable(value.trim_ascii()),
             };
             fields.push((printable(name), value));
@@ -68,7 +72,8 @@ fn is_secret(name: &[u8]) -> bool {
     const WHOLE: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
     const ENDS: [&str; 6] = ["-token", "-key", "-secret", "-password", "apikey", "-authorization"];
     let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase().replace('_', "-");
-    WHOLE.contains(&name.as_str())
+    is_secret_header(&name)
+        || WHOLE.contains(&name.as_str())
         || ENDS.iter().any(|end| name.ends_with(end) || name == end.trim_start_matches('-'))
 }
 
@@ -86,11 +91,25 @@ fn target_shown(text: &[u8], show: Show) -> Vec<u8> {
 
 /// A text with a target in it: what stands before the host in its authority is hidden, since that is a password.
 fn without_user(text: &[u8]) -> Cow<'_, [u8]> {
-    let Some(start) = memchr::memmem::find(text, b"://").map(|at| at + 3) else { return text.into() };
+    let Some(start) = memchr::memmem::find(text, b"://").map(|at| at + 3) else {
+        return without_scheme_and_user(text);
+    };
     let authority = text[start..].split(|byte| b"/?# ".contains(byte)).next().unwrap_or_default();
     match authority.iter().rposition(|byte| *byte == b'@') {
         Some(at) => [&text[..start], HIDDEN.as_bytes(), &text[start + at..]].concat().into(),
         None => text.into(),
+    }
+}
+
+/// The same where there is no scheme, as in `Host` and in the target of a CONNECT.
+fn without_scheme_and_user(text: &[u8]) -> Cow<'_, [u8]> {
+    let words = text.split(|byte| *byte == b' ').map(|word| match around_user(word) {
+        Some((before, after)) => [before, HIDDEN.as_bytes(), after].concat().into(),
+        None => Cow::Borrowed(word),
+    });
+    match text.contains(&b'@') {
+        true => words.collect::<Vec<_>>().join(&b' ').into(),
+        false => text.into(),
     }
 }
 
@@ -166,6 +185,13 @@ mod tests {
             "Cookie: a\r\n folded=s3cret",
             "Referer: http://a/?s3cret=1&k=s3cret&s3cret",
             "Referer: http://joe:s3cret@a/b@c",
+            "Referer: //joe:s3cret@a/b@c",
+            "Host: joe:s3cret@a",
+            "X-Goog-IAP-JWT-Assertion: s3cret",
+            "X-Forwarded-Client-Cert: s3cret",
+            "X_Auth: s3cret",
+            "X-Hub-Signature: s3cret",
+            "X-My-JWT: s3cret",
         ] {
             let told = told(&format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\nX-B: b\r\n\r\n"), false);
             let values = told.replace("s3cret=[hidden]", "");
@@ -185,6 +211,14 @@ mod tests {
             "GET /a?user=[hidden]&[hidden]&=[hidden]&token=[hidden] HTTP/1.1"
         );
         assert_eq!(told(head, true).trim(), "GET /a?user=joe&bare&=x&token=abc HTTP/1.1");
+    }
+
+    #[test]
+    fn a_password_without_a_scheme_is_hidden_too() {
+        let head = "CONNECT joe:s3cret@a:80 HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(told(head, true).lines().next().unwrap().trim(), "CONNECT [hidden]@a:80 HTTP/1.1");
+        assert_eq!(RequestTold::method_and_path(head.as_bytes()).1, "[hidden]@a:80");
+        assert_eq!(told("GET /a@b?c@d HTTP/1.1\r\n\r\n", true).trim(), "GET /a@b?c@d HTTP/1.1");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Telling the access logs of an exchange: what they want of its heads, and the entry at its end.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use tollgate_decision::Reason;
 use tollgate_message::{Fields, Known, RequestHead};
-use tollgate_telemetry::access::{Bytes, Entry, RequestLine, Timings};
+use tollgate_telemetry::access::{Bytes, Entry, RequestLine, Timings, around_user};
 
 use crate::exchange::Exchange;
 use crate::tracer::Context;
@@ -19,7 +20,7 @@ pub fn keep_request(worker: &Worker, exchange: &mut Exchange, query: Option<&[u8
 }
 
 /// Keeps what can be told of a request that is refused for what stands in its head: its path and host as
-/// they came.
+/// they came, but for passwords.
 pub fn keep_refused(worker: &Worker, exchange: &mut Exchange, request_id: &[u8], head: &RequestHead<'_>) {
     if !exchange.notes.wanted {
         return;
@@ -27,8 +28,15 @@ pub fn keep_refused(worker: &Worker, exchange: &mut Exchange, request_id: &[u8],
     let mut parts = head.target.splitn(2, |byte| *byte == b'?');
     let path = parts.next().unwrap_or_default();
     let host = head.fields.get(Known::Host).unwrap_or_default();
-    exchange.notes.keep([request_id, head.method_bytes, path, host]);
+    exchange.notes.keep([request_id, head.method_bytes, &without_password(path), &without_password(host)]);
     keep_request(worker, exchange, parts.next(), &head.fields);
+}
+
+fn without_password(text: &[u8]) -> Cow<'_, [u8]> {
+    match around_user(text) {
+        Some((before, after)) => [before, b"***", after].concat().into(),
+        None => text.into(),
+    }
 }
 
 /// Keeps what some log wants of the endpoint's response.

@@ -144,8 +144,8 @@ impl HeaderRef {
     }
 }
 
-/// Whether a header's value is a secret. The name is in lower case.
-fn is_secret(name: &str) -> bool {
+/// Whether a header's value is a secret, which nobody is told. The name is in lower case.
+pub fn is_secret_header(name: &str) -> bool {
     SECRETS.contains(&name) || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
@@ -211,7 +211,7 @@ impl Captured {
     }
 
     fn keep(&mut self, at: usize, name: &str, value: Option<&[u8]>) {
-        let value = value.map(|value| if is_secret(name) { HIDDEN } else { value });
+        let value = value.map(|value| if is_secret_header(name) { HIDDEN } else { value });
         let span = value.map(|value| self.append(value));
         if let Some(slot) = self.values.get_mut(at) {
             *slot = span;
