@@ -43,7 +43,12 @@ pub(crate) async fn page(make: impl FnOnce() -> String + Send + 'static) -> Resu
     };
     let (done, made) = oneshot::channel();
     // Where the client has gone meanwhile nobody waits for it, but it has its place until it is made.
-    let work = move || drop(done.send(Page { text: make(), _place: place }));
+    let work = move || {
+        let mut text = make();
+        // It has grown by doubling, and may lie here for a while.
+        text.shrink_to_fit();
+        drop(done.send(Page { text, _place: place }));
+    };
     in_background("metrics", work).map_err(|error| failed(&error.to_string()))?;
     made.await.map(Bytes::from_owner).map_err(|_| failed("that panicked"))
 }
