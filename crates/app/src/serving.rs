@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,6 +23,9 @@ use crate::{documents, exit};
 
 /// How many health events may wait to be printed.
 const EVENTS_MAX: usize = 1024;
+
+/// How often it is looked whether snapshots can be freed.
+const FREE_EVERY: Duration = Duration::from_secs(60);
 
 /// How a document is run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +71,7 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         let instance = Arc::new(Instance::new(process.clone(), first, bundle, surroundings));
         let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note }));
         tokio::spawn(reload_on_hangup(hangup, instance.clone()));
+        tokio::spawn(free_now_and_then(instance.clone()));
         if manner.watch {
             tokio::spawn(watch::watch(instance.clone()));
         }
@@ -80,6 +85,15 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
 fn options(document: &Document, metrics: bool) -> Options {
     let recorder = tollgate_control::recorders::settings(document);
     Options { workers: workers(document), metrics, recorder, say: note }
+}
+
+/// Snapshots are freed when no exchange is on them any more, which nobody tells of.
+async fn free_now_and_then(instance: Arc<Instance>) {
+    let mut interval = tokio::time::interval(FREE_EVERY);
+    loop {
+        interval.tick().await;
+        instance.free_outdated();
+    }
 }
 
 /// Reloads at each SIGHUP. What becomes of it is told in the process's log.

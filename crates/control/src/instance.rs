@@ -335,6 +335,13 @@ impl Instance {
         aside("compile", work).await.map_err(failed)?
     }
 
+    /// Frees what a long exchange had kept from being freed. To be called now and then.
+    pub fn free_outdated(&self) {
+        if self.process.snapshots_in_use() > 1 {
+            self.free(());
+        }
+    }
+
     /// Frees snapshots that no exchange uses any more, and what else is of no use, in the background.
     fn free(&self, outdated: impl Send + 'static) {
         let process = self.process.clone();

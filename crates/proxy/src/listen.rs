@@ -132,6 +132,11 @@ impl Drop for Counted {
     }
 }
 
+/// How long accepting pauses when the process can take no connection.
+const FAILURE_PAUSE: Duration = Duration::from_millis(50);
+/// How many such pauses a drain makes: five seconds.
+const DRAIN_FAILURES: usize = 100;
+
 /// Accepts connections until the worker drains or the listener goes; then takes what the kernel has queued,
 /// and closes.
 pub fn accept(listening: Rc<Listening>, socket: TcpListener) -> impl Future<Output = ()> {
@@ -146,7 +151,7 @@ pub fn accept(listening: Rc<Listening>, socket: TcpListener) -> impl Future<Outp
 async fn accept_all(listening: &Rc<Listening>, socket: TcpListener) {
     let worker = listening.worker();
     let Ok(listener) = readiness::watched(socket) else { return };
-    let mut batches = 0;
+    let (mut batches, mut failures) = (0, 0);
     loop {
         let drained = worker.is_draining() || listening.closing_since().is_some();
         batches += usize::from(drained);
@@ -157,8 +162,12 @@ async fn accept_all(listening: &Rc<Listening>, socket: TcpListener) {
             }
             Ok(_) if drained => return,
             Ok(_) => {}
-            Err(error) => {
-                pause_after(error).await;
+            Err(error) if is_passing(error) => continue,
+            // A drain must end, also where no descriptor comes free.
+            Err(_) if failures >= DRAIN_FAILURES => return,
+            Err(_) => {
+                failures += usize::from(drained);
+                tokio::time::sleep(FAILURE_PAUSE).await;
                 continue;
             }
         }
@@ -242,12 +251,10 @@ fn admit(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>) {
     }
 }
 
-/// Errors of one connection that ended before it was accepted are nothing; those of the process (no
-/// descriptors, no memory) will be there again at once, so the loop must not spin on them.
-async fn pause_after(error: Errno) {
-    if !matches!(error, Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+/// Whether an error is about one connection, which ended before it was accepted. Others are about the process
+/// (no descriptors, no memory) and will be there again at once, so the loop must not spin on them.
+fn is_passing(error: Errno) -> bool {
+    matches!(error, Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO)
 }
 
 #[cfg(test)]

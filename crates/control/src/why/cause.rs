@@ -126,7 +126,8 @@ fn where_time_went(entry: &Entry, attempts: &[AttemptTold]) -> String {
     let sum = |part: &dyn Fn(&Attempt) -> u64| attempts.iter().map(|a| part(&a.facts)).sum::<u64>();
     let first_byte = |a: &Attempt| a.first_byte_us.saturating_sub(a.start_us + a.connect_us);
     let rest = |a: &Attempt| if a.first_byte_us == 0 { 0 } else { a.end_us.saturating_sub(a.first_byte_us) };
-    let failed: u64 = attempts.iter().rev().skip(1).map(|a| a.facts.end_us - a.facts.start_us).sum();
+    let failed: u64 =
+        attempts.iter().rev().skip(1).map(|a| a.facts.end_us.saturating_sub(a.facts.start_us)).sum();
     let parts = [
         (sum(&|a| a.waited_us), "waiting between attempts"),
         (failed, "attempts that failed"),
