@@ -43,7 +43,7 @@ fn passwords_in_targets_and_hosts_that_are_refused_are_not_logged() {
     for (target, host) in
         [("http://joe:s3cret@a/b", "a"), ("http://joe:s3cret@a/%zz", "a"), ("/c", "joe:s3cret@a")]
     {
-        let response = tollgate.request(&format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let response = tollgate.request(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(response.status, 400);
     }
     let lines = lines(&mut tollgate, "json");
