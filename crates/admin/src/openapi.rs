@@ -1,4 +1,4 @@
-//! The API's description in OpenAPI 3.1, made from the rows of [`RESOURCES`](crate::resources::RESOURCES)
+//! The API's description in OpenAPI 3.1, made from the rows of [`RESOURCES`]
 //! and the types that they name. `docs/openapi.json` is the same as a file, and a test holds the two together.
 
 use schemars::generate::SchemaSettings;

@@ -193,7 +193,7 @@ pub fn write_attempt(out: &mut Vec<u8>, span: &AttemptSpan<'_>) {
     });
 }
 
-/// The message that spans are sent in: all between [`Envelope::open`] and the end of the buffer are its own.
+/// The message that spans are sent in: all between its opening and the end of the buffer are its own.
 #[derive(Clone, Debug)]
 pub(super) struct Envelope {
     resource: Vec<u8>,
