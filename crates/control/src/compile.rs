@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use tollgate_config::{Diagnostic, Diagnostics, Document, EncodedSlash, Forwarded, Located, Origin};
 use tollgate_http1::HeadLimits;
-use tollgate_proxy::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Listener, Snapshot};
+use tollgate_proxy::snapshot::{
+    ClientTimeouts, ForwardedFields, HttpService, HttpSettings, Listener, Service, Snapshot, Transport,
+};
 use tollgate_proxy::trust::TrustedProxies;
 use tollgate_routing::normalise::{Encoded, PathRules};
 use tollgate_routing::{Finding, RouteTable};
@@ -79,6 +81,7 @@ pub fn compile_after(
             listeners,
             table,
             routes,
+            transports: compiler.upstreams.iter().map(|_| Arc::new(Transport::plain())).collect(),
             upstreams: compiler.upstreams,
             http: http_settings(document),
             logs: Arc::new(logs),
@@ -121,6 +124,8 @@ impl Compiler<'_> {
                 max_connections_per_address: listener.max_connections_per_address.map(|w| w.get()),
                 defer_accept: listener.defer_accept,
                 trusted: listener.trusted_proxies.as_ref().map_or_else(|| common.clone(), |t| trusted(t)),
+                proxy_header_from: TrustedProxies::default(),
+                service: Service::Http(HttpService::plain()),
             }
         });
         listeners.map(Arc::new).collect()

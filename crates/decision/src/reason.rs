@@ -169,6 +169,67 @@ reasons! {
     BadUpgrade = "bad_upgrade", 502, Upstream, "http_upgrade_failed";
     /// Tollgate is draining and takes no new requests.
     Draining = "draining", 503, Proxy, "destination_unavailable";
+
+    // TLS, streams, connections.
+
+    /// The client and Tollgate could not agree on a TLS connection.
+    TlsHandshakeFailed = "tls_handshake_failed", 0, Client, "";
+    /// The TLS handshake did not end in time.
+    TlsHandshakeTimeout = "tls_handshake_timeout", 0, Client, "";
+    /// The client began with something that is not TLS.
+    NotTls = "not_tls", 0, Client, "";
+    /// There is no certificate for the name that the client asked for.
+    NoCertificate = "no_certificate", 0, Client, "";
+    /// The client offered no application protocol that the listener speaks.
+    AlpnMismatch = "alpn_mismatch", 0, Client, "";
+    /// The client showed no certificate where one is required.
+    ClientCertificateMissing = "client_certificate_missing", 0, Client, "";
+    /// The client's certificate was not accepted.
+    ClientCertificateRefused = "client_certificate_refused", 0, Client, "";
+    /// The request's host is served with another certificate or TLS setting than its connection was opened with.
+    Misdirected = "misdirected", 421, Client, "http_request_denied";
+    /// The listener sends plain requests to https.
+    HttpsRedirect = "https_redirect", 308, Nobody, "";
+    /// The endpoint and Tollgate could not agree on a TLS connection.
+    UpstreamTlsFailed = "upstream_tls_failed", 502, Upstream, "tls_protocol_error";
+    /// The endpoint's certificate was not accepted.
+    UpstreamCertificateRefused = "upstream_certificate_refused", 502, Upstream, "tls_certificate_error";
+    /// The endpoint does not speak the upstream's protocol.
+    UpstreamAlpnMismatch = "upstream_alpn_mismatch", 502, Upstream, "tls_protocol_error";
+
+    /// The client cancelled the request's stream.
+    ClientReset = "client_reset", 0, Client, "";
+    /// The endpoint cancelled the request's stream.
+    UpstreamReset = "upstream_reset", 502, Upstream, "connection_terminated";
+    /// The endpoint refused the request's stream before it looked at it.
+    UpstreamRefusedStream = "upstream_refused_stream", 502, Upstream, "connection_limit_reached";
+    /// The client broke the rules of HTTP/2 or HTTP/3, which ended its connection.
+    ProtocolViolation = "protocol_violation", 0, Client, "";
+    /// The client opened and cancelled streams too quickly, which ended its connection.
+    RapidReset = "rapid_reset", 0, Client, "";
+    /// The client made too many streams fail, which ended its connection.
+    ProvokedReset = "provoked_reset", 0, Client, "";
+    /// The client sent too many frames that carry nothing, which ended its connection.
+    FrameFlood = "frame_flood", 0, Client, "";
+    /// The client sent a head of too many or too large parts, which ended its connection.
+    HeadFlood = "head_flood", 0, Client, "";
+    /// The request is a gRPC call whose deadline has passed.
+    DeadlineExceeded = "deadline_exceeded", 504, Upstream, "http_response_timeout";
+
+    /// The connection or flow was carried to its end.
+    ConnectionEnded = "connection_ended", 0, Nobody, "";
+    /// The connection or flow carried nothing for longer than it may.
+    ConnectionIdle = "connection_idle", 0, Nobody, "";
+    /// There is no upstream for the name that the client asked for.
+    UnknownServerName = "unknown_server_name", 0, Client, "";
+    /// The connection did not begin with a valid PROXY header, which its listener requires.
+    BadProxyHeader = "bad_proxy_header", 0, Client, "";
+    /// The connection did not send what it must begin with in time.
+    PreludeTimeout = "prelude_timeout", 0, Client, "";
+    /// The listener has as many flows as it may have.
+    FlowTableFull = "flow_table_full", 0, Proxy, "";
+    /// The client's address has as many flows as it may have.
+    ClientFlowsFull = "client_flows_full", 0, Client, "";
 }
 
 impl Reason {

@@ -270,6 +270,8 @@ mod tests {
             max_connections_per_address: per_address,
             defer_accept: false,
             trusted: Default::default(),
+            proxy_header_from: Default::default(),
+            service: crate::snapshot::Service::Http(crate::snapshot::HttpService::plain()),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tollgate_http1::HeadLimits;
 use tollgate_routing::RouteTable;
@@ -9,6 +10,7 @@ use tollgate_routing::normalise::PathRules;
 use tollgate_routing::rewrite::{PathChange, Redirect};
 use tollgate_telemetry::access::LogPlan;
 use tollgate_telemetry::trace::Tracing;
+use tollgate_tls::{Acceptor, Connector};
 use tollgate_upstream::{BackOff, Upstream};
 
 use crate::edits::Edits;
@@ -27,6 +29,8 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// The upstreams that routes refer to by index.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// How each of them is spoken to, by the same index.
+    pub transports: Vec<Arc<Transport>>,
     /// How messages are read and what is told to origins about clients.
     pub http: HttpSettings,
     /// What is told of exchanges, and to whom.
@@ -50,6 +54,146 @@ pub struct Listener {
     pub defer_accept: bool,
     /// Whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed on it.
     pub trusted: TrustedProxies,
+    /// Whose connections begin with a PROXY header, and only theirs.
+    pub proxy_header_from: TrustedProxies,
+    /// What it speaks.
+    pub service: Service,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Debug)]
+pub enum Service {
+    /// HTTP: requests are routed.
+    Http(HttpService),
+    /// TCP: connections are carried to an upstream.
+    Tcp(TcpService),
+    /// UDP: flows are carried to an upstream.
+    Udp(UdpService),
+}
+
+/// How a listener speaks HTTP.
+#[derive(Clone, Debug)]
+pub struct HttpService {
+    /// How its connections are encrypted; `None` for plain ones.
+    pub tls: Option<Arc<Acceptor>>,
+    /// The versions that it speaks.
+    pub versions: HttpVersions,
+    /// Plain requests are sent to https on this port instead of being routed.
+    pub redirect_https: Option<u16>,
+    /// The value of `Strict-Transport-Security` (RFC 6797) in responses over TLS.
+    pub hsts: Option<Arc<str>>,
+}
+
+/// Versions of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpVersions {
+    /// HTTP/1.0 and HTTP/1.1.
+    pub http1: bool,
+    /// HTTP/2: over TLS by ALPN, else by prior knowledge (RFC 9113 section 3.3).
+    pub http2: bool,
+    /// HTTP/3, on the UDP port of the same number.
+    pub http3: bool,
+}
+
+/// How a listener carries TCP connections.
+#[derive(Clone, Debug)]
+pub struct TcpService {
+    /// TLS ends here; `None` where bytes pass as they are.
+    pub tls: Option<Arc<Acceptor>>,
+    /// Upstreams, by index, by the name in the client's TLS hello (exact, or `*.` and a suffix). Without any,
+    /// nothing is read before the connection is carried on.
+    pub names: Arc<[(String, u32)]>,
+    /// The upstream of all other connections, by index.
+    pub otherwise: Option<u32>,
+    /// Time limits.
+    pub timeouts: TcpTimeouts,
+    /// How many endpoints are tried after the first.
+    pub connect_retries: u32,
+}
+
+/// Time limits of a TCP connection, in milliseconds; `u64::MAX` where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpTimeouts {
+    /// For the client to send what its upstream is chosen by.
+    pub prelude_ms: u64,
+    /// To open a connection to an endpoint.
+    pub connect_ms: u64,
+    /// Between two bytes in any direction.
+    pub idle_ms: u64,
+}
+
+/// How a listener carries UDP flows.
+#[derive(Clone, Debug)]
+pub struct UdpService {
+    /// The upstream, by index.
+    pub upstream: u32,
+    /// How long a flow may carry nothing, in milliseconds.
+    pub idle_ms: u64,
+    /// How many flows there may be, over all workers.
+    pub max_flows: u32,
+    /// How many of them one client address may have, over all workers.
+    pub max_flows_per_address: u32,
+}
+
+/// How an upstream is spoken to.
+#[derive(Debug)]
+pub struct Transport {
+    /// Tells transports apart: a connection opened with one is of no use for another. Never used twice in a
+    /// process.
+    pub id: u64,
+    /// The protocol that its endpoints speak.
+    pub protocol: UpstreamProtocol,
+    /// How connections to them are encrypted; `None` for plain ones.
+    pub tls: Option<Arc<Connector>>,
+    /// The PROXY header that its connections begin with.
+    pub proxy_header: Option<ProxyHeader>,
+    /// How many streams of one connection are used at once (HTTP/2).
+    pub max_streams: u32,
+}
+
+/// The protocol that an upstream's endpoints speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// A line of text.
+    V1,
+    /// Binary, with type-length-values.
+    V2,
+}
+
+impl Transport {
+    /// A transport with an id of its own.
+    pub fn new(
+        protocol: UpstreamProtocol,
+        tls: Option<Arc<Connector>>,
+        proxy_header: Option<ProxyHeader>,
+        max_streams: u32,
+    ) -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        Self { id, protocol, tls, proxy_header, max_streams }
+    }
+
+    /// HTTP/1.1 over plain TCP.
+    pub fn plain() -> Self {
+        Self::new(UpstreamProtocol::Http1, None, None, 1)
+    }
+}
+
+impl HttpService {
+    /// HTTP/1.1 over plain TCP.
+    pub fn plain() -> Self {
+        let versions = HttpVersions { http1: true, http2: false, http3: false };
+        Self { tls: None, versions, redirect_https: None, hsts: None }
+    }
 }
 
 /// Settings of the HTTP side that do not depend on the route.

@@ -29,6 +29,8 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
         max_connections_per_address: None,
         defer_accept: false,
         trusted: Default::default(),
+        proxy_header_from: Default::default(),
+        service: crate::snapshot::Service::Http(crate::snapshot::HttpService::plain()),
     };
     let limits = ConnectionLimits::new(&listener);
     let snapshot = Snapshot {
@@ -37,6 +39,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
         table: RouteTable::compile(&[]).unwrap(),
         routes: Vec::new(),
         upstreams: Vec::new(),
+        transports: Vec::new(),
         tracing: None,
         http: HttpSettings {
             request_head: HeadLimits::default(),
