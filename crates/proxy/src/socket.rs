@@ -117,6 +117,11 @@ impl Socket {
         }
     }
 
+    /// Whether bytes can move between it and a pipe.
+    pub fn can_splice(&self) -> bool {
+        true
+    }
+
     /// Whether an idle connection still looks alive, as far as the reactor has heard. Costs no system
     /// call unless something has arrived, and whatever arrives on an idle connection ends it: its
     /// close, or bytes nobody asked for.

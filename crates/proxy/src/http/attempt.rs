@@ -13,6 +13,7 @@ use tollgate_upstream::{PickKey, View};
 use super::{tally, trace};
 use crate::decide;
 use crate::exchange::{Attempt, Exchange};
+use crate::link::Link;
 use crate::socket::Socket;
 use crate::worker::{Idle, Worker};
 
@@ -35,7 +36,7 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
     exchange.attempt = Some(Attempt {
-        socket: None,
+        link: None,
         endpoint,
         id: chosen.id(),
         reused: false,
@@ -65,8 +66,9 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
     let lives = |idle: &mut Idle| {
         idle.socket.looks_alive() && (repeatable && !idle.doubtful || idle.socket.is_alive())
     };
-    attempt.socket = worker.pool.borrow_mut().take(attempt.id, now, lives).map(|idle| idle.socket);
-    attempt.reused = attempt.socket.is_some();
+    let idle = worker.pool.borrow_mut().take(attempt.id, now, lives);
+    attempt.link = idle.map(|idle| idle.socket.into());
+    attempt.reused = attempt.link.is_some();
     if let Some(latest) = exchange.record.latest() {
         latest.reused = attempt.reused;
     }
@@ -103,7 +105,7 @@ pub async fn connect(worker: &Worker, exchange: &mut Exchange) -> Result<(), Rea
         Ok(socket) => {
             series.connections_opened.add(1);
             if let Some(attempt) = &mut exchange.attempt {
-                attempt.socket = Some(socket);
+                attempt.link = Some(socket.into());
             }
             Ok(())
         }
@@ -159,7 +161,7 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
     let wanted = endpoint.is_some_and(|endpoint| !endpoint.is_retired()) && !worker.is_draining();
     tally::attempt_ended(worker, exchange, exchange.record.reason.unwrap_or(Reason::Forwarded));
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
-    if let Some(socket) = attempt.socket.filter(|_| clean && wanted) {
+    if let (Some(Link::Bytes(socket)), true) = (attempt.link, clean && wanted) {
         // Origins that send a body with these send it a moment later, as the next response.
         let doubtful = exchange.facts.method == Method::Head || matches!(exchange.response.status, 204 | 304);
         let (idle, now) = (Idle { socket, doubtful }, worker.clock.now_ms());

@@ -18,7 +18,7 @@ use super::request_head::{self, Source};
 use super::{Refusal, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
-use crate::exchange::{BodyReader, Exchange, Facts};
+use crate::exchange::{BodyReader, BodyWriter, Exchange, Facts};
 use crate::snapshot::{Action, Listener, Snapshot};
 use crate::worker::{Published, Worker};
 
@@ -109,7 +109,7 @@ pub fn begin(
 /// The port that a request came to. Port 0 of the document is whichever the kernel gave.
 fn port(listener: &Listener, client: &Client) -> u16 {
     match listener.address.port() {
-        0 => client.socket.local_port(),
+        0 => client.local_port(),
         port => port,
     }
 }
@@ -133,7 +133,7 @@ fn open(
     let last = !options.persists(head.version);
     exchange.facts = Facts {
         method: head.method,
-        version: head.version,
+        version: client.version.unwrap_or(head.version),
         persists: !last && !worn && client.draining_since().is_none(),
         last,
         expects: head.fields.has(Known::Expect),
@@ -201,7 +201,17 @@ fn forward(
     exchange.request.replayable = true;
     let trailers_max =
         exchange.published.as_ref().map_or(usize::MAX, |p| p.snapshot.http.request_head.head_size);
-    exchange.body = BodyReader::new(body, trailers_max);
+    let streams = exchange.speaks_streams();
+    exchange.body = match body {
+        BodyLength::None => BodyReader::Done,
+        _ if client.link.is_stream() => BodyReader::Stream,
+        _ => BodyReader::new(body, trailers_max),
+    };
+    exchange.request.writer = match body {
+        _ if streams => BodyWriter::Stream,
+        BodyLength::Chunked => BodyWriter::Chunked,
+        _ => BodyWriter::Plain,
+    };
     if received.start < received.end
         && let Err(refusal) = request_body::take_received(client, &mut exchange, received)
     {

@@ -43,13 +43,13 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             if let Some(since) = client.draining_since().filter(|_| client.leftover.is_empty()) {
                 // A request that has come already is served: the kernel is asked, since the runtime may
                 // not have heard of it yet.
-                if client.served > 0 && client.socket.is_alive() {
+                if client.served > 0 && client.link.is_alive() {
                     return Poll::Ready(Intake::Closed);
                 }
                 // The first request of a new connection may be on its way.
                 worker.wheel.borrow_mut().set(client.timer, since + FIRST_REQUEST_MS);
             }
-            let received = match client.socket.poll_recv(cx, buffers.room(end)) {
+            let received = match client.link.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
                 Poll::Ready(_) if client.partial && !client.leftover.is_empty() => {
                     return Poll::Ready(closed_early(worker, client, &published));
@@ -100,7 +100,7 @@ fn ends_idle(client: &Client) -> bool {
     client.draining_since().is_some()
         && client.served > 0
         && client.leftover.is_empty()
-        && client.socket.is_alive()
+        && client.link.is_alive()
 }
 
 /// Nothing more has come. A connection may wait long for a request, but a head must come quickly.

@@ -69,9 +69,9 @@ pub fn fixed(out: &mut Vec<u8>, response: &FixedResponse, answer: &Answer<'_>) {
 /// The `Connection` line for a client of this version: nothing where its version implies what happens.
 pub fn connection_line(version: Version, close: bool) -> &'static [u8] {
     match (version, close) {
+        (Version::Http2 | Version::Http3, _) | (Version::Http11, false) => b"",
         (_, true) => b"Connection: close\r\n",
         (Version::Http10, false) => b"Connection: keep-alive\r\n",
-        (Version::Http11, false) => b"",
     }
 }
 

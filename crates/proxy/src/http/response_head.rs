@@ -2,7 +2,7 @@
 
 use tollgate_http1::connection::{self, ConnectionOptions};
 use tollgate_http1::encode::{self, Removed};
-use tollgate_message::{FieldList, Known, ResponseHead, Version};
+use tollgate_message::{BodyLength, FieldList, Known, ResponseHead, Version};
 
 use super::respond::connection_line;
 use crate::edits::Edits;
@@ -88,7 +88,11 @@ fn mark(source: &Source<'_>, keep_upgrade: bool) -> Removed {
     removed
 }
 
-/// How a body that arrives without a known length is written: in chunks where the client knows them.
-pub fn writer_for_unknown_length(version: Version) -> BodyWriter {
-    if version == Version::Http11 { BodyWriter::Chunked } else { BodyWriter::Plain }
+/// How a body is written: what has no known length in chunks, where the client knows them.
+pub fn writer(version: Version, length: BodyLength) -> BodyWriter {
+    match (version, length) {
+        (Version::Http2 | Version::Http3, _) => BodyWriter::Stream,
+        (Version::Http11, BodyLength::Chunked | BodyLength::UntilClose) => BodyWriter::Chunked,
+        _ => BodyWriter::Plain,
+    }
 }

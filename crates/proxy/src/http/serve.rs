@@ -36,6 +36,16 @@ pub fn connection(mut client: Client) -> impl Future<Output = ()> {
     }
 }
 
+/// Serves the one request of a stream.
+pub async fn stream(mut client: Client) {
+    client.worker().clock.refresh();
+    // Whoever opens streams only to cancel them must not reach an endpoint with that.
+    let cancelled = poll_fn(|cx| Poll::Ready(client.link.poll_cancelled(cx).is_ready())).await;
+    if !cancelled {
+        serve_next(&mut client).await;
+    }
+}
+
 fn begin(client: &Client) {
     let worker = client.worker();
     worker.clock.refresh();
@@ -76,7 +86,7 @@ async fn serve_next(client: &mut Client) -> bool {
     let more = unread || !exchange.facts.last && !client.half_closed;
     worker.recycle(exchange);
     if close {
-        if sent.is_ok() && more {
+        if sent.is_ok() && more && !client.link.is_stream() {
             Box::pin(linger(&worker, client)).await;
         }
         return false;
@@ -152,29 +162,34 @@ fn poll_send_answer(
 ) -> Poll<Result<(), Reason>> {
     worker.clock.refresh();
     if exchange.response.cut {
-        client.socket.reset_on_close();
+        client.link.cut();
         return Poll::Ready(Err(Reason::ClientClosed));
     }
-    let pending = &mut exchange.response.pending;
     let mut moved = false;
+    let pending = &mut exchange.response.pending;
     while !pending.pending().is_empty() {
-        match client.socket.poll_send(cx, pending.pending()) {
+        match client.link.poll_send(cx, pending.pending()) {
             Poll::Ready(Ok(sent)) => pending.sent += sent,
-            Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::ClientClosed)),
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(client.link.client_gone())),
             Poll::Pending => return poll_write_deadline(cx, worker, client, exchange, moved),
         }
         moved = true;
     }
-    Poll::Ready(Ok(()))
+    match client.link.poll_finish(cx, &pending.trailers) {
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+        Poll::Ready(Err(_)) => Poll::Ready(Err(client.link.client_gone())),
+        Poll::Pending => poll_write_deadline(cx, worker, client, exchange, moved),
+    }
 }
 
 fn poll_write_deadline(
     cx: &mut Context<'_>,
     worker: &Worker,
-    client: &Client,
+    client: &mut Client,
     exchange: &mut Exchange,
     moved: bool,
 ) -> Poll<Result<(), Reason>> {
+    client.link.flush();
     let now = worker.clock.now_ms();
     let mut wheel = worker.wheel.borrow_mut();
     wheel.register(client.timer, cx.waker());
@@ -196,12 +211,12 @@ async fn linger(worker: &Rc<Worker>, client: &mut Client) {
     poll_fn(|cx| {
         worker.clock.refresh();
         // A connection that cannot be shut down is gone.
-        if client.socket.poll_shutdown(cx).is_pending() {
+        if client.link.poll_shutdown(cx).is_pending() {
             return Poll::Pending;
         }
         let mut buffers = worker.buffers.borrow_mut();
         while read < LINGER_BYTES {
-            match client.socket.poll_recv(cx, buffers.room(HEADROOM)) {
+            match client.link.poll_recv(cx, buffers.room(HEADROOM)) {
                 Poll::Ready(Ok(received)) if received > 0 => read += received,
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
