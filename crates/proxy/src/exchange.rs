@@ -12,6 +12,8 @@ use tollgate_telemetry::access::{Captured, Timings};
 use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
 
 use crate::evidence::Evidence;
+use crate::http::grpc::Deadline;
+use crate::http::secured::Secured;
 use crate::link::Link;
 use crate::snapshot::{Route, Transport, UpstreamProtocol};
 use crate::tracer::{Context, Trace};
@@ -51,6 +53,8 @@ pub struct Exchange {
     pub notes: Notes,
     /// What decisions depended on, where a recorder may keep it.
     pub evidence: Evidence,
+    /// What is known of the client's connection, where it is encrypted.
+    pub secured: Option<Rc<Secured>>,
     /// Its part in a trace, once one was wanted.
     pub trace: Option<Box<Trace>>,
 }
@@ -70,6 +74,10 @@ pub struct Facts {
     pub expects: bool,
     /// The client asked for an upgrade, and the request was sent with it.
     pub upgrade: bool,
+    /// It is a gRPC call.
+    pub call: bool,
+    /// Where the call's time-out stands in the request, if it has one.
+    pub deadline: Option<Deadline>,
 }
 
 impl Default for Facts {
@@ -81,6 +89,8 @@ impl Default for Facts {
             last: false,
             expects: false,
             upgrade: false,
+            call: false,
+            deadline: None,
         }
     }
 }
@@ -271,6 +281,8 @@ pub struct Times {
     pub try_deadline_ms: u64,
     /// When the exchange must be over.
     pub total_deadline_ms: u64,
+    /// When the client's own deadline passes; `u64::MAX` without one.
+    pub call_ms: u64,
     /// The nearest deadline; `u64::MAX` while none is set.
     pub nearest_ms: u64,
     /// What the nearest deadline is for.
@@ -293,6 +305,8 @@ pub enum WaitingFor {
     Try,
     /// The end of the exchange.
     Total,
+    /// The end of the exchange, as the client set it.
+    Deadline,
 }
 
 impl WaitingFor {
@@ -305,6 +319,7 @@ impl WaitingFor {
             Self::Upstream => Reason::UpstreamStalled,
             Self::Client => Reason::ClientStalled,
             Self::Total => Reason::TotalTimeout,
+            Self::Deadline => Reason::DeadlineExceeded,
         }
     }
 }
@@ -379,6 +394,7 @@ impl Exchange {
         self.bytes = ByteCounts::default();
         self.notes.reset();
         self.evidence.reset();
+        self.secured = None;
         if let Some(trace) = &mut self.trace {
             trace.reset();
         }

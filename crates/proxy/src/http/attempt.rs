@@ -45,6 +45,9 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
         in_flight: chosen.begin(),
     });
     let try_ms = exchange.route().map_or(NEVER, |r| r.settings.timeouts.try_ms);
+    if let Some(deadline) = exchange.facts.deadline {
+        deadline.write(&mut exchange.request.bytes, exchange.times.call_ms.saturating_sub(now));
+    }
     exchange.times.attempt_us = worker.clock.now_us();
     let start_us = exchange.since_start(exchange.times.attempt_us);
     exchange.record.attempt(endpoint, start_us);

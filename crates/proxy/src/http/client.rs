@@ -7,6 +7,7 @@ use tollgate_message::Version;
 use tollgate_runtime::TimerKey;
 use tollgate_streams::MessageStream;
 
+use super::secured::Secured;
 use crate::link::Link;
 use crate::listen::ConnectionGuard;
 use crate::listening::Listening;
@@ -18,6 +19,8 @@ pub struct Client {
     pub link: Link,
     /// The version that all its messages have; `None` where each tells its own.
     pub version: Option<Version>,
+    /// What its TLS handshake told; `None` for a plain connection.
+    pub secured: Option<Rc<Secured>>,
     /// Who is at the other end; an IPv4 address as such, however it came in.
     pub peer: IpAddr,
     /// The listener that took it.
@@ -48,6 +51,7 @@ impl Client {
         Self {
             link: link.into(),
             version: None,
+            secured: None,
             peer,
             listener,
             leftover: Vec::new(),
@@ -65,6 +69,7 @@ impl Client {
         let listener = self.listener.clone();
         let mut client = Self::new(stream, self.peer, listener, ConnectionGuard::uncounted());
         client.version = Some(version);
+        client.secured = self.secured.clone();
         client.port = self.port;
         client
     }

@@ -177,6 +177,9 @@ fn next_deadline(exchange: &Exchange, now: u64) -> (u64, WaitingFor) {
             }
         }
     }
+    if nearest.1 == WaitingFor::Total && exchange.times.call_ms <= nearest.0 {
+        nearest.1 = WaitingFor::Deadline;
+    }
     // Where all are switched off too: `NEVER` stands for a wait that has not been looked at yet.
     (nearest.0.min(NEVER - 1), nearest.1)
 }

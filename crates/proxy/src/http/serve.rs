@@ -5,14 +5,14 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use tollgate_decision::Reason;
+use tollgate_decision::{Reason, Side};
 use tollgate_http1::Malformed;
 
 use super::account::account;
 use super::answer::answer_refusal;
 use super::client::Client;
 use super::intake::{self, Intake};
-use super::{attempt, forward, retry};
+use super::{attempt, forward, grpc, retry};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
@@ -137,6 +137,14 @@ fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     exchange.response.pipe = None;
     // After interim responses there can still be a final one.
     let begun = exchange.response.begun && exchange.response.phase != Phase::Head;
+    if begun && exchange.facts.call && reason.side() != Side::Client {
+        // A call's status stands behind its messages, so its failure can still be told.
+        exchange.response.pending.bytes.clear();
+        exchange.response.pending.sent = 0;
+        exchange.response.pending.trailers.clear();
+        grpc::status_lines(&mut exchange.response.pending.trailers, reason.into());
+        return;
+    }
     if begun || reason.status() == 0 {
         // The client has the start of a response. It must not take that for the whole: what is waiting
         // is thrown away, and the connection reset.
@@ -251,6 +259,6 @@ mod tests {
     #[test]
     fn a_waiting_connection_is_small() {
         let size = future_size(connection);
-        assert!(size <= 272, "{size} bytes");
+        assert!(size <= 288, "{size} bytes");
     }
 }
