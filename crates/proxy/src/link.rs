@@ -171,6 +171,7 @@ pub fn stream_reason(error: &io::Error) -> Option<Reason> {
         StreamFailure::Refused => Some(Reason::UpstreamRefusedStream),
         StreamFailure::Reset(_) => Some(Reason::UpstreamReset),
         StreamFailure::Malformed(_) => Some(Reason::BadResponse),
+        StreamFailure::Unsendable(_) => Some(Reason::BadTarget),
         StreamFailure::ConnectionLost => None,
     }
 }

@@ -1,27 +1,35 @@
-//! Why a stream failed.
+//! How a stream fails.
 
-use std::error::Error;
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
-/// Why a stream failed, as far as that changes what can be done about it. Travels inside an [`io::Error`].
+use crate::text::BadHead;
+
+/// Why a stream did not come to its orderly end. Every [`io::Error`] of a [`crate::MessageStream`] carries
+/// one; [`StreamFailure::of`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamFailure {
-    /// The peer has not looked at the request and will not (`REFUSED_STREAM`, or a `GOAWAY` below the
-    /// stream): it can be sent again, whatever it is.
+    /// The peer did not look at the stream: it refused it, or said that it takes no more of the connection's.
+    /// Whatever the request is, it is safe to send again.
     Refused,
-    /// The peer has reset the stream, with this code.
+    /// The peer reset the stream, with this error code of its protocol.
     Reset(u64),
-    /// The connection is gone, or was closed with an error.
+    /// The connection ended below the stream.
     ConnectionLost,
-    /// What the peer sent is not a valid message.
+    /// The peer sent something that breaks the rules of its protocol.
     Malformed(&'static str),
+    /// What was to be sent cannot be said in the protocol.
+    Unsendable(BadHead),
 }
 
 impl StreamFailure {
-    /// The failure in an error, if it is one.
+    /// The failure that an error carries.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref::<Self>().copied()
+    }
+
+    /// Whether the peer has done nothing for the stream, so that anything may be sent again.
+    pub fn is_safe_to_retry(self) -> bool {
+        self == Self::Refused
     }
 }
 
@@ -29,21 +37,40 @@ impl fmt::Display for StreamFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => f.write_str("the peer refused the stream"),
-            Self::Reset(code) => write!(f, "the peer reset the stream with code {code}"),
-            Self::ConnectionLost => f.write_str("the connection of the stream was lost"),
-            Self::Malformed(what) => write!(f, "the peer's message is malformed: {what}"),
+            Self::Reset(code) => write!(f, "the peer reset the stream with error code {code:#x}"),
+            Self::ConnectionLost => f.write_str("the connection was lost"),
+            Self::Malformed(what) => write!(f, "the peer sent a malformed message: {what}"),
+            Self::Unsendable(bad) => write!(f, "the message cannot be sent: {bad}"),
         }
     }
 }
 
-impl Error for StreamFailure {}
+impl std::error::Error for StreamFailure {}
 
 impl From<StreamFailure> for io::Error {
     fn from(failure: StreamFailure) -> Self {
         let kind = match failure {
+            StreamFailure::Refused => io::ErrorKind::ConnectionRefused,
+            StreamFailure::Reset(_) => io::ErrorKind::ConnectionReset,
+            StreamFailure::ConnectionLost => io::ErrorKind::ConnectionAborted,
             StreamFailure::Malformed(_) => io::ErrorKind::InvalidData,
-            _ => io::ErrorKind::ConnectionReset,
+            StreamFailure::Unsendable(_) => io::ErrorKind::InvalidInput,
         };
-        Self::new(kind, failure)
+        io::Error::new(kind, failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_found_in_its_error() {
+        for failure in [StreamFailure::Refused, StreamFailure::Reset(8), StreamFailure::Malformed("x")] {
+            let error = io::Error::from(failure);
+            assert_eq!(StreamFailure::of(&error), Some(failure));
+            assert_eq!(error.to_string(), failure.to_string());
+        }
+        assert_eq!(StreamFailure::of(&io::ErrorKind::ConnectionReset.into()), None);
     }
 }
