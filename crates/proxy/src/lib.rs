@@ -14,6 +14,7 @@ pub mod http;
 pub mod link;
 pub mod listen;
 mod listening;
+mod multiplexed;
 pub mod publication;
 pub mod recorder;
 pub mod snapshot;

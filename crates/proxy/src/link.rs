@@ -80,16 +80,18 @@ impl Link {
 
     /// Hands over what is held back; to be called before waiting.
     #[inline]
-    pub fn flush(&mut self) {
-        if let Self::Stream(carried) = self {
-            carried.stream.flush();
+    pub fn flush(&mut self, cx: &mut Context<'_>) {
+        match self {
+            // An error shows when something is sent or received.
+            Self::Bytes(socket) => drop(socket.poll_flush(cx)),
+            Self::Stream(carried) => carried.stream.flush(),
         }
     }
 
     /// Ends the message that is sent, where its end is told beside the bytes.
     pub fn poll_finish(&mut self, cx: &mut Context<'_>, trailers: &[u8]) -> Poll<io::Result<()>> {
         match self {
-            Self::Bytes(_) => Poll::Ready(Ok(())),
+            Self::Bytes(socket) => socket.poll_flush(cx),
             Self::Stream(carried) if carried.finished => Poll::Ready(Ok(())),
             Self::Stream(carried) => {
                 ready!(carried.stream.poll_finish(cx, trailers))?;

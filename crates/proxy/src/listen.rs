@@ -252,7 +252,7 @@ fn admit(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>) {
             listening.series.closed.add(1);
             // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
             let request_id = make_id(worker);
-            recorder::refused_connection(listening, peer, reason, &request_id);
+            recorder::refused_connection(listening, peer, reason.into(), &request_id);
             let _ = (&stream).write(&respond::bare(reason, &request_id));
         }
     }

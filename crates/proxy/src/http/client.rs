@@ -11,6 +11,7 @@ use super::secured::Secured;
 use crate::link::Link;
 use crate::listen::ConnectionGuard;
 use crate::listening::Listening;
+use crate::socket::Socket;
 use crate::worker::Worker;
 
 /// A client's connection between and during exchanges. Small, since many of them do nothing.
@@ -79,6 +80,15 @@ impl Client {
         match &self.link {
             Link::Bytes(socket) => socket.local_port(),
             Link::Stream(_) => self.port,
+        }
+    }
+
+    /// Hands over the connection itself to what serves all its streams.
+    pub fn take_socket(&mut self) -> Option<Socket> {
+        self.port = self.local_port();
+        match &mut self.link {
+            Link::Bytes(socket) => Some(std::mem::replace(socket, Socket::lost())),
+            Link::Stream(_) => None,
         }
     }
 

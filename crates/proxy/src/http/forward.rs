@@ -69,9 +69,9 @@ pub fn poll(
         }
         moved = true;
     }
-    client.link.flush();
+    client.link.flush(cx);
     if let Some(link) = exchange.attempt.as_mut().and_then(|attempt| attempt.link.as_mut()) {
-        link.flush();
+        link.flush(cx);
     }
     watch_client(cx, client, exchange, &mut buffers)?;
     drop(buffers);

@@ -25,9 +25,14 @@ pub enum Intake {
     Forward(Box<Exchange>),
     /// An exchange that is answered already: the answer is on its way out.
     Answered(Box<Exchange>),
+    /// The client speaks HTTP/2, of which these bytes have come (RFC 9113 section 3.3).
+    Http2(Vec<u8>),
     /// The connection is over.
     Closed,
 }
+
+/// How an HTTP/2 connection begins: a head of HTTP/1 as nobody else writes it (RFC 9113 section 3.4).
+const PREFACE_HEAD: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// Receives until a head is complete, and begins its exchange.
 pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> Poll<Intake> {
@@ -83,6 +88,11 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
                 keep_partial(worker, client, &published, &buffers.scratch[HEADROOM..HEADROOM + received])
             }
             Err(malformed) => {
+                let received = &buffers.scratch[HEADROOM..end];
+                if is_preface(client, received) {
+                    client.leftover = Vec::new();
+                    return Poll::Ready(Intake::Http2(received.to_vec()));
+                }
                 let refusal = malformed.as_request_reason().into();
                 let bytes = match worker.records() {
                     true => evidence_of(&buffers.scratch[HEADROOM..end], &limits, malformed),
@@ -92,6 +102,14 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             }
         }
     }
+}
+
+/// Whether a connection begins as HTTP/2 does, where that may be spoken. Over TLS it is agreed upon before.
+fn is_preface(client: &Client, received: &[u8]) -> bool {
+    client.served == 0
+        && client.secured.is_none()
+        && received.starts_with(PREFACE_HEAD)
+        && client.listener.speaks_http2()
 }
 
 /// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The

@@ -12,7 +12,8 @@ use super::account::account;
 use super::answer::answer_refusal;
 use super::client::Client;
 use super::intake::{self, Intake};
-use super::{attempt, forward, grpc, retry};
+use super::handshake::{self, Spoken};
+use super::{attempt, forward, grpc, http2, retry};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
@@ -30,9 +31,42 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 #[expect(clippy::manual_async_fn, reason = "see above")]
 pub fn connection(mut client: Client) -> impl Future<Output = ()> {
     async move {
+        // Boxed: what only some connections need would lie in each of them otherwise.
+        let spoken = match client.listener.is_secured() {
+            true => Box::pin(handshake::shake(&mut client)).await,
+            false => Some(Spoken::Http1),
+        };
         begin(&client);
-        while serve_next(&mut client).await {}
+        let mut next = match spoken {
+            None => Next::End,
+            Some(Spoken::Http1) => Next::Request,
+            Some(Spoken::Http2) => Next::Http2(Vec::new()),
+        };
+        while let Next::Request = next {
+            next = serve_next(&mut client).await;
+        }
+        if let Next::Http2(received) = next {
+            Box::pin(http2::connection(&mut client, received)).await;
+        }
+        say_goodbye(&mut client).await;
         client.listener.series.closed.add(1);
+    }
+}
+
+/// What a connection carries next.
+enum Next {
+    /// A request.
+    Request,
+    /// HTTP/2, of which these bytes have come.
+    Http2(Vec<u8>),
+    /// Nothing more.
+    End,
+}
+
+/// Tells a TLS client that the end is meant, as far as that can be said at once.
+async fn say_goodbye(client: &mut Client) {
+    if client.secured.is_some() {
+        poll_fn(|cx| Poll::Ready(drop(client.link.poll_shutdown(cx)))).await;
     }
 }
 
@@ -53,8 +87,8 @@ fn begin(client: &Client) {
     worker.wheel.borrow_mut().set(client.timer, worker.clock.now_ms() + head_ms);
 }
 
-/// Serves one request. Whether the connection may carry another.
-async fn serve_next(client: &mut Client) -> bool {
+/// Serves one request, and tells what may come after it.
+async fn serve_next(client: &mut Client) -> Next {
     let intake = poll_fn(|cx| {
         let worker = client.worker().clone();
         intake::poll(cx, &worker, client)
@@ -69,7 +103,8 @@ async fn serve_next(client: &mut Client) -> bool {
             exchange
         }
         Intake::Answered(exchange) => exchange,
-        Intake::Closed => return false,
+        Intake::Http2(received) => return Next::Http2(received),
+        Intake::Closed => return Next::End,
     };
     let worker = client.worker().clone();
     let sent = poll_fn(|cx| poll_send_answer(cx, &worker, client, &mut exchange)).await;
@@ -89,10 +124,10 @@ async fn serve_next(client: &mut Client) -> bool {
         if sent.is_ok() && more && !client.link.is_stream() {
             Box::pin(linger(&worker, client)).await;
         }
-        return false;
+        return Next::End;
     }
     await_next(&worker, client);
-    true
+    Next::Request
 }
 
 /// Attempts at endpoints until one has answered, or none may be made any more.
@@ -197,7 +232,7 @@ fn poll_write_deadline(
     exchange: &mut Exchange,
     moved: bool,
 ) -> Poll<Result<(), Reason>> {
-    client.link.flush();
+    client.link.flush(cx);
     let now = worker.clock.now_ms();
     let mut wheel = worker.wheel.borrow_mut();
     wheel.register(client.timer, cx.waker());
