@@ -73,7 +73,7 @@ impl ConnectionLimits {
         let (max, per_address) =
             (self.max.load(Ordering::Relaxed), self.max_per_address.load(Ordering::Relaxed));
         if (max, per_address) == (u32::MAX, u32::MAX) {
-            return Ok(ConnectionGuard { _counted: None });
+            return Ok(ConnectionGuard::uncounted());
         }
         if max != u32::MAX {
             let admitted = self
@@ -105,6 +105,13 @@ impl ConnectionLimits {
 #[derive(Debug)]
 pub struct ConnectionGuard {
     _counted: Option<Box<Counted>>,
+}
+
+impl ConnectionGuard {
+    /// For what is part of a connection that is counted already.
+    pub fn uncounted() -> Self {
+        Self { _counted: None }
+    }
 }
 
 #[derive(Debug)]
@@ -245,7 +252,7 @@ fn admit(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>) {
             listening.series.closed.add(1);
             // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
             let request_id = make_id(worker);
-            recorder::refused_connection(listening, peer, reason, &request_id);
+            recorder::refused_connection(listening, peer, reason.into(), &request_id);
             let _ = (&stream).write(&respond::bare(reason, &request_id));
         }
     }
