@@ -39,10 +39,6 @@ pub(super) fn check(listener: &Located<Listener>, found: &mut Diagnostics) {
 
 fn protocols(listener: &Listener, found: &mut Diagnostics) {
     let Some(protocols) = &listener.protocols else { return };
-    if protocols.is_empty() {
-        let finding = Diagnostic::error(protocols.origin, "a listener needs at least one protocol");
-        found.push(finding.mend("write `protocols: [h1, h2]`, or leave it out"));
-    }
     for (at, protocol) in protocols.iter().enumerate() {
         if let Some(first) = protocols.iter().take(at).find(|first| first.value == protocol.value) {
             let message = format!("`{}` is listed twice", protocol.value.word());

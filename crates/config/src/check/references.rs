@@ -48,7 +48,17 @@ impl<'d> References<'d> {
         }
     }
 
-    pub(super) fn upstream(&mut self, name: &'d str, origin: Origin, found: &mut Diagnostics) {
+    /// A name that a route uses.
+    fn upstream(&mut self, name: &'d str, origin: Origin, found: &mut Diagnostics) {
+        self.named(name, origin, "http://", found);
+    }
+
+    /// A name that a listener for TCP or UDP uses.
+    pub(super) fn stream(&mut self, name: &'d str, origin: Origin, found: &mut Diagnostics) {
+        self.named(name, origin, "", found);
+    }
+
+    fn named(&mut self, name: &'d str, origin: Origin, scheme: &str, found: &mut Diagnostics) {
         if self.known.contains(name) {
             self.used.insert(name);
         } else if self.judge && found.is_full() {
@@ -56,7 +66,7 @@ impl<'d> References<'d> {
         } else if self.judge {
             let mend = match nearest(name, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add it to `upstreams`, or write an address: `http://{name}:8080`"),
+                None => format!("add it to `upstreams`, or write an address: `{scheme}{name}:8080`"),
             };
             found.push(Diagnostic::error(origin, format!("there is no upstream `{name}`")).mend(mend));
         }

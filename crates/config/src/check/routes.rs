@@ -60,7 +60,7 @@ fn route(route: &Located<Route>, found: &mut Diagnostics) {
 fn grpc(route: &Route, found: &mut Diagnostics) {
     let Some(grpc) = &route.grpc else { return };
     let path = route.paths.first().map(|path| ("path", path.origin));
-    let method = route.methods.first().map(|method| ("method", method.origin));
+    let method = route.methods.first().map(|method| ("methods", method.origin));
     for (key, origin) in path.into_iter().chain(method) {
         let message = format!("`{key}` cannot stand beside `grpc`, which says path and method itself");
         let finding = Diagnostic::error(origin, message).note(grpc.origin, "`grpc` is here");

@@ -82,16 +82,12 @@ pub(super) fn udp<'d>(
     found: &mut Diagnostics,
 ) {
     belongs_to_http(listener, found);
-    let connections = |limit: Option<Origin>| limit;
     let header = listener.proxy_protocol.first().map(|range| range.origin);
     let keys = [
         ("sni", listener.sni.as_ref().map(|sni| sni.origin)),
         ("idle_timeout", listener.idle_timeout.as_ref().map(|timeout| timeout.origin)),
-        ("max_connections", connections(listener.max_connections.as_ref().map(|max| max.origin))),
-        (
-            "max_connections_per_address",
-            connections(listener.max_connections_per_address.as_ref().map(|max| max.origin)),
-        ),
+        ("max_connections", listener.max_connections.as_ref().map(|max| max.origin)),
+        ("max_connections_per_address", listener.max_connections_per_address.as_ref().map(|max| max.origin)),
         ("defer_accept", listener.defer_accept.then_some(listener.origin)),
     ];
     refuse(&keys, "connections", "UDP has flows: `flows: { idle_timeout: 30s, max: 65536 }`", found);
@@ -131,6 +127,6 @@ fn destination<'d>(
     found: &mut Diagnostics,
 ) {
     if let StreamDestination::Upstream(name) = &to.value {
-        references.upstream(name.as_str(), to.origin, found);
+        references.stream(name.as_str(), to.origin, found);
     }
 }

@@ -63,7 +63,9 @@ fn health(upstream: &Located<Upstream>, found: &mut Diagnostics) {
             Diagnostic::error(health.origin, "gRPC is spoken over HTTP/2, and this upstream speaks HTTP/1.1");
         found.push(finding.mend("write `protocol: grpc`"));
     }
-    if matches!(health.probe, Probe::Http(_)) && matches!(upstream.protocol.value, Protocol::H2c | Protocol::Grpc) {
+    if matches!(health.probe, Probe::Http(_))
+        && matches!(upstream.protocol.value, Protocol::H2c | Protocol::Grpc)
+    {
         let message = "this probe speaks HTTP/1.1, so endpoints that speak HTTP/2 only fail it";
         let finding = Diagnostic::warning(health.origin, message);
         found.push(finding.mend("write `grpc: {}` or `tcp: {}`"));

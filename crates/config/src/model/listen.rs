@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{Hsts, HttpProtocol, ListenerTls, RedirectHttps};
 use crate::section::{choice, section};
-use crate::setting::{Many, Toggle, ValueError, Whole, text_setting};
+use crate::setting::{Many, NonEmpty, Toggle, ValueError, Whole, text_setting};
 use crate::shape::Shape;
 use crate::source::Located;
 use crate::table::Table;
@@ -32,7 +32,7 @@ section! {
         /// Its connections are encrypted.
         tls: Option<Located<Box<ListenerTls>>> = optional;
         /// The versions of HTTP that it speaks; `[h1, h2]` if left out, with `https://name` `[h1, h2, h3]`.
-        protocols: Option<Located<Many<Located<HttpProtocol>>>> = optional;
+        protocols: Option<Located<NonEmpty<Located<HttpProtocol>>>> = optional;
         /// Sends plain requests to https with a 308 instead of routing them: to the port 443 with `true`, or to
         /// the port that is written.
         redirect_https: Option<Located<RedirectHttps>> = optional;

@@ -58,7 +58,6 @@ words! {
         /// TLS 1.3.
         V13 = "1.3";
     }
-    later ["1.0", "1.1"]
 }
 
 words! {
@@ -69,7 +68,6 @@ words! {
         /// TLS 1.3 only, key exchange with X25519 (also with ML-KEM) or P-256.
         Modern = "modern";
     }
-    later ["old"]
 }
 
 words! {

@@ -8,7 +8,7 @@ use tollgate_config::{
 };
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_upstream::balancers::balancer;
-use tollgate_upstream::probes::{HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
+use tollgate_upstream::probes::{GrpcProbe, HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
 use tollgate_upstream::{
     OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings,
 };
@@ -171,7 +171,7 @@ impl Compiler<'_> {
     fn probes(&mut self, health: &Located<config::Health>) -> Option<ProbePlan> {
         let probe: Arc<dyn Probe> = match &health.probe {
             ProbeSetting::Tcp(_) => Arc::new(TcpProbe),
-            ProbeSetting::Grpc(_) => Arc::new(TcpProbe),
+            ProbeSetting::Grpc(grpc) => Arc::new(GrpcProbe::new(grpc.service.as_str())),
             ProbeSetting::Http(http) => {
                 let settings = HttpProbeSettings {
                     method: http.method.to_string(),
