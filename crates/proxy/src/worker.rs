@@ -19,10 +19,10 @@ use crate::exchange::Exchange;
 use crate::http::EndpointTallies;
 use crate::listen::{self, ListenSocket};
 use crate::listening::Listening;
+use crate::multiplexed::Multiplexed;
 use crate::publication::{self, Publication};
 use crate::recorder::Entry;
 use crate::snapshot::Snapshot;
-use crate::multiplexed::Multiplexed;
 use crate::socket::Socket;
 use crate::tracer::Tracer;
 

@@ -20,6 +20,7 @@ pub(crate) fn entry(captured: &Captured) -> Entry<'_> {
             path: b"/a/b",
             host: b"shop.example",
             version: "1.1",
+            carried: "",
             captured,
         },
         status: 200,

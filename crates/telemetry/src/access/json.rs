@@ -38,6 +38,9 @@ fn body(out: &mut Vec<u8>, entry: &Entry<'_>, rule: QueryRule) {
     text(out, "\",\"request_id\":\"", entry.request_id);
     out.extend_from_slice(b"\",\"client.address\":\"");
     address(out, entry.client);
+    if !request.carried.is_empty() {
+        text(out, "\",\"network.transport\":\"", request.carried.as_bytes());
+    }
     text(out, "\",\"http.request.method\":\"", request.method);
     text(out, "\",\"url.path\":\"", request.path);
     query(out, request.captured, rule);
