@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
-use tollgate_http2::client::Connection;
+use tollgate_http2::Connection;
 use tollgate_streams::MessageStream;
 use tollgate_upstream::EndpointId;
 
@@ -42,9 +42,10 @@ impl Multiplexed {
         let connections = &mut self.endpoints.get_mut(&key)?.connections;
         connections.retain(|held| held.connection.is_usable());
         // The first with room: those behind it fall idle and go.
-        let held = connections.iter_mut().find(|held| held.connection.has_room())?;
+        let has_room = |held: &&mut Held| held.connection.open_streams() < held.connection.capacity();
+        let held = connections.iter_mut().find(has_room)?;
         held.used_ms = now_ms;
-        Some(Box::new(held.connection.open()?))
+        Some(Box::new(held.connection.open().ok()?))
     }
 
     /// Whose turn it is to open a connection.

@@ -154,6 +154,8 @@ pub fn ended_connection(
     let Some(keeper) = worker.keeper.as_ref().filter(|keeper| keeper.recorder().is_on()) else { return };
     let Some(class) = keeper.recorder().class(reason, 0, 0) else { return };
     let published = worker.published();
+    let mut record = Record::ended(reason);
+    record.detail = refusal.detail;
     let entry = Entry {
         request_id: request_id.into(),
         began: worker.clock.wall(),
@@ -165,7 +167,7 @@ pub fn ended_connection(
         snapshot_number: published.snapshot.number,
         head: None,
         trace: None,
-        record: Record { detail: refusal.detail, ..Record::ended(reason) },
+        record,
         picks: Box::default(),
         loads: Box::default(),
         status: reason.status(),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tollgate_decision::Reason;
-use tollgate_http2::client;
+use tollgate_http2::ClientSettings;
 use tollgate_telemetry::shard::UpstreamSeries;
 use tollgate_upstream::Endpoint;
 
@@ -89,12 +89,19 @@ impl Drop for Opening<'_> {
 
 /// Speaks HTTP/2 on a connection, and puts it where everybody finds it.
 async fn share(worker: &Rc<Worker>, place: &Place<'_>, socket: Socket) -> Result<(), Refusal> {
-    let settings =
-        client::ClientSettings { max_streams: place.transport.max_streams, ..client::ClientSettings::default() };
-    let (connection, driver) = client::connect(socket, settings)
+    let settings = ClientSettings {
+        max_streams: place.transport.max_streams as usize,
+        max_head_size: worker.published.borrow().snapshot.http.response_head.head_size,
+        https: place.transport.tls.is_some(),
+        ..ClientSettings::default()
+    };
+    let (connection, driver) = tollgate_http2::connect(socket, settings)
         .await
         .map_err(|_| Refusal { reason: Reason::UpstreamClosed, detail: Some(NOT_HTTP2) })?;
-    tokio::task::spawn_local(driver);
+    tokio::task::spawn_local(async move {
+        // How it ended, its streams have heard.
+        let _ = driver.await;
+    });
     let key = (place.endpoint.id(), place.transport.id);
     worker.multiplexed.borrow_mut().keep(key, connection, worker.clock.now_ms(), place.idle_ms);
     Ok(())
