@@ -42,6 +42,8 @@ pub struct Entry<'a> {
     pub client: IpAddr,
     /// The request's first line, its host, and what was kept of the heads.
     pub request: RequestLine<'a>,
+    /// What was carried, where it is no HTTP; the request is empty then.
+    pub carried: Option<Carried<'a>>,
     /// The status sent to the client; 0 where none was.
     pub status: u16,
     /// Why the exchange ended.
@@ -84,6 +86,21 @@ pub struct RequestLine<'a> {
     pub version: &'a str,
     /// The query and the headers that some log wants.
     pub captured: &'a Captured,
+}
+
+/// What was carried from a client to an endpoint and back without being understood.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried<'a> {
+    /// `udp` for a flow of datagrams.
+    pub transport: &'static str,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The client's port.
+    pub port: u16,
+    /// How many datagrams were sent to the client.
+    pub datagrams_sent: u64,
+    /// How many were received from the client.
+    pub datagrams_received: u64,
 }
 
 /// Body bytes of an exchange.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tollgate_decision::Reason;
 
 use crate::endpoints::EndpointBook;
+use crate::flows::FlowSeries;
 use crate::histogram::Histogram;
 use crate::outcomes::{Outcome, Outcomes};
 use crate::pulse::Pulse;
@@ -108,6 +109,8 @@ pub struct UpstreamSeries {
     pub connections_reused: Counter,
     /// Of those, attempts whose connection had ended unseen. They are made again and count as none.
     pub connections_stale: Counter,
+    /// What is counted of datagrams; made with the first.
+    pub flows: OnceLock<Box<FlowSeries>>,
 }
 
 /// What is counted for a listener.
@@ -121,6 +124,8 @@ pub struct ListenerSeries {
     pub begun: Counter,
     /// Exchanges ended.
     pub ended: Counter,
+    /// What is counted of datagrams; made when it takes them.
+    pub flows: OnceLock<Box<FlowSeries>>,
 }
 
 /// The counters of one worker for one snapshot. A series lives on in the shards of later snapshots as

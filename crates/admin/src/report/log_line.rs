@@ -110,6 +110,7 @@ impl LoggedExchange {
                 version: "",
                 captured: &captured,
             },
+            carried: None,
             status: self.status,
             // A reason that this version does not know is one of a newer one: it is not shown.
             reason: Reason::from_code(&self.reason).unwrap_or(Reason::Forwarded),
@@ -157,6 +158,7 @@ mod tests {
                 version: "1.1",
                 captured: &captured,
             },
+            carried: None,
             status: 504,
             reason: Reason::FirstByteTimeout,
             route: "shop",

@@ -52,6 +52,13 @@ fn body(out: &mut Vec<u8>, entry: &Entry<'_>, rule: QueryRule) {
     number(out, "\",\"attempts\":", u64::from(entry.attempts));
     number(out, ",\"bytes_sent\":", entry.bytes.sent);
     number(out, ",\"bytes_received\":", entry.bytes.received);
+    if let Some(carried) = &entry.carried {
+        text(out, ",\"network.transport\":\"", carried.transport.as_bytes());
+        text(out, "\",\"listener\":\"", carried.listener.as_bytes());
+        number(out, "\",\"client.port\":", u64::from(carried.port));
+        number(out, ",\"datagrams_sent\":", carried.datagrams_sent);
+        number(out, ",\"datagrams_received\":", carried.datagrams_received);
+    }
     let timings = &entry.timings;
     for (key, us) in [
         (",\"t.queue\":", timings.queue_us),

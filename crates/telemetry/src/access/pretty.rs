@@ -30,7 +30,11 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, rules: &LogRules, colo
     status(out, entry.status);
     paint(out, RESET);
     out.push(b' ');
-    if request.method.is_empty() {
+    if let Some(carried) = &entry.carried {
+        out.extend_from_slice(carried.transport.as_bytes());
+        out.push(b' ');
+        escaped(out, carried.listener.as_bytes());
+    } else if request.method.is_empty() {
         out.push(b'-');
     } else {
         escaped(out, request.method);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tollgate_decision::Reason;
 
-use super::Writer;
+use super::{Writer, flows};
 use crate::endpoints::EndpointTotals;
 use crate::families::{self, Family};
 use crate::histogram::{Histogram, Sparse, Sum};
@@ -68,18 +68,20 @@ pub fn write_shards(
 
 fn write_listeners(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names) {
     type Value = fn(&ListenerSeries) -> u64;
-    let families: [(&Family, Value); 3] = [
-        (&families::ACCEPTED, |l| l.accepted.get()),
-        (&families::OPEN, |l| open(&l.accepted, &l.closed)),
-        (&families::ACTIVE, |l| open(&l.begun, &l.ended)),
-    ];
-    for (family, value) in families {
+    let families: [(&Family, Value); 2] =
+        [(&families::ACCEPTED, |l| l.accepted.get()), (&families::OPEN, |l| open(&l.accepted, &l.closed))];
+    let write = |writer: &mut Writer, family: &Family, value: Value| {
         writer.family(family);
         for (index, name) in names.listeners.iter().enumerate() {
             let total: u64 = shards.iter().map(|s| value(&s.listeners[index])).sum();
             writer.series(family, &[("listener", name)], total);
         }
+    };
+    for (family, value) in families {
+        write(writer, family, value);
     }
+    flows::write_listeners(writer, shards, names);
+    write(writer, &families::ACTIVE, |l| open(&l.begun, &l.ended));
 }
 
 /// The end is read first: what ends in between must not seem to have ended before it began.
@@ -153,6 +155,7 @@ fn write_upstreams(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names, re
             writer.series(family, &[("upstream", name)], total);
         }
     }
+    flows::write_upstreams(writer, shards, names);
 }
 
 fn write_outcomes<'a>(
