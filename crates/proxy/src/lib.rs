@@ -17,6 +17,7 @@ pub mod publication;
 pub mod recorder;
 pub mod snapshot;
 pub mod socket;
+pub mod stream;
 pub mod tracer;
 pub mod trust;
 pub mod worker;

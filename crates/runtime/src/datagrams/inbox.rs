@@ -153,7 +153,7 @@ impl Inbox {
         let libc::mmsghdr { msg_hdr, msg_len } = &self.headers[slot];
         let said = match wanted {
             Wanted::Nothing => Said::default(),
-            _ => self.controls[slot].read(msg_hdr.msg_controllen as usize),
+            _ => self.controls[slot].read(msg_hdr.msg_controllen),
         };
         let from = match wanted {
             Wanted::Addresses => self.names[slot].read(msg_hdr.msg_namelen as usize),

@@ -1,0 +1,3 @@
+//! Carrying what is not understood: flows of datagrams.
+
+pub mod udp;
