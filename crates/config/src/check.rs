@@ -1,13 +1,20 @@
 //! What no single value can show: references, contradictions, and what probably is not meant.
 
+mod acme;
 mod edits;
+mod http;
 mod listeners;
+mod listening;
+mod references;
 mod routes;
+mod streams;
+mod tls;
 mod tracing;
 mod upstreams;
 
+use self::references::References;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Document, SharedRetry};
+use crate::model::{Document, Place, SharedRetry};
 use crate::setting::Switch;
 use crate::source::{Located, Origin};
 use crate::units::Duration;
@@ -30,18 +37,28 @@ pub(crate) fn check(document: &Document, partial: Partial, found: &mut Diagnosti
         let finding = Diagnostic::error(Origin::start_of(0), "the document listens nowhere");
         found.push(finding.mend("add an address: `listen: \":8080\"`"));
     }
-    if !partial.routes && partial.references {
+    let http = document.listen.is_empty()
+        || document.listen.iter().any(|listener| matches!(listener.place, Place::Http(_)));
+    if !partial.routes && partial.references && http {
         let finding = Diagnostic::error(Origin::start_of(0), "the document has no routes");
         found.push(finding.mend("add one: `routes: [{ path: /, to: \"http://127.0.0.1:3000\" }]`"));
     }
-    listeners::check(document, found);
+    // A route or listener that was left out as wrong may have been the one that uses an upstream.
+    let broken_before = found.has_errors();
+    let mut references = References::new(document, partial);
+    listeners::check(document, &mut references, found);
+    acme::check(document, found);
     limits(document, found);
     tracing::check(document, found);
     if let Some(retry) = &document.defaults.retry {
         shared_retry(retry, "`defaults`", found);
     }
-    let used = routes::check(document, partial, found);
-    upstreams::check(document, &used, found);
+    routes::check(document, &mut references, found);
+    if let (false, Some(route)) = (http, document.routes.first()) {
+        let message = "no listener takes HTTP, so nothing comes to the routes";
+        found.push(Diagnostic::warning(route.origin, message).mend("add one: `listen: [\":8080\"]`"));
+    }
+    upstreams::check(document, &references.used().filter(|_| !broken_before), found);
 }
 
 fn limits(document: &Document, found: &mut Diagnostics) {

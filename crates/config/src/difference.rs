@@ -53,7 +53,7 @@ struct Comparer {
 
 impl Comparer {
     fn listeners(&mut self, old: &[Located<Listener>], new: &[Located<Listener>]) {
-        let address = |listener: &Located<Listener>| listener.address.to_string();
+        let address = |listener: &Located<Listener>| listener.place.to_string();
         for (before, after) in matched(old, new, address) {
             let name = after.or(before).map(address).unwrap_or_default();
             self.compare(Subject::new(SubjectKind::Listener, name), before, after, &[], None);

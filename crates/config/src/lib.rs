@@ -40,7 +40,7 @@ pub use load::{Loaded, load, parse_str};
 pub use model::*;
 pub use reference::reference;
 pub use schema::schema;
-pub use setting::{Many, NonEmpty, Switch, ValueError, Whole};
+pub use setting::{Many, NonEmpty, Switch, Toggle, ValueError, Whole};
 pub use source::{DiskFiles, Files, Located, MemoryFiles, Origin, Sources};
 pub use suggest::nearest;
 pub use table::Table;

@@ -3,11 +3,14 @@
 mod access_log;
 mod document;
 mod edits;
+mod grpc;
 mod limits;
 mod listen;
+mod process;
 mod recorder;
 mod retry;
 mod route;
+mod tls;
 mod tracing;
 mod upstream;
 
@@ -17,15 +20,21 @@ pub use access_log::{
 };
 pub use document::{Document, Version};
 pub use edits::{HeaderEdits, MessageEdits};
+pub use grpc::{GrpcMatch, GrpcProbe, NameMatch};
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
-pub use listen::{Admin, Forwarded, Listener, Shutdown};
+pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
+pub use process::{Admin, Forwarded, Shutdown};
 pub use recorder::Recorder;
 pub use retry::{Defaults, EffectiveTimeouts, Retry, RetryBudget, RetryPlan, SharedRetry, Timeouts};
 pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,
     Rewrite, Route, TextMatch, Weight,
 };
+pub use tls::{
+    Acme, CertificateFiles, Challenge, ClientCertificateMode, ClientCertificates, Hsts, HttpProtocol,
+    ListenerTls, RedirectHttps, TlsProfile, TlsVersion, UnknownNames, UpstreamTls,
+};
 pub use tracing::Tracing;
 pub use upstream::{
-    Balance, Ejection, Endpoint, Health, HttpProbe, Pool, Probe, Protocol, TcpProbe, Upstream,
+    Balance, Ejection, Endpoint, Health, HttpProbe, Pool, Probe, Protocol, ProxyHeader, TcpProbe, Upstream,
 };

@@ -386,6 +386,47 @@ impl<T: Setting> Setting for Switch<T> {
     }
 }
 
+/// A section, `true` for all of its defaults, or `false` for none of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Toggle<T> {
+    /// `false` was written.
+    Off,
+    /// The section.
+    On(T),
+}
+
+impl<T> Toggle<T> {
+    /// The section, if it is not switched off.
+    pub fn on(&self) -> Option<&T> {
+        match self {
+            Self::Off => None,
+            Self::On(value) => Some(value),
+        }
+    }
+}
+
+impl<T: Setting> Setting for Toggle<T> {
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Scalar(scalar) if scalar.plain && scalar.text.as_str() == "false" => Some(Self::Off),
+            Value::Scalar(scalar) if scalar.plain && scalar.text.as_str() == "true" => {
+                let all_defaults = Node { origin: node.origin, ..Node::EMPTY };
+                T::decode(&all_defaults, decoder).map(Self::On)
+            }
+            _ => T::decode(node, decoder).map(Self::On),
+        }
+    }
+    fn shape() -> Shape {
+        Shape::AnyOf(vec![Shape::Boolean, T::shape()])
+    }
+    fn encode(&self) -> Json {
+        match self {
+            Self::Off => false.into(),
+            Self::On(value) => value.encode(),
+        }
+    }
+}
+
 /// Decodes one of a fixed set of words. `later` holds words of other products and versions that are
 /// refused with a reason of their own.
 pub(crate) fn decode_word<T: Copy>(

@@ -100,7 +100,7 @@ fn the_no_file_mode_is_a_document() {
     let two = document(&forwarding(&text(&[":8080", "[::1]:81"]), &text(&["http://a:1", "b:2"])));
     assert_eq!((two.listen.len(), two.upstreams.get("endpoints").unwrap().endpoints.len()), (2, 2));
     // What is typed on a command line cannot become structure, and its errors are findings like any other.
-    for wrong in ["b", "b:1, c:2]", "\"", "${HOME}:1", "a\nb:1", "https://b"] {
+    for wrong in ["b", "b:1, c:2]", "\"", "${HOME}:1", "a\nb:1", "ftp://b"] {
         let loaded = parse(&forwarding(&text(&[":8080"]), &text(&[wrong])));
         assert!(loaded.document.is_none(), "{wrong}");
         let loaded = parse(&forwarding(&text(&[wrong]), &text(&["a:1"])));

@@ -1,21 +1,20 @@
 //! Compiling: a checked document becomes a snapshot, or findings that point into its text.
 
+mod grpc;
+mod listeners;
 mod logs;
 pub mod predecessor;
 mod routes;
+mod tls;
 mod tracing;
 mod upstreams;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tollgate_config::{Diagnostic, Diagnostics, Document, EncodedSlash, Forwarded, Located, Origin};
+use tollgate_config::{Diagnostic, Diagnostics, Document, EncodedSlash, Forwarded, Origin};
 use tollgate_http1::HeadLimits;
-use tollgate_proxy::snapshot::{
-    ClientTimeouts, ForwardedFields, HttpService, HttpSettings, Listener, Service, Snapshot, Transport,
-};
-use tollgate_proxy::trust::TrustedProxies;
+use tollgate_proxy::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Snapshot, Transport};
 use tollgate_routing::normalise::{Encoded, PathRules};
 use tollgate_routing::{Finding, RouteTable};
 use tollgate_upstream::{HealthEvents, Upstream};
@@ -54,6 +53,7 @@ pub fn compile_after(
         before,
         diagnostics: Diagnostics::default(),
         upstreams: Vec::new(),
+        transports: Vec::new(),
         plans: HashMap::new(),
         by_name: HashMap::new(),
     };
@@ -81,7 +81,7 @@ pub fn compile_after(
             listeners,
             table,
             routes,
-            transports: compiler.upstreams.iter().map(|_| Arc::new(Transport::plain())).collect(),
+            transports: compiler.transports,
             upstreams: compiler.upstreams,
             http: http_settings(document),
             logs: Arc::new(logs),
@@ -99,6 +99,8 @@ struct Compiler<'a> {
     before: &'a Predecessor,
     diagnostics: Diagnostics,
     upstreams: Vec<Arc<Upstream>>,
+    /// By the same index.
+    transports: Vec<Arc<Transport>>,
     plans: Plans,
     /// Indexes by name; an inline destination's name is its address.
     by_name: HashMap<String, u32>,
@@ -108,32 +110,6 @@ impl Compiler<'_> {
     fn route_origin(&self, route: usize) -> Origin {
         self.document.routes.get(route).map_or(Origin::start_of(0), |r| r.origin)
     }
-
-    fn listeners(&self) -> Vec<Arc<Listener>> {
-        let has_ipv6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
-        let common = trusted(&self.document.trusted_proxies);
-        let listeners = self.document.listen.iter().map(|listener| {
-            let address: SocketAddr = listener.address.value.socket(has_ipv6);
-            Listener {
-                name: listener
-                    .name
-                    .as_ref()
-                    .map_or_else(|| listener.address.value.to_string(), |n| n.value.to_string()),
-                address,
-                max_connections: listener.max_connections.map(|w| w.get()),
-                max_connections_per_address: listener.max_connections_per_address.map(|w| w.get()),
-                defer_accept: listener.defer_accept,
-                trusted: listener.trusted_proxies.as_ref().map_or_else(|| common.clone(), |t| trusted(t)),
-                proxy_header_from: TrustedProxies::default(),
-                service: Service::Http(HttpService::plain()),
-            }
-        });
-        listeners.map(Arc::new).collect()
-    }
-}
-
-fn trusted(ranges: &[Located<tollgate_config::Cidr>]) -> TrustedProxies {
-    TrustedProxies::new(ranges.iter().map(|range| (range.value.address(), range.value.prefix())).collect())
 }
 
 fn http_settings(document: &Document) -> HttpSettings {

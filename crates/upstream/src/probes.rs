@@ -1,13 +1,17 @@
 //! Probes: asking an endpoint whether it works. A file each, and a row in [`PROBES`].
 
+pub mod dial;
 pub mod driver;
 mod failure;
+pub mod grpc;
 pub mod http;
 pub mod state;
 pub mod tcp;
 
+pub use dial::{Dial, Dialled, ProbeStream, TcpDial};
 pub use driver::run_probes;
 pub use failure::ProbeFailure;
+pub use grpc::GrpcProbe;
 pub use http::{HttpProbe, HttpProbeSettings, HttpProbeSettingsError};
 pub use state::{ProbeState, Thresholds};
 pub use tcp::TcpProbe;
@@ -67,6 +71,11 @@ pub struct ProbeRow {
 
 /// All probes.
 pub const PROBES: &[ProbeRow] = &[
+    ProbeRow {
+        name: "grpc",
+        doc: "Asks by the gRPC health protocol whether a service is serving.",
+        make: || Arc::new(GrpcProbe::default()),
+    },
     ProbeRow {
         name: "http",
         doc: "Sends a request over HTTP/1.1 and expects one of some statuses.",

@@ -1,27 +1,19 @@
 //! Routes: names, references, and settings that do not go together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::{Partial, backoff, edits};
+use super::references::References;
+use super::{backoff, edits};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Action, Destination, Document, PathMatch, PathRewrite, Redirect, Respond, Route};
+use crate::model::{Action, Document, PathMatch, PathRewrite, Redirect, Respond, Route};
 use crate::setting::Switch;
 use crate::source::{Located, Origin};
-use crate::suggest::nearest;
 
 /// Bytes of an answer's body that a document may hold.
 const LARGEST_BODY: usize = 1 << 20;
 
-/// Checks all routes. Gives the names of the upstreams they use, if all of them are known.
-pub(super) fn check<'d>(
-    document: &'d Document,
-    partial: Partial,
-    found: &mut Diagnostics,
-) -> Option<HashSet<&'d str>> {
-    let broken_before = found.has_errors();
-    let known = document.upstreams.iter().map(|(name, _)| name.as_str());
-    let known: HashSet<&str> = known.chain(document.upstreams.broken.iter().map(String::as_str)).collect();
-    let mut references = References { known, used: HashSet::new(), judge: partial.references };
+/// Checks all routes.
+pub(super) fn check<'d>(document: &'d Document, references: &mut References<'d>, found: &mut Diagnostics) {
     let mut names: HashMap<&str, Origin> = HashMap::new();
     for route in &document.routes {
         if let Some(name) = &route.name
@@ -32,51 +24,6 @@ pub(super) fn check<'d>(
         }
         references.action(&route.action, found);
         self::route(route, found);
-    }
-    // A route that was left out as wrong may have been the one that uses an upstream.
-    (partial.references && !broken_before).then_some(references.used)
-}
-
-struct References<'d> {
-    known: HashSet<&'d str>,
-    used: HashSet<&'d str>,
-    judge: bool,
-}
-
-impl<'d> References<'d> {
-    fn action(&mut self, action: &'d Action, found: &mut Diagnostics) {
-        match action {
-            Action::To(to) => {
-                if let Destination::Upstream(name) = &to.value {
-                    self.upstream(name.as_str(), to.origin, found);
-                }
-            }
-            Action::Split(split) => {
-                for (name, _) in split.iter() {
-                    self.upstream(name.as_str(), name.origin, found);
-                }
-                if split.broken.is_empty() && split.iter().all(|(_, weight)| weight.get() == 0) {
-                    let message = "the weights of this split add up to 0, so nothing can be chosen";
-                    let finding = Diagnostic::error(split.origin, message);
-                    found.push(finding.mend("give at least one upstream a weight of 1 or more"));
-                }
-            }
-            Action::Redirect(_) | Action::Respond(_) => {}
-        }
-    }
-
-    fn upstream(&mut self, name: &'d str, origin: Origin, found: &mut Diagnostics) {
-        if self.known.contains(name) {
-            self.used.insert(name);
-        } else if self.judge && found.is_full() {
-            found.push(Diagnostic::error(origin, String::new()));
-        } else if self.judge {
-            let mend = match nearest(name, self.known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("add it to `upstreams`, or write an address: `http://{name}:8080`"),
-            };
-            found.push(Diagnostic::error(origin, format!("there is no upstream `{name}`")).mend(mend));
-        }
     }
 }
 
@@ -97,6 +44,7 @@ fn route(route: &Located<Route>, found: &mut Diagnostics) {
         Action::Respond(respond) => self::respond(respond, found),
         Action::To(_) | Action::Split(_) => {}
     }
+    grpc(route, found);
     if let Some(headers) = &route.headers {
         edits::check(headers, found);
     }
@@ -108,6 +56,18 @@ fn route(route: &Located<Route>, found: &mut Diagnostics) {
     }
 }
 
+/// A gRPC call is a path and a method already (PROTOCOL-HTTP2 of gRPC: `POST /service/method`).
+fn grpc(route: &Route, found: &mut Diagnostics) {
+    let Some(grpc) = &route.grpc else { return };
+    let path = route.paths.first().map(|path| ("path", path.origin));
+    let method = route.methods.first().map(|method| ("methods", method.origin));
+    for (key, origin) in path.into_iter().chain(method) {
+        let message = format!("`{key}` cannot stand beside `grpc`, which says path and method itself");
+        let finding = Diagnostic::error(origin, message).note(grpc.origin, "`grpc` is here");
+        found.push(finding.mend(format!("remove `{key}`, or write a route of its own for it")));
+    }
+}
+
 /// A prefix can be replaced only if it is known which one matched (Gateway API `ReplacePrefixMatch`).
 /// A route without paths is for the prefix `/`.
 fn prefix_rewrite(route: &Route, path: Option<&Located<PathRewrite>>, found: &mut Diagnostics) {
@@ -116,6 +76,9 @@ fn prefix_rewrite(route: &Route, path: Option<&Located<PathRewrite>>, found: &mu
         return;
     }
     let finding = match &*route.paths {
+        [] if route.grpc.is_some() => {
+            Diagnostic::error(path.origin, "replacing a prefix needs a route whose path is a prefix")
+        }
         [] => return,
         [one] if matches!(one.value, PathMatch::Prefix(_)) => return,
         [one] => Diagnostic::error(path.origin, "replacing a prefix needs a route whose path is a prefix")

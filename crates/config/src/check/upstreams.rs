@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::shared_retry;
+use super::{shared_retry, tls};
 use crate::check::edits;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Document, Probe, Upstream};
+use crate::model::{Document, Probe, Protocol, Upstream};
 use crate::setting::Switch;
 use crate::source::{Located, Origin};
 
@@ -17,6 +17,7 @@ pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &m
             found.push(Diagnostic::warning(name.origin, message));
         }
         endpoints(name.as_str(), name.origin, upstream, found);
+        tls::upstream(name.as_str(), upstream, found);
         health(upstream, found);
         if let Switch::On(ejection) = &upstream.ejection.value
             && ejection.base > ejection.max
@@ -56,6 +57,18 @@ fn health(upstream: &Located<Upstream>, found: &mut Diagnostics) {
             health.timeout, health.every
         );
         found.push(Diagnostic::warning(health.origin, message).mend("make `timeout` shorter than `every`"));
+    }
+    if matches!(health.probe, Probe::Grpc(_)) && !upstream.is_http2() {
+        let finding =
+            Diagnostic::error(health.origin, "gRPC is spoken over HTTP/2, and this upstream speaks HTTP/1.1");
+        found.push(finding.mend("write `protocol: grpc`"));
+    }
+    if matches!(health.probe, Probe::Http(_))
+        && matches!(upstream.protocol.value, Protocol::H2c | Protocol::Grpc)
+    {
+        let message = "this probe speaks HTTP/1.1, so endpoints that speak HTTP/2 only fail it";
+        let finding = Diagnostic::warning(health.origin, message);
+        found.push(finding.mend("write `grpc: {}` or `tcp: {}`"));
     }
     if let Probe::Http(probe) = &health.probe {
         for (name, _) in probe.headers.iter() {

@@ -18,7 +18,11 @@ pub(super) fn moves(
     partners: &[Option<usize>],
 ) -> HashMap<usize, (String, String)> {
     let same_match = |a: &Route, b: &Route| {
-        a.hosts == b.hosts && a.paths == b.paths && a.methods == b.methods && a.conditions == b.conditions
+        a.hosts == b.hosts
+            && a.paths == b.paths
+            && a.methods == b.methods
+            && a.grpc == b.grpc
+            && a.conditions == b.conditions
     };
     let mut pairs: Vec<(usize, usize)> =
         partners.iter().enumerate().filter_map(|(at, partner)| Some(((*partner)?, at))).collect();
@@ -67,6 +71,7 @@ fn classes(pairs: &[(usize, usize)], new: &[Located<Route>]) -> Vec<Vec<usize>> 
         let hosts = or_any(route.hosts.iter().map(|host| number(format!("host {}", host.value))).collect());
         let paths = route.paths.iter().map(|path| number(rank(&path.value)));
         let paths = match paths.collect::<Vec<_>>() {
+            _ if route.grpc.is_some() => vec![number(format!("grpc {:?}", route.grpc))],
             none if none.is_empty() => vec![number("prefix ".to_owned())],
             paths => paths,
         };

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::change::{Change, ChangeKind, Subject, SubjectKind, What};
 use super::{Comparer, order};
-use crate::model::{Action, PathMatch, Route};
+use crate::model::{Action, GrpcMatch, NameMatch, PathMatch, Route};
 use crate::setting::Setting;
 use crate::source::Located;
 
@@ -86,7 +86,8 @@ fn partners(old: &[Located<Route>], new: &[Located<Route>]) -> Vec<Option<usize>
 /// What a route matches, as a text that is the same for the same condition.
 fn condition(route: &Route) -> String {
     let conditions = route.conditions.as_ref().map(|conditions| conditions.encode());
-    json!([route.hosts.encode(), route.paths.encode(), route.methods.encode(), conditions]).to_string()
+    let grpc = route.grpc.as_ref().map(|grpc| grpc.encode());
+    json!([route.hosts.encode(), route.paths.encode(), route.methods.encode(), grpc, conditions]).to_string()
 }
 
 fn subject(route: &Route) -> Subject {
@@ -108,7 +109,11 @@ fn describe(route: &Route) -> String {
     let methods = few(route.methods.iter().map(|method| method.value.to_string()));
     let hosts = few(route.hosts.iter().map(|host| host.value.to_string()));
     let paths = few(route.paths.iter().map(path));
-    let paths = if paths.is_empty() { "/".to_owned() } else { paths };
+    let paths = match &route.grpc {
+        Some(grpc) => format!("{}{}", if hosts.is_empty() { "" } else { " " }, calls(grpc)),
+        None if paths.is_empty() => "/".to_owned(),
+        None => paths,
+    };
     let space = if methods.is_empty() { "" } else { " " };
     let mut text = format!("{methods}{space}{hosts}{paths}");
     if let Some(conditions) = &route.conditions {
@@ -118,6 +123,16 @@ fn describe(route: &Route) -> String {
         text = format!("{text} if {}", all.join(","));
     }
     text
+}
+
+/// The gRPC calls of a route: `grpc shop.Orders/Create`.
+fn calls(grpc: &GrpcMatch) -> String {
+    let name = |name: &Option<Located<NameMatch>>| match name.as_ref().map(|name| &name.value) {
+        None => "*".to_owned(),
+        Some(NameMatch::Exact(name)) => name.to_string(),
+        Some(NameMatch::Regex(regex)) => format!("~{regex}"),
+    };
+    format!("grpc {}/{}", name(&grpc.service), name(&grpc.method))
 }
 
 /// What a route that is new or gone is for.

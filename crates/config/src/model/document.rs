@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{
-    AccessLog, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, Paths, Recorder, Route,
+    AccessLog, Acme, Admin, ClientTimeouts, Defaults, Forwarded, Limits, Listener, Paths, Recorder, Route,
 };
 use super::{Shutdown, Tracing, Upstream};
 use crate::diagnostic::Diagnostic;
@@ -53,6 +53,8 @@ section! {
         workers: Option<Whole<1, 1024>> = optional;
         /// Where to accept connections: an address, a list of them, or the long form.
         listen: Many<Located<Listener>> = default(Many::none());
+        /// How certificates are got for the names that listeners have under `acme` or after `https://`.
+        acme: Option<Located<Acme>> = optional;
         /// The admin API with metrics and health. If left out, a unix socket at the default place;
         /// `none` for no API at all.
         admin: Option<Located<Switch<Admin>>> = optional;

@@ -55,6 +55,9 @@ section! {
         attempt ("try"): Option<Switch<Duration<1>>> = optional;
         /// For the exchange with all its attempts, up to the response's end; none if no level sets it.
         total: Option<Switch<Duration<1>>> = optional;
+        /// Between two bytes of a tunnel (WebSocket and other upgraded connections), in either direction; 1h if no
+        /// level sets it.
+        tunnel_idle: Option<Switch<Duration<1>>> = optional;
     }
 }
 
@@ -103,6 +106,8 @@ pub struct EffectiveTimeouts {
     pub attempt: Option<Time>,
     /// For the exchange with all its attempts.
     pub total: Option<Time>,
+    /// Between two bytes of a tunnel.
+    pub tunnel_idle: Option<Time>,
 }
 
 impl Document {
@@ -110,6 +115,15 @@ impl Document {
     /// `none` or a mapping decides whether, and each key comes from the most specific level that sets it,
     /// down to the last level that says `none`.
     pub fn retry_plan(&self, route: &Route, upstream: Option<&Upstream>) -> Option<RetryPlan> {
+        self.retry_plan_of(route.retry.as_deref(), upstream)
+    }
+
+    /// When connections that no route is for are tried again; `None` if never.
+    pub fn stream_retry_plan(&self, upstream: Option<&Upstream>) -> Option<RetryPlan> {
+        self.retry_plan_of(None, upstream)
+    }
+
+    fn retry_plan_of(&self, route: Option<&Switch<Retry>>, upstream: Option<&Upstream>) -> Option<RetryPlan> {
         let mut plan = RetryPlan {
             attempts: 3,
             body: 64 << 10,
@@ -131,7 +145,7 @@ impl Document {
                 }
             };
         }
-        match route.retry.as_deref() {
+        match route {
             None => {}
             Some(Switch::Off) => on = false,
             Some(Switch::On(retry)) => {
@@ -156,11 +170,16 @@ impl Document {
 
     /// The upstream-side timeouts of a route.
     pub fn timeouts(&self, route: &Route, upstream: Option<&Upstream>) -> EffectiveTimeouts {
-        let levels = [
-            route.timeouts.as_deref(),
-            upstream.map(|upstream| &upstream.timeouts),
-            Some(&self.defaults.timeouts),
-        ];
+        self.timeouts_of(route.timeouts.as_deref(), upstream)
+    }
+
+    /// The upstream-side timeouts of connections that no route is for.
+    pub fn stream_timeouts(&self, upstream: Option<&Upstream>) -> EffectiveTimeouts {
+        self.timeouts_of(None, upstream)
+    }
+
+    fn timeouts_of(&self, route: Option<&Timeouts>, upstream: Option<&Upstream>) -> EffectiveTimeouts {
+        let levels = [route, upstream.map(|upstream| &upstream.timeouts), Some(&self.defaults.timeouts)];
         type Field = fn(&Timeouts) -> Option<Switch<Duration<1>>>;
         let pick = |field: Field, standard: Option<u64>| match levels.iter().flatten().find_map(|l| field(l))
         {
@@ -174,6 +193,7 @@ impl Document {
             idle: pick(|level| level.idle, Some(60)),
             attempt: pick(|level| level.attempt, None),
             total: pick(|level| level.total, None),
+            tunnel_idle: pick(|level| level.tunnel_idle, Some(3600)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
-use super::{HeaderEdits, Retry, Timeouts};
+use super::{GrpcMatch, HeaderEdits, Retry, Timeouts};
 use crate::diagnostic::Diagnostic;
 use crate::section::{choice, section, words};
 use crate::setting::{Decoder, Many, Setting, Switch, ValueError, Whole, text_setting};
@@ -27,6 +27,8 @@ section! {
         paths ("path" | "paths"): Many<Located<PathMatch>> = default(Many::none());
         /// The methods it is for. All methods if left out.
         methods ("methods" | "method"): Many<Located<MethodName>> = default(Many::none());
+        /// The gRPC calls it is for, instead of paths and methods: `{ service: shop.Orders, method: Create }`.
+        grpc: Option<Located<Box<GrpcMatch>>> = optional;
         /// Conditions on headers and query parameters.
         conditions ("match"): Option<Box<Match>> = optional;
         /// What happens to its requests.
@@ -103,7 +105,8 @@ impl Setting for Presence {
 choice! {
     /// What happens to the requests of a route.
     pub enum Action {
-        /// Sends them to an upstream, by its name, or to an address: `http://127.0.0.1:3000`.
+        /// Sends them to an upstream, by its name, or to an address: `http://127.0.0.1:3000`,
+        /// `https://app.internal`.
         To("to"): Located<Destination>;
         /// Shares them among upstreams by weight: `{ blue: 95, green: 5 }`.
         Split("split"): Located<Table<Name, Weight>>;
@@ -138,6 +141,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upstream(name) => name.fmt(f),
+            Self::Inline(address) if address.is_https() => address.fmt(f),
             Self::Inline(address) => write!(f, "http://{address}"),
         }
     }

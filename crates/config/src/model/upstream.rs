@@ -1,8 +1,8 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{SharedRetry, Timeouts};
+use super::{GrpcProbe, SharedRetry, Timeouts, UpstreamTls};
 use crate::section::{choice, section, words};
-use crate::setting::{Many, NonEmpty, Switch, Whole};
+use crate::setting::{Many, NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
 use crate::table::Table;
 use crate::units::StatusRange;
@@ -18,7 +18,14 @@ section! {
         /// How an endpoint is chosen.
         balance: Balance = default(Balance::RoundRobin);
         /// The protocol that the endpoints speak.
-        protocol: Protocol = default(Protocol::H1);
+        protocol: Located<Protocol> = default(Located::nowhere(Protocol::H1));
+        /// Requests at once on one connection, for HTTP/2; 100 if left out.
+        max_streams: Option<Located<Whole<1, 10_000>>> = optional;
+        /// Encrypts the connections to the endpoints: `true`, or the long form. Endpoints written with `https://` have
+        /// it without.
+        tls: Option<Located<Toggle<UpstreamTls>>> = optional;
+        /// Connections begin with a PROXY header, which tells the endpoint about the client.
+        proxy_protocol: Option<Located<ProxyHeader>> = optional;
         /// Probes that take silent endpoints out. None if left out.
         health: Option<Located<Health>> = optional;
         /// Takes out endpoints that fail on real traffic.
@@ -38,7 +45,7 @@ section! {
 section! {
     /// One address of an upstream.
     pub struct Endpoint short "address" {
-        /// `host:port` or `http://host:port`.
+        /// `host:port`, `http://host:port` or `https://host:port`.
         address: Located<EndpointAddress> = required;
         /// Its share of the traffic relative to the others; with 0 it gets none.
         weight: Whole<0, 65_535> = default(Whole::of::<1>());
@@ -64,8 +71,41 @@ words! {
     pub enum Protocol {
         /// HTTP/1.1.
         H1 = "h1";
+        /// HTTP/2 over TLS, agreed on by ALPN.
+        H2 = "h2";
+        /// HTTP/2 without TLS, by prior knowledge.
+        H2c = "h2c";
+        /// gRPC: HTTP/2, over TLS where `tls` is set.
+        Grpc = "grpc";
     }
-    later ["h2", "h2c", "h3", "grpc"]
+    later ["h3"]
+}
+
+words! {
+    /// The version of a PROXY header.
+    pub enum ProxyHeader {
+        /// A line of text.
+        V1 = "v1";
+        /// Binary, with the name asked for, the protocol agreed on and an id beside the addresses.
+        V2 = "v2";
+    }
+}
+
+impl Upstream {
+    /// How its connections are encrypted, if they are. All defaults where its endpoints are written with `https://`.
+    pub fn encryption(&self) -> Option<UpstreamTls> {
+        match &self.tls {
+            Some(tls) => tls.on().cloned(),
+            None => {
+                self.endpoints.iter().any(|endpoint| endpoint.address.is_https()).then(UpstreamTls::standard)
+            }
+        }
+    }
+
+    /// Whether its endpoints are spoken to by HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.protocol.value != Protocol::H1
+    }
 }
 
 section! {
@@ -89,6 +129,8 @@ choice! {
     pub enum Probe {
         /// An HTTP request; a path is enough where the defaults fit: `path: /healthz`.
         Http("http" | "path"): HttpProbe;
+        /// A call of the gRPC health protocol: `grpc: {}`.
+        Grpc("grpc"): GrpcProbe;
         /// A TCP connection, closed as soon as it is open.
         Tcp("tcp"): TcpProbe;
     }

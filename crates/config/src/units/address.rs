@@ -17,6 +17,11 @@ pub struct ListenAddress {
 }
 
 impl ListenAddress {
+    /// A port on all addresses of the machine.
+    pub(super) const fn all(port: u16) -> Self {
+        Self { ip: None, port }
+    }
+
     /// The address to bind; `None` for all addresses of the machine, IPv4 and IPv6.
     pub fn ip(self) -> Option<IpAddr> {
         self.ip
@@ -38,6 +43,12 @@ impl FromStr for ListenAddress {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
+        if let Some(rest) = text.strip_prefix("https://") {
+            return Err(ValueError::mend(
+                format!("`{text}` cannot stand here"),
+                format!("write `{rest}`, with a port; `tls` beside it encrypts"),
+            ));
+        }
         let (rest, default_port) = plain_http(text, "a listener")?;
         let rest = if default_port.is_some() { rest.strip_suffix('/').unwrap_or(rest) } else { rest };
         let wrong = |message: String, mend: &str| Err(ValueError::mend(message, mend));
@@ -90,12 +101,13 @@ text_setting!(
     Shape::pattern("listen address", r"^(http://)?(\*|[0-9.]+|\[[0-9A-Fa-f:.]+\])?(:[0-9]{1,5})?/?$")
 );
 
-/// Where an endpoint is: `host:port` or `http://host:port`, the host a name or an IP address (IPv6
-/// in brackets). With `http://` the port may be left out and is 80.
+/// Where an endpoint is: `host:port`, `http://host:port` or `https://host:port`, the host a name or an IP
+/// address (IPv6 in brackets). With a scheme the port may be left out and is 80 or 443. `https://` means TLS.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EndpointAddress {
     host: Box<str>,
     port: u16,
+    https: bool,
 }
 
 impl EndpointAddress {
@@ -109,6 +121,19 @@ impl EndpointAddress {
         self.port
     }
 
+    /// Whether it was written with `https://`.
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// Host and port without a scheme, as in a `Host` field.
+    pub fn authority(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
     /// The socket address, if the host is an IP address and needs no look-up.
     pub fn socket(&self) -> Option<SocketAddr> {
         self.host.parse().ok().map(|ip| SocketAddr::new(ip, self.port))
@@ -119,7 +144,11 @@ impl FromStr for EndpointAddress {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let (rest, default_port) = plain_http(text, "an endpoint")?;
+        let https = text.starts_with("https://");
+        let (rest, default_port) = match text.strip_prefix("https://") {
+            Some(rest) => (rest, Some(443)),
+            None => plain_http(text, "an endpoint")?,
+        };
         let rest = if default_port.is_some() { rest.strip_suffix('/').unwrap_or(rest) } else { rest };
         if rest.contains(['/', '?', '#', '@']) {
             let message = format!("`{text}` has more than a host and a port");
@@ -152,17 +181,16 @@ impl FromStr for EndpointAddress {
                 return Err(ValueError::mend(message, "write `host:port`, IPv6 as `[::1]:8080`"));
             }
         };
-        Ok(Self { host: host.into(), port })
+        Ok(Self { host: host.into(), port, https })
     }
 }
 
 impl fmt::Display for EndpointAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
+        if self.https {
+            f.write_str("https://")?;
         }
+        f.write_str(&self.authority())
     }
 }
 
@@ -177,12 +205,12 @@ text_setting!(
     "the address of an endpoint",
     Shape::pattern(
         "endpoint address",
-        r"^(http://[^/?#@\s]+/?|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})$"
+        r"^(https?://[^/?#@\s]+/?|([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})$"
     )
 );
 
 /// Takes `http://` off and gives its port; refuses other schemes.
-fn plain_http<'a>(text: &'a str, who: &str) -> Result<(&'a str, Option<u16>), ValueError> {
+pub(super) fn plain_http<'a>(text: &'a str, who: &str) -> Result<(&'a str, Option<u16>), ValueError> {
     if let Some(rest) = text.strip_prefix("http://") {
         return Ok((rest, Some(80)));
     }
@@ -197,7 +225,7 @@ fn plain_http<'a>(text: &'a str, who: &str) -> Result<(&'a str, Option<u16>), Va
 
 /// Splits the port off. A colon inside brackets is the address's own; so are the colons of a bare
 /// IPv6 address.
-fn split_port(text: &str) -> (&str, Option<&str>) {
+pub(super) fn split_port(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once(':') {
         Some((_, port)) if port.contains(']') => (text, None),
         Some((host, _)) if host.contains(':') && !host.starts_with('[') => (text, None),
@@ -206,7 +234,7 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn parse_port(port: &str, whole: &str) -> Result<u16, ValueError> {
+pub(super) fn parse_port(port: &str, whole: &str) -> Result<u16, ValueError> {
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     match port.parse() {
         Ok(port) if digits => Ok(port),
@@ -245,7 +273,7 @@ mod tests {
             ("127.0.0.1", "write `127.0.0.1:8080`"),
             ("localhost:80", "write `127.0.0.1:80`"),
             ("shop.example.com:80", "`hosts` of a route"),
-            ("https://shop.example.com", "`https://` is not available"),
+            ("https://shop.example.com", "`tls` beside it"),
             (":99999", "not a port"),
             (":+80", "not a port"),
             ("::1", "no port"),
@@ -266,6 +294,8 @@ mod tests {
             ("[2001:DB8::1]:80", "[2001:db8::1]:80"),
             ("http://app:3000/", "app:3000"),
             ("http://app", "app:80"),
+            ("https://app", "https://app:443"),
+            ("https://[::1]:8443/", "https://[::1]:8443"),
         ] {
             assert_eq!(text.parse::<EndpointAddress>().map(|a| a.to_string()), Ok(shown.into()), "{text}");
         }
@@ -274,7 +304,7 @@ mod tests {
             ("::1", "write `[::1]:8080`"),
             ("http://app/api", "more than a host and a port"),
             ("user@app:80", "more than a host and a port"),
-            ("https://app", "`https://` is not available"),
+            ("ftp://app", "`ftp://` is not available"),
             ("app:0", "port 0"),
             ("app:x", "not a port"),
             (":80", "neither a host name"),

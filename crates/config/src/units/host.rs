@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::setting::{ValueError, text_setting};
 use crate::shape::Shape;
+use crate::table::Named;
 
 /// A host that a route is for: a name, or `*.` and a name for all names below it, at any depth (Gateway
 /// API). In lower case, since host names have none (RFC 9110 section 4.2.3); never with a port.
@@ -62,6 +63,16 @@ impl fmt::Debug for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+impl AsRef<str> for HostPattern {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Named for HostPattern {
+    const WORD: &'static str = "host";
 }
 
 text_setting!(

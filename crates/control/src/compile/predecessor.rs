@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use tollgate_config as config;
 use tollgate_proxy::Snapshot;
+use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_telemetry::trace::Tracing;
 use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
+
+use super::tls::ConnectorPlan;
 
 /// What an upstream was made from. The same plan makes the same upstream.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,31 +21,54 @@ pub struct Plan {
     pub budget: RetryBudgetSettings,
     /// Name, address and weight of each endpoint, names resolved.
     pub endpoints: Vec<(Arc<str>, SocketAddr, u32)>,
+    /// How it is spoken to.
+    pub transport: TransportPlan,
+}
+
+/// What a transport was made from. The same plan makes the same transport.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TransportPlan {
+    /// The protocol of its endpoints.
+    pub protocol: UpstreamProtocol,
+    /// How its connections are encrypted; `None` for plain ones.
+    pub tls: Option<ConnectorPlan>,
+    /// The PROXY header that they begin with.
+    pub proxy_header: Option<ProxyHeader>,
+    /// How many streams of one connection are used at once.
+    pub max_streams: u32,
 }
 
 /// Plans by upstream name.
 pub type Plans = HashMap<String, Arc<Plan>>;
+
+/// An upstream of the snapshot that runs.
+#[derive(Clone, Debug)]
+struct Running {
+    upstream: Arc<Upstream>,
+    transport: Arc<Transport>,
+    plan: Arc<Plan>,
+}
 
 /// The snapshot that runs while a document is compiled. The default is that none does.
 #[derive(Clone, Debug, Default)]
 pub struct Predecessor {
     /// Its number; 0 where none runs.
     pub number: u64,
-    upstreams: HashMap<String, (Arc<Upstream>, Arc<Plan>)>,
+    upstreams: HashMap<String, Running>,
     tracing: Option<Arc<Tracing>>,
 }
 
 impl Predecessor {
     /// Of a snapshot and its plans.
     pub fn of(snapshot: &Snapshot, plans: &Plans) -> Self {
-        let known = |upstream: &Arc<Upstream>| {
+        let known = |(upstream, transport): (&Arc<Upstream>, &Arc<Transport>)| {
             let name = upstream.name().to_string();
             let plan = plans.get(&name)?.clone();
-            Some((name, (upstream.clone(), plan)))
+            Some((name, Running { upstream: upstream.clone(), transport: transport.clone(), plan }))
         };
         Self {
             number: snapshot.number,
-            upstreams: snapshot.upstreams.iter().filter_map(known).collect(),
+            upstreams: snapshot.upstreams.iter().zip(&snapshot.transports).filter_map(known).collect(),
             tracing: snapshot.tracing.clone(),
         }
     }
@@ -54,15 +80,22 @@ impl Predecessor {
 
     /// The upstream of this name, if it was made from this plan.
     pub fn same(&self, name: &str, plan: &Plan) -> Option<(&Arc<Upstream>, &Arc<Plan>)> {
-        let (upstream, before) = self.upstreams.get(name)?;
-        (**before == *plan).then_some((upstream, before))
+        let running = self.upstreams.get(name)?;
+        (*running.plan == *plan).then_some((&running.upstream, &running.plan))
+    }
+
+    /// The transport of the upstream of this name, if it was made from this plan. Its connections go on.
+    pub fn same_transport(&self, name: &str, plan: &TransportPlan) -> Option<&Arc<Transport>> {
+        let running = self.upstreams.get(name)?;
+        (running.plan.transport == *plan).then_some(&running.transport)
     }
 
     /// The endpoints of a plan; those that the upstream of this name has now go on.
     pub fn endpoints(&self, name: &str, plan: &Plan) -> Vec<Endpoint> {
         let mut before: HashMap<(Arc<str>, SocketAddr), &Endpoint> = HashMap::new();
-        if let Some((upstream, _)) = self.upstreams.get(name) {
-            before = upstream.endpoints().iter().map(|e| ((e.name().clone(), e.address()), e)).collect();
+        if let Some(running) = self.upstreams.get(name) {
+            before =
+                running.upstream.endpoints().iter().map(|e| ((e.name().clone(), e.address()), e)).collect();
         }
         let endpoint = |(name, address, weight): &(Arc<str>, SocketAddr, u32)| {
             // Taken out, so that an address that stands twice is not one endpoint twice.
@@ -76,8 +109,8 @@ impl Predecessor {
 
     /// The addresses that the upstream of this name has for an endpoint name.
     pub fn addresses(&self, upstream: &str, endpoint: &str) -> Vec<SocketAddr> {
-        let Some((upstream, _)) = self.upstreams.get(upstream) else { return Vec::new() };
-        let same = upstream.endpoints().iter().filter(|e| **e.name() == *endpoint);
+        let Some(running) = self.upstreams.get(upstream) else { return Vec::new() };
+        let same = running.upstream.endpoints().iter().filter(|e| **e.name() == *endpoint);
         same.map(Endpoint::address).collect()
     }
 }

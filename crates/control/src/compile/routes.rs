@@ -12,10 +12,8 @@ use tollgate_routing::rewrite::{PathChange, Redirect, Scheme};
 use tollgate_routing::{FieldPredicate, HostPattern, PathMatch, QueryPredicate, RouteSpec, ValueTest};
 use tollgate_upstream::BackOff;
 
-use super::Compiler;
+use super::{Compiler, grpc};
 
-/// An upgraded connection that is silent for so long is closed.
-const TUNNEL_IDLE_MS: u64 = 3_600_000;
 /// Bytes of a request besides its body that are kept for another attempt, at the most.
 const REPLAY_HEAD: usize = 64 * 1024;
 
@@ -24,7 +22,7 @@ const REPLAY_HEAD: usize = 64 * 1024;
 struct SettingsKey {
     upstream: Option<u32>,
     retry: Option<RetryPlanKey>,
-    timeouts: [Option<u128>; 5],
+    timeouts: [Option<u128>; 6],
     max_body: Option<u64>,
 }
 
@@ -136,7 +134,7 @@ fn name(route: &config::Route, index: usize) -> String {
 }
 
 fn spec(route: &config::Route, name: String) -> RouteSpec {
-    let (headers, query) = match &route.conditions {
+    let (mut headers, query) = match &route.conditions {
         None => (Vec::new(), Vec::new()),
         Some(conditions) => (
             conditions
@@ -151,12 +149,19 @@ fn spec(route: &config::Route, name: String) -> RouteSpec {
                 .collect(),
         ),
     };
+    let mut paths: Vec<PathMatch> = route.paths.iter().map(|p| path_match(&p.value)).collect();
+    let mut methods: Vec<String> = route.methods.iter().map(|m| m.value.to_string()).collect();
+    if let Some(calls) = &route.grpc {
+        headers.push(grpc::content_type());
+        paths.extend(grpc::path(calls));
+        methods.push("POST".to_owned());
+    }
     RouteSpec {
         name,
         // The document checked the form already; a pattern that routing refuses all the same matches nothing.
         hosts: route.hosts.iter().filter_map(|h| h.value.as_str().parse::<HostPattern>().ok()).collect(),
-        paths: route.paths.iter().map(|p| path_match(&p.value)).collect(),
-        methods: route.methods.iter().map(|m| m.value.to_string()).collect(),
+        paths,
+        methods,
         headers,
         query,
     }
@@ -199,7 +204,7 @@ fn settings_key(
     SettingsKey {
         upstream,
         retry: plan.map(|p| (p.attempts, p.body, p.backoff.as_millis(), p.max_backoff.as_millis())),
-        timeouts: [t.connect, t.first_byte, t.idle, t.attempt, t.total].map(millis),
+        timeouts: [t.connect, t.first_byte, t.idle, t.attempt, t.total, t.tunnel_idle].map(millis),
         max_body,
     }
 }
@@ -252,7 +257,7 @@ fn upstream_timeouts(timeouts: EffectiveTimeouts) -> UpstreamTimeouts {
         idle_ms: millis(timeouts.idle),
         try_ms: millis(timeouts.attempt),
         total_ms: millis(timeouts.total),
-        tunnel_idle_ms: TUNNEL_IDLE_MS,
+        tunnel_idle_ms: millis(timeouts.tunnel_idle),
     }
 }
 

@@ -6,14 +6,25 @@ use std::sync::Arc;
 use tollgate_config::{
     self as config, Balance, Diagnostic, EndpointAddress, Located, Probe as ProbeSetting, Switch,
 };
+use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_upstream::balancers::balancer;
-use tollgate_upstream::probes::{HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
+use tollgate_upstream::probes::{GrpcProbe, HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
 use tollgate_upstream::{
     OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings,
 };
 
 use super::Compiler;
-use super::predecessor::Plan;
+use super::predecessor::{Plan, TransportPlan};
+use super::tls::ConnectorPlan;
+
+/// Streams of one connection that are used at once, where the document says nothing: what servers allow at least
+/// (RFC 9113 section 6.5.2).
+const MAX_STREAMS: u32 = 100;
+
+fn transport(plan: &TransportPlan) -> Transport {
+    let connector = plan.tls.as_ref().map(ConnectorPlan::connector);
+    Transport::new(plan.protocol, connector, plan.proxy_header, plan.max_streams)
+}
 
 impl Compiler<'_> {
     /// Compiles all named upstreams.
@@ -25,7 +36,8 @@ impl Compiler<'_> {
                 self.resolve(name.value.as_str(), &endpoint.address, weight, &mut endpoints);
             }
             let settings = Some(Arc::new(upstream.value.clone()));
-            let plan = Plan { settings, budget: self.budget(Some(upstream)), endpoints };
+            let transport = self.transport_plan(upstream);
+            let plan = Plan { settings, budget: self.budget(Some(upstream)), endpoints, transport };
             self.add(name.value.to_string(), plan);
         }
     }
@@ -39,20 +51,52 @@ impl Compiler<'_> {
         }
         let mut endpoints = Vec::new();
         self.resolve(&name, address, 1, &mut endpoints);
-        self.add(name, Plan { settings: None, budget: self.budget(None), endpoints })
+        let transport = self.inline_transport_plan(address);
+        self.add(name, Plan { settings: None, budget: self.budget(None), endpoints, transport })
     }
 
     /// The upstream of a plan: the one that runs, if it was made from the same.
     fn add(&mut self, name: String, plan: Plan) -> u32 {
         let index = self.upstreams.len() as u32;
         self.by_name.insert(name.clone(), index);
+        let transport = match self.before.same_transport(&name, &plan.transport) {
+            Some(transport) => transport.clone(),
+            None => Arc::new(transport(&plan.transport)),
+        };
         let (upstream, plan) = match self.before.same(&name, &plan) {
             Some((upstream, plan)) => (upstream.clone(), plan.clone()),
             None => (Arc::new(self.upstream(&name, &plan)), Arc::new(plan)),
         };
         self.upstreams.push(upstream);
+        self.transports.push(transport);
         self.plans.insert(name, plan);
         index
+    }
+
+    fn transport_plan(&mut self, upstream: &config::Upstream) -> TransportPlan {
+        let http2 = upstream.is_http2();
+        TransportPlan {
+            protocol: if http2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
+            tls: upstream.encryption().and_then(|tls| self.connector(&tls, http2)),
+            proxy_header: upstream.proxy_protocol.as_ref().map(|header| match header.value {
+                config::ProxyHeader::V1 => ProxyHeader::V1,
+                config::ProxyHeader::V2 => ProxyHeader::V2,
+            }),
+            max_streams: match http2 {
+                true => upstream.max_streams.as_ref().map_or(MAX_STREAMS, |max| max.get()),
+                false => 1,
+            },
+        }
+    }
+
+    fn inline_transport_plan(&mut self, address: &EndpointAddress) -> TransportPlan {
+        let tls = address.is_https().then(config::UpstreamTls::standard);
+        TransportPlan {
+            protocol: UpstreamProtocol::Http1,
+            tls: tls.and_then(|tls| self.connector(&tls, false)),
+            proxy_header: None,
+            max_streams: 1,
+        }
     }
 
     fn upstream(&mut self, name: &str, plan: &Plan) -> Upstream {
@@ -77,7 +121,7 @@ impl Compiler<'_> {
         weight: u32,
         endpoints: &mut Vec<(Arc<str>, SocketAddr, u32)>,
     ) {
-        let name: Arc<str> = address.value.to_string().into();
+        let name: Arc<str> = address.value.authority().into();
         if let Some(socket) = address.value.socket() {
             endpoints.push((name, socket, weight));
             return;
@@ -127,6 +171,7 @@ impl Compiler<'_> {
     fn probes(&mut self, health: &Located<config::Health>) -> Option<ProbePlan> {
         let probe: Arc<dyn Probe> = match &health.probe {
             ProbeSetting::Tcp(_) => Arc::new(TcpProbe),
+            ProbeSetting::Grpc(grpc) => Arc::new(GrpcProbe::new(grpc.service.as_str())),
             ProbeSetting::Http(http) => {
                 let settings = HttpProbeSettings {
                     method: http.method.to_string(),

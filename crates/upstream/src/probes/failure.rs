@@ -31,6 +31,14 @@ pub enum ProbeFailure {
         /// The expected ones, as "200-299, 304".
         expected: Arc<str>,
     },
+    /// The connection is not as HTTP/2 has it.
+    NotHttp2(Arc<str>),
+    /// The answer is not one of gRPC, or not of the health protocol.
+    NotGrpc(&'static str),
+    /// The call failed with this status of gRPC.
+    GrpcStatus(u32),
+    /// The service is known and does not serve.
+    NotServing(&'static str),
 }
 
 impl ProbeFailure {
@@ -61,6 +69,12 @@ impl fmt::Display for ProbeFailure {
             Self::Broken(kind) => write!(f, "the connection broke: {kind}"),
             Self::NotHttp(error) => write!(f, "the answer is not HTTP/1: {error}"),
             Self::HeadTooLarge(limit) => write!(f, "the answer head is larger than {limit} bytes"),
+            Self::NotHttp2(problem) => write!(f, "the endpoint does not speak HTTP/2: {problem}"),
+            Self::NotGrpc(problem) => write!(f, "the answer is not gRPC: {problem}"),
+            Self::GrpcStatus(12) => f.write_str("the endpoint has no health service (gRPC status 12)"),
+            Self::GrpcStatus(5) => f.write_str("the endpoint does not know the service (gRPC status 5)"),
+            Self::GrpcStatus(code) => write!(f, "gRPC status {code}"),
+            Self::NotServing(status) => write!(f, "the service says {status}"),
             Self::Status { got, expected } => write!(f, "status {got}, expected {expected}"),
         }
     }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Probe, ProbeAnswer, ProbeFailure, tcp};
+use super::dial::{Dial, ProbeStream, TcpDial, dial};
+use super::{Probe, ProbeAnswer, ProbeFailure};
 use crate::endpoint::Endpoint;
 use answer::Answer;
 
@@ -27,6 +27,7 @@ pub struct HttpProbe {
     is_head: bool,
     expected: Box<[RangeInclusive<u16>]>,
     expected_text: Arc<str>,
+    dial: Arc<dyn Dial>,
 }
 
 impl Default for HttpProbe {
@@ -63,7 +64,14 @@ impl HttpProbe {
             is_head: method == "HEAD",
             expected_text: settings::ranges_as_text(&expected).into(),
             expected: expected.into(),
+            dial: Arc::new(TcpDial),
         }
+    }
+
+    /// The same probe over connections of another kind.
+    #[must_use]
+    pub fn over(self, dial: Arc<dyn Dial>) -> Self {
+        Self { dial, ..self }
     }
 
     fn request(&self, endpoint: &Endpoint) -> Vec<u8> {
@@ -78,7 +86,11 @@ impl HttpProbe {
         Err(ProbeFailure::Status { got: status, expected: Arc::clone(&self.expected_text) })
     }
 
-    async fn ask(&self, stream: &mut TcpStream, endpoint: &Endpoint) -> Result<Answer, ProbeFailure> {
+    async fn ask(
+        &self,
+        stream: &mut Box<dyn ProbeStream>,
+        endpoint: &Endpoint,
+    ) -> Result<Answer, ProbeFailure> {
         let sent = stream.write_all(&self.request(endpoint)).await;
         // Whoever answers before it has read the request has answered all the same.
         let answer = Answer::receive(stream, self.is_head).await;
@@ -93,7 +105,7 @@ impl Probe for HttpProbe {
     fn run<'a>(&'a self, endpoint: &'a Endpoint, timeout: Duration) -> ProbeAnswer<'a> {
         Box::pin(async move {
             let deadline = Instant::now() + timeout;
-            let mut stream = tcp::connect(endpoint, timeout, deadline).await?;
+            let mut stream = dial(&*self.dial, endpoint, timeout, deadline).await?;
             let answer = match timeout_at(deadline, self.ask(&mut stream, endpoint)).await {
                 Ok(answer) => answer?,
                 Err(_) => return Err(ProbeFailure::NoAnswer(timeout)),

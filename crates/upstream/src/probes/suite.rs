@@ -27,12 +27,29 @@ async fn a_working_endpoint_passes() {
         let endpoint = Endpoint::new("a", listener.local_addr().unwrap(), 1);
         let serve = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
+            let mut start = [0; 3];
+            let _ = stream.peek(&mut start).await;
+            // The preface of HTTP/2.
+            if &start == b"PRI" {
+                return serve_grpc(stream).await;
+            }
             let _ = stream.read(&mut [0; 1024]).await;
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
         });
         let outcome = (row.make)().run(&endpoint, Duration::from_secs(60)).await;
         assert_eq!(outcome, Ok(()), "{}", row.name);
         serve.await.unwrap();
+    }
+}
+
+/// Answers the health protocol: serving.
+async fn serve_grpc(stream: tokio::net::TcpStream) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((_, mut respond))) = connection.accept().await {
+        let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+        body.send_data(bytes::Bytes::from_static(&[0, 0, 0, 0, 2, 8, 1]), false).unwrap();
+        let trailers = [("grpc-status".parse().unwrap(), "0".parse().unwrap())];
+        body.send_trailers(trailers.into_iter().collect()).unwrap();
     }
 }
 

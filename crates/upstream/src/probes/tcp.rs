@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::{Probe, ProbeAnswer, ProbeFailure};
+use super::dial::{TcpDial, dial};
+use super::{Probe, ProbeAnswer};
 use crate::endpoint::Endpoint;
 
 /// Passes when the endpoint accepts a connection.
@@ -14,18 +14,6 @@ pub struct TcpProbe;
 
 impl Probe for TcpProbe {
     fn run<'a>(&'a self, endpoint: &'a Endpoint, timeout: Duration) -> ProbeAnswer<'a> {
-        Box::pin(async move { connect(endpoint, timeout, Instant::now() + timeout).await.map(drop) })
-    }
-}
-
-/// Connects until `deadline`; `timeout` is what the failure says.
-pub(super) async fn connect(
-    endpoint: &Endpoint,
-    timeout: Duration,
-    deadline: Instant,
-) -> Result<TcpStream, ProbeFailure> {
-    match timeout_at(deadline, TcpStream::connect(endpoint.address())).await {
-        Ok(connected) => connected.map_err(|error| ProbeFailure::from_connect(&error)),
-        Err(_) => Err(ProbeFailure::ConnectTimeout(timeout)),
+        Box::pin(async move { dial(&TcpDial, endpoint, timeout, Instant::now() + timeout).await.map(drop) })
     }
 }

@@ -1,0 +1,74 @@
+//! Names of upstreams where they are used: by routes and by listeners.
+
+use std::collections::HashSet;
+
+use super::Partial;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::{Action, Destination, Document};
+use crate::source::Origin;
+use crate::suggest::nearest;
+
+/// The upstreams that there are, and those that are used.
+pub(super) struct References<'d> {
+    known: HashSet<&'d str>,
+    used: HashSet<&'d str>,
+    judge: bool,
+}
+
+impl<'d> References<'d> {
+    pub(super) fn new(document: &'d Document, partial: Partial) -> Self {
+        let known = document.upstreams.iter().map(|(name, _)| name.as_str());
+        let known = known.chain(document.upstreams.broken.iter().map(String::as_str)).collect();
+        Self { known, used: HashSet::new(), judge: partial.references }
+    }
+
+    /// The names that are used, if all upstreams are known.
+    pub(super) fn used(self) -> Option<HashSet<&'d str>> {
+        self.judge.then_some(self.used)
+    }
+
+    pub(super) fn action(&mut self, action: &'d Action, found: &mut Diagnostics) {
+        match action {
+            Action::To(to) => {
+                if let Destination::Upstream(name) = &to.value {
+                    self.upstream(name.as_str(), to.origin, found);
+                }
+            }
+            Action::Split(split) => {
+                for (name, _) in split.iter() {
+                    self.upstream(name.as_str(), name.origin, found);
+                }
+                if split.broken.is_empty() && split.iter().all(|(_, weight)| weight.get() == 0) {
+                    let message = "the weights of this split add up to 0, so nothing can be chosen";
+                    let finding = Diagnostic::error(split.origin, message);
+                    found.push(finding.mend("give at least one upstream a weight of 1 or more"));
+                }
+            }
+            Action::Redirect(_) | Action::Respond(_) => {}
+        }
+    }
+
+    /// A name that a route uses.
+    fn upstream(&mut self, name: &'d str, origin: Origin, found: &mut Diagnostics) {
+        self.named(name, origin, "http://", found);
+    }
+
+    /// A name that a listener for TCP or UDP uses.
+    pub(super) fn stream(&mut self, name: &'d str, origin: Origin, found: &mut Diagnostics) {
+        self.named(name, origin, "", found);
+    }
+
+    fn named(&mut self, name: &'d str, origin: Origin, scheme: &str, found: &mut Diagnostics) {
+        if self.known.contains(name) {
+            self.used.insert(name);
+        } else if self.judge && found.is_full() {
+            found.push(Diagnostic::error(origin, String::new()));
+        } else if self.judge {
+            let mend = match nearest(name, self.known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add it to `upstreams`, or write an address: `{scheme}{name}:8080`"),
+            };
+            found.push(Diagnostic::error(origin, format!("there is no upstream `{name}`")).mend(mend));
+        }
+    }
+}
