@@ -2,7 +2,7 @@
 
 mod account;
 mod answer;
-mod attempt;
+pub(crate) mod attempt;
 pub mod begin;
 mod body;
 pub mod client;

@@ -4,6 +4,7 @@
 //! [`http::serve`] runs the connection, `intake` reads a head and begins the exchange (`identify`,
 //! `decide`, `request_head`), `attempt` leases or opens a connection, `forward` moves both
 //! directions at once, `retry` decides about another attempt, `respond` answers, `account` tells.
+//! Connections that are carried as they are take another walk, in [`stream`].
 
 pub mod buffers;
 pub mod decide;

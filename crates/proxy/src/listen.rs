@@ -20,7 +20,8 @@ use crate::listening::Listening;
 use crate::recorder;
 use crate::snapshot::{Listener, Service};
 use crate::socket::Socket;
-use crate::stream::udp;
+use crate::stream;
+use crate::stream::tcp::Caller;
 
 /// How many batches a draining worker takes: as many connections as the kernel queues at the most. More
 /// are a flood, which must not keep the process.
@@ -76,33 +77,46 @@ impl ConnectionLimits {
 
     /// Counts a connection, or says which limit it would pass.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Reason> {
-        let (max, per_address) =
-            (self.max.load(Ordering::Relaxed), self.max_per_address.load(Ordering::Relaxed));
-        if (max, per_address) == (u32::MAX, u32::MAX) {
-            return Ok(ConnectionGuard { _counted: None });
+        let mut guard = self.admit_unnamed()?;
+        guard.count_address(self, peer)?;
+        Ok(guard)
+    }
+
+    /// Counts a connection whose client's address is still to be heard.
+    pub fn admit_unnamed(self: &Arc<Self>) -> Result<ConnectionGuard, Reason> {
+        let max = self.max.load(Ordering::Relaxed);
+        if max == u32::MAX {
+            return Ok(ConnectionGuard { counted: None });
         }
-        if max != u32::MAX {
-            let admitted = self
-                .open
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
-            admitted.map_err(|_| Reason::ListenerFull)?;
+        let admitted = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
+        admitted.map_err(|_| Reason::ListenerFull)?;
+        let counted = Counted { limits: self.clone(), open: true, address: None };
+        Ok(ConnectionGuard { counted: Some(Box::new(counted)) })
+    }
+}
+
+impl ConnectionGuard {
+    /// Counts the connection for the address of its client, or says that it would pass the limit.
+    pub fn count_address(&mut self, limits: &Arc<ConnectionLimits>, address: IpAddr) -> Result<(), Reason> {
+        let per_address = limits.max_per_address.load(Ordering::Relaxed);
+        if per_address == u32::MAX {
+            return Ok(());
         }
-        // From here on this gives back what was counted, also when the next limit refuses.
-        let mut counted = Counted { limits: self.clone(), open: max != u32::MAX, address: None };
-        if per_address != u32::MAX {
-            let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = by_address.entry(peer).or_insert(0);
-            if *count >= per_address {
-                if *count == 0 {
-                    by_address.remove(&peer);
-                }
-                // The table is free again before `counted` is dropped: it has no address yet.
-                return Err(Reason::ClientAddressFull);
+        let mut by_address = limits.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_insert(0);
+        if *count >= per_address {
+            if *count == 0 {
+                by_address.remove(&address);
             }
-            *count += 1;
-            counted.address = Some(peer);
+            return Err(Reason::ClientAddressFull);
         }
-        Ok(ConnectionGuard { _counted: Some(Box::new(counted)) })
+        *count += 1;
+        drop(by_address);
+        let uncounted = || Box::new(Counted { limits: limits.clone(), open: false, address: None });
+        self.counted.get_or_insert_with(uncounted).address = Some(address);
+        Ok(())
     }
 }
 
@@ -110,7 +124,7 @@ impl ConnectionLimits {
 /// are none.
 #[derive(Debug)]
 pub struct ConnectionGuard {
-    _counted: Option<Box<Counted>>,
+    counted: Option<Box<Counted>>,
 }
 
 #[derive(Debug)]
@@ -150,7 +164,7 @@ pub fn serve_all(listening: &Rc<Listening>, sockets: ListenSocket) {
     }
     let carries = matches!(listening.settings().service, Service::Udp(_));
     if let Some(socket) = sockets.udp.filter(|_| carries) {
-        tokio::task::spawn_local(udp::carry(listening.clone(), socket));
+        tokio::task::spawn_local(stream::udp::carry(listening.clone(), socket));
     }
 }
 
@@ -248,23 +262,48 @@ fn accept_batch(listener: &TcpListener, listening: &Rc<Listening>) -> Result<Acc
     Ok(Accepted::Some)
 }
 
-fn admit(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>) {
+fn admit(stream: TcpStream, address: SocketAddr, listening: &Rc<Listening>) {
     listening.series.accepted.add(1);
-    let peer = peer.ip().to_canonical();
-    match listening.limits.admit(peer) {
-        Ok(guard) => {
+    let peer = address.ip().to_canonical();
+    let settings = listening.settings().clone();
+    // Whoever connects for others does not use up what one client may have.
+    let admitted = match settings.proxy_header_from.contains(peer) {
+        true => listening.limits.admit_unnamed(),
+        false => listening.limits.admit(peer),
+    };
+    match (admitted, &settings.service) {
+        (Ok(guard), Service::Tcp(_)) => carry(stream, address, listening, guard),
+        (Ok(guard), Service::Http(_) | Service::Udp(_)) => {
             let client = Client::new(Socket::fresh(stream), peer, listening.clone(), guard);
             tokio::task::spawn_local(serve::connection(client));
         }
-        Err(reason) => {
-            let worker = listening.worker();
-            worker.published.borrow().shard.reason(reason).add(1);
-            listening.series.closed.add(1);
-            // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
-            let request_id = make_id(worker);
-            recorder::refused_connection(listening, peer, reason, &request_id);
-            let _ = (&stream).write(&respond::bare(reason, &request_id));
+        (Err(reason), service) => {
+            refuse(&stream, peer, listening, reason, matches!(service, Service::Http(_)))
         }
+    }
+}
+
+/// A connection that is carried as it is. It is made known to the reactor at once: it is going to wait for
+/// both of its sides, however short it is.
+fn carry(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>, guard: ConnectionGuard) {
+    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
+        listening.series.closed.add(1);
+        return;
+    };
+    let caller = Caller::new(Socket::new(stream), peer, listening.clone(), guard);
+    tokio::task::spawn_local(stream::tcp::connection(caller));
+}
+
+/// Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
+fn refuse(stream: &TcpStream, peer: IpAddr, listening: &Rc<Listening>, reason: Reason, speaks_http: bool) {
+    let mut stream = stream;
+    let worker = listening.worker();
+    worker.published.borrow().shard.reason(reason).add(1);
+    listening.series.closed.add(1);
+    let request_id = make_id(worker);
+    recorder::refused_connection(listening, peer, reason, &request_id);
+    if speaks_http {
+        let _ = stream.write(&respond::bare(reason, &request_id));
     }
 }
 
@@ -310,6 +349,6 @@ mod tests {
     fn without_limits_nothing_is_counted() {
         let limits = limits(None, None);
         let guards: Vec<_> = (0..10).map(|_| limits.admit("127.0.0.1".parse().unwrap()).unwrap()).collect();
-        assert!(guards.iter().all(|g| g._counted.is_none()));
+        assert!(guards.iter().all(|g| g.counted.is_none()));
     }
 }

@@ -9,7 +9,7 @@ use tollgate_telemetry::shard::ListenerSeries;
 
 use crate::listen::ConnectionLimits;
 use crate::snapshot::Listener;
-use crate::worker::Worker;
+use crate::worker::{Published, Worker};
 
 /// A listener as one worker serves it. Connections hold it, so that they know what the document says about
 /// it now, and hear when it goes.
@@ -23,6 +23,7 @@ pub struct Listening {
     pub accepts: Cell<u32>,
     settings: RefCell<Arc<Listener>>,
     closing_since: Cell<Option<u64>>,
+    last: RefCell<Option<Rc<Published>>>,
 }
 
 impl Listening {
@@ -40,6 +41,7 @@ impl Listening {
             accepts: Cell::new(0),
             settings: RefCell::new(settings),
             closing_since: Cell::new(None),
+            last: RefCell::new(None),
         })
     }
 
@@ -77,8 +79,14 @@ impl Listening {
         *self.settings.borrow_mut() = settings;
     }
 
-    /// The new snapshot does not have it.
-    pub fn close(&self, now_ms: u64) {
+    /// The snapshot that its settings belong to: the one in force, or where it has gone the last that had it.
+    pub fn published(&self) -> Rc<Published> {
+        self.last.borrow().clone().unwrap_or_else(|| self.worker.published())
+    }
+
+    /// The new snapshot does not have it; `last` is the one before.
+    pub fn close(&self, now_ms: u64, last: Rc<Published>) {
         self.closing_since.set(Some(now_ms));
+        *self.last.borrow_mut() = Some(last);
     }
 }

@@ -47,7 +47,7 @@ pub fn publish(worker: &Rc<Worker>, publication: Publication) {
                 *place = Some(listener);
             }
             None => {
-                listener.close(worker.clock.now_ms());
+                listener.close(worker.clock.now_ms(), worker.published());
                 closed.push(listener);
             }
         }

@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 use crate::tracer::Context;
 use crate::worker::{Published, Worker};
 
-/// One ended exchange, or a connection that was refused.
+/// One ended exchange, or a connection that was carried or refused.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The request id, as the client got it.
@@ -34,7 +34,7 @@ pub struct Entry {
     pub snapshot: Weak<Snapshot>,
     /// The number of that snapshot.
     pub snapshot_number: u64,
-    /// The head's bytes, or what came instead of one; `None` for a connection that was not even read.
+    /// The head's bytes, or what came instead of one; `None` for a connection, which has none.
     pub head: Option<Box<[u8]>>,
     /// Its place in a distributed trace, if it has one.
     pub trace: Option<TracePlace>,
@@ -122,8 +122,13 @@ pub fn consider(worker: &Worker, exchange: &Exchange, peer: IpAddr, listener: &L
     let Some(keeper) = worker.keeper.as_ref().filter(|_| exchange.evidence.is_on()) else { return };
     let reason = exchange.record.reason.unwrap_or(Reason::Forwarded);
     let timings = exchange.timings(worker.clock.now_us());
-    // An upgraded connection lasts as long as its users like; slow is only the way to it.
-    let duration_us = if reason == Reason::Upgraded { timings.first_byte_us } else { timings.total_us };
+    // An upgraded connection lasts as long as its users like, and so does one that is carried; slow is only the
+    // way to it.
+    let duration_us = match reason {
+        Reason::Upgraded => timings.first_byte_us,
+        Reason::ConnectionEnded | Reason::ConnectionIdle => timings.queue_us + timings.connect_us,
+        _ => timings.total_us,
+    };
     if let Some(class) = keeper.recorder().class(reason, duration_us, exchange.record.seed)
         && let Some(published) = &exchange.published
     {
@@ -184,7 +189,7 @@ fn entry(
         },
         snapshot: Arc::downgrade(&published.snapshot),
         snapshot_number: published.snapshot.number,
-        head: Some(exchange.evidence.head().into()),
+        head: Some(exchange.evidence.head()).filter(|head| !head.is_empty()).map(Into::into),
         trace: trace_place(exchange),
         record: exchange.record.clone(),
         picks: exchange.evidence.picks().into(),

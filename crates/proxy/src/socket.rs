@@ -2,7 +2,7 @@
 //! other side is still there.
 
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -117,6 +117,11 @@ impl Socket {
         }
     }
 
+    /// Whether bytes can move between it and a pipe.
+    pub fn can_splice(&self) -> bool {
+        true
+    }
+
     /// Whether an idle connection still looks alive, as far as the reactor has heard. Costs no system
     /// call unless something has arrived, and whatever arrives on an idle connection ends it: its
     /// close, or bytes nobody asked for.
@@ -145,6 +150,15 @@ impl Socket {
             State::Lost => return 0,
         };
         address.map_or(0, |address| address.port())
+    }
+
+    /// The address on this side.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match &self.state {
+            State::Fresh(stream, _) => stream.local_addr().ok(),
+            State::Registered(stream) => stream.local_addr().ok(),
+            State::Lost => None,
+        }
     }
 
     /// Makes closing the socket reset the connection, so that the peer cannot take what it got for

@@ -97,6 +97,10 @@ pub struct UpstreamSeries {
     pub first_byte: Histogram,
     /// What is counted for its endpoints.
     pub endpoints: EndpointBook,
+    /// Bytes sent on connections that are carried as they are.
+    pub sent_bytes: Counter,
+    /// Bytes received on them.
+    pub received_bytes: Counter,
     /// Attempts beyond the first of their exchange.
     pub retries: Counter,
     /// Retries that the budget refused.
@@ -126,6 +130,10 @@ pub struct ListenerSeries {
     pub ended: Counter,
     /// What is counted of datagrams; made when it takes them.
     pub flows: OnceLock<Box<FlowSeries>>,
+    /// Bytes received on connections that are carried as they are.
+    pub received_bytes: Counter,
+    /// Bytes sent on them.
+    pub sent_bytes: Counter,
 }
 
 /// The counters of one worker for one snapshot. A series lives on in the shards of later snapshots as

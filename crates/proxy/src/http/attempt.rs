@@ -133,7 +133,7 @@ async fn open(
 }
 
 /// Why no connection could be opened, where that says more than the reason.
-fn describe(error: &io::Error) -> Option<&'static str> {
+pub fn describe(error: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(error)? {
         Errno::CONNREFUSED => Some("the endpoint refused the connection: nothing listens there"),
         Errno::HOSTUNREACH => Some("the endpoint's host cannot be reached"),

@@ -20,9 +20,10 @@ pub(crate) fn entry(captured: &Captured) -> Entry<'_> {
             path: b"/a/b",
             host: b"shop.example",
             version: "1.1",
+            carried: "",
             captured,
         },
-        carried: None,
+        flow: None,
         status: 200,
         reason: Reason::Forwarded,
         route: "shop",
@@ -177,21 +178,17 @@ fn pretty() {
 fn a_flow_is_told_with_its_datagrams() {
     fn flow(entry: &mut Entry<'_>) {
         let captured = entry.request.captured;
-        entry.request = RequestLine { method: b"", path: b"", host: b"", version: "", captured };
-        entry.carried = Some(Carried {
-            transport: "udp",
-            listener: "dns",
-            port: 5353,
-            datagrams_sent: 3,
-            datagrams_received: 2,
-        });
+        entry.request =
+            RequestLine { carried: "udp", method: b"", path: b"", host: b"", version: "", captured };
+        entry.flow = Some(FlowLine { listener: "dns", port: 5353, datagrams_sent: 3, datagrams_received: 2 });
         (entry.status, entry.route, entry.reason) = (0, "", Reason::ConnectionIdle);
     }
     let json = line(rules(Format::Json), flow);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["network.transport"].as_str(), Some("udp"));
     assert!(
         json.contains(
-            "\"network.transport\":\"udp\",\"listener\":\"dns\",\"client.port\":5353,\
+            ",\"listener\":\"dns\",\"client.port\":5353,\
              \"datagrams_sent\":3,\"datagrams_received\":2,\"t.queue\""
         ),
         "{json}"
@@ -202,7 +199,7 @@ fn a_flow_is_told_with_its_datagrams() {
     );
     assert_eq!(
         line(rules(Format::Pretty { colour: false }), flow),
-        "08:49:37.042 000 udp dns 12.3ms 5.0KiB from 203.0.113.9 to shop at 10.0.0.1:80\n"
+        "08:49:37.042 000 udp 12.3ms 5.0KiB from 203.0.113.9 to shop at 10.0.0.1:80\n"
     );
 }
 

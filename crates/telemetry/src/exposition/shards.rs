@@ -68,20 +68,21 @@ pub fn write_shards(
 
 fn write_listeners(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names) {
     type Value = fn(&ListenerSeries) -> u64;
-    let families: [(&Family, Value); 2] =
-        [(&families::ACCEPTED, |l| l.accepted.get()), (&families::OPEN, |l| open(&l.accepted, &l.closed))];
-    let write = |writer: &mut Writer, family: &Family, value: Value| {
+    let families: [(&Family, Value); 5] = [
+        (&families::ACCEPTED, |l| l.accepted.get()),
+        (&families::OPEN, |l| open(&l.accepted, &l.closed)),
+        (&families::CARRIED_RECEIVED, |l| l.received_bytes.get()),
+        (&families::CARRIED_SENT, |l| l.sent_bytes.get()),
+        (&families::ACTIVE, |l| open(&l.begun, &l.ended)),
+    ];
+    for (family, value) in families {
         writer.family(family);
         for (index, name) in names.listeners.iter().enumerate() {
             let total: u64 = shards.iter().map(|s| value(&s.listeners[index])).sum();
             writer.series(family, &[("listener", name)], total);
         }
-    };
-    for (family, value) in families {
-        write(writer, family, value);
     }
     flows::write_listeners(writer, shards, names);
-    write(writer, &families::ACTIVE, |l| open(&l.begun, &l.ended));
 }
 
 /// The end is read first: what ends in between must not seem to have ended before it began.
@@ -140,7 +141,9 @@ fn write_upstreams(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names, re
     let waits: Vec<(&str, Sparse)> = waits.filter(|(_, wait)| wait.count() > 0).collect();
     write_quantiles(writer, &families::FIRST_BYTE, "upstream", &waits, recent);
     type Pick = fn(&UpstreamSeries) -> &Counter;
-    let families: [(&Family, Pick); 6] = [
+    let families: [(&Family, Pick); 8] = [
+        (&families::UPSTREAM_RECEIVED, |u| &u.received_bytes),
+        (&families::UPSTREAM_SENT, |u| &u.sent_bytes),
         (&families::RETRIES, |u| &u.retries),
         (&families::RETRIES_REFUSED, |u| &u.retries_refused),
         (&families::CONNECTIONS_OPENED, |u| &u.connections_opened),

@@ -99,9 +99,15 @@ fn log(
         time,
         request_id,
         client: flow.key.client.ip().to_canonical(),
-        request: RequestLine { method: b"", path: b"", host: b"", version: "", captured: &captured },
-        carried: Some(access::Carried {
-            transport: "udp",
+        request: RequestLine {
+            carried: "udp",
+            method: b"",
+            path: b"",
+            host: b"",
+            version: "",
+            captured: &captured,
+        },
+        flow: Some(access::FlowLine {
             listener: &listener.name,
             port: flow.key.client.port(),
             datagrams_sent: flow.counts.sent.0,
