@@ -77,6 +77,8 @@ pub struct Names {
     pub listener: String,
     /// Of the route.
     pub route: Option<String>,
+    /// That the client of a connection asked for in its TLS hello.
+    pub server: Option<Box<str>>,
     /// Of the upstream.
     pub upstream: Option<Arc<str>>,
     /// Of the endpoint of each attempt.
@@ -90,6 +92,7 @@ impl Kept for Entry {
             + self.head.as_ref().map_or(0, |head| head.len())
             + self.names.listener.len()
             + self.names.route.as_ref().map_or(0, String::len)
+            + self.names.server.as_ref().map_or(0, |name| name.len())
             + self.names.endpoints.capacity() * size_of::<Arc<str>>()
             + self.record.kept_attempts().len() * size_of::<tollgate_decision::Attempt>()
             + self.trace.as_ref().map_or(0, |trace| size_of_val(&*trace.attempts))
@@ -183,6 +186,7 @@ fn entry(
         client: Asker { address: exchange.notes.client.unwrap_or(peer), peer },
         names: Names {
             listener,
+            server: server_name(exchange),
             route: exchange.route().map(|route| route.name.clone()),
             upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
             endpoints: exchange.record.kept_attempts().filter_map(endpoint_name).collect(),
@@ -198,6 +202,13 @@ fn entry(
         bytes: exchange.bytes,
         timings,
     }
+}
+
+/// What the client of a connection asked for; requests have a head that says it.
+fn server_name(exchange: &Exchange) -> Option<Box<str>> {
+    let [.., name] = exchange.notes.parts();
+    let named = exchange.evidence.head().is_empty() && !name.is_empty();
+    named.then(|| String::from_utf8_lossy(name).into())
 }
 
 fn trace_place(exchange: &Exchange) -> Option<TracePlace> {
