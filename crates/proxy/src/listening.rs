@@ -19,8 +19,8 @@ pub struct Listening {
     pub limits: Arc<ConnectionLimits>,
     /// This worker's counters of it.
     pub series: Arc<ListenerSeries>,
-    /// Its socket is open.
-    pub accepts: Cell<bool>,
+    /// How many of its sockets are open.
+    pub accepts: Cell<u32>,
     settings: RefCell<Arc<Listener>>,
     closing_since: Cell<Option<u64>>,
     last: RefCell<Option<Rc<Published>>>,
@@ -38,7 +38,7 @@ impl Listening {
             worker,
             limits,
             series,
-            accepts: Cell::new(false),
+            accepts: Cell::new(0),
             settings: RefCell::new(settings),
             closing_since: Cell::new(None),
             last: RefCell::new(None),

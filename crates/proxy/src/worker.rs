@@ -235,7 +235,7 @@ impl Worker {
         let accept = |socket: ListenSocket| {
             let listening = publication::listen(&self, &published.snapshot, &published.shard, &socket);
             self.listening.borrow_mut().push(listening.clone());
-            tokio::task::spawn_local(listen::accept(listening, socket.socket));
+            listen::serve_all(&listening, socket);
         };
         sockets.into_iter().for_each(accept);
         drop(published);
