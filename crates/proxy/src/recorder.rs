@@ -29,8 +29,6 @@ pub struct Entry {
     pub started_us: u64,
     /// Who asked.
     pub client: Asker,
-    /// The name that the client asked for in its TLS handshake, where that is all there is to tell of it.
-    pub server_name: Option<Box<str>>,
     /// The names of what was chosen.
     pub names: Names,
     /// The snapshot it was decided on, as long as somebody holds that.
@@ -93,7 +91,6 @@ impl Kept for Entry {
         size_of::<Self>()
             + self.request_id.len()
             + self.head.as_ref().map_or(0, |head| head.len())
-            + self.server_name.as_ref().map_or(0, |name| name.len())
             + self.names.listener.len()
             + self.names.route.as_ref().map_or(0, String::len)
             + self.names.server.as_ref().map_or(0, |name| name.len())
@@ -169,8 +166,11 @@ pub fn ended_connection(
         began: worker.clock.wall(),
         started_us: worker.clock.now_us(),
         client: Asker { address: peer, peer },
-        server_name: server_name.map(Into::into),
-        names: Names { listener: listener.settings().name.clone(), ..Names::default() },
+        names: Names {
+            listener: listener.settings().name.clone(),
+            server: server_name.map(Into::into),
+            ..Names::default()
+        },
         snapshot: Arc::downgrade(&published.snapshot),
         snapshot_number: published.snapshot.number,
         head: None,
@@ -203,7 +203,6 @@ fn entry(
         began: worker.clock.wall().saturating_sub(Duration::from_micros(timings.total_us)),
         started_us: exchange.times.started_us,
         client: Asker { address: exchange.notes.client.unwrap_or(peer), peer },
-        server_name: None,
         names: Names {
             listener,
             server: server_name(exchange),
