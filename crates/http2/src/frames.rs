@@ -261,12 +261,13 @@ mod tests {
                 frame(*kind, *flags, *stream, &vec![0; *len])
             })).collect();
             let (whole_guard, mut whole) = (guard(&Rc::default()), Scanner::new());
-            let expected = whole.scan(&bytes, &mut usize::MAX, &whole_guard);
+            let mut quota = usize::MAX;
+            let expected = whole.scan(&bytes, &mut quota, &whole_guard);
             let (guard, mut scanner) = (guard(&Rc::default()), Scanner::new());
             let (mut at, mut seen) = (0, Scan::All);
             for cut in cuts.iter().cycle() {
                 let end = (at + cut).min(bytes.len());
-                seen = scanner.scan(&bytes[at..end], &mut usize::MAX, &guard);
+                seen = scanner.scan(&bytes[at..end], &mut quota, &guard);
                 at = end;
                 if at == bytes.len() || seen != Scan::All {
                     break;
