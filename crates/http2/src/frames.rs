@@ -48,6 +48,8 @@ pub(crate) struct Scanner {
     young: VecDeque<(u32, u64)>,
     /// Whether the header block that is being sent opens a stream.
     block_opens: bool,
+    /// Whether the frame that is passing ends such a block.
+    head_ends: bool,
     heads: u64,
 }
 
@@ -60,6 +62,7 @@ impl Scanner {
             last_stream: 0,
             young: VecDeque::new(),
             block_opens: false,
+            head_ends: false,
             heads: 0,
         }
     }
@@ -76,6 +79,7 @@ impl Scanner {
             let skipped = self.skip.min(bytes.len() - at);
             self.skip -= skipped;
             at += skipped;
+            self.settle();
             let frame = at;
             let taken = (HEAD_LEN - self.have).min(bytes.len() - at);
             self.head[self.have..self.have + taken].copy_from_slice(&bytes[at..at + taken]);
@@ -92,6 +96,7 @@ impl Scanner {
             at += taken;
             self.have = 0;
             self.skip = self.length();
+            self.settle();
         }
         Scan::All
     }
@@ -144,7 +149,14 @@ impl Scanner {
     }
 
     fn end_block(&mut self, flags: u8) {
-        if flags & END_HEADERS != 0 && std::mem::replace(&mut self.block_opens, false) {
+        if flags & END_HEADERS != 0 {
+            self.head_ends = std::mem::replace(&mut self.block_opens, false);
+        }
+    }
+
+    /// Counts a head once the last of its frames has passed whole.
+    fn settle(&mut self) {
+        if self.skip == 0 && std::mem::replace(&mut self.head_ends, false) {
             self.heads += 1;
         }
     }

@@ -13,7 +13,7 @@ use support::{block, finish, frame, frames, preface, recv, recv_body, recv_head,
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
-use tollgate_http2::{PREFACE, Server, ServerSettings, ServerStream};
+use tollgate_http2::{PREFACE, Rate, Server, ServerSettings, ServerStream};
 use tollgate_streams::{MessageStream, StreamFailure};
 
 /// An h2 client whose streams have this window.
@@ -91,6 +91,30 @@ fn bytes_that_were_read_already_come_first() {
             assert_eq!(server.open_streams(), 0);
         });
     }
+}
+
+#[test]
+fn a_head_that_arrives_byte_by_byte_is_no_offence() {
+    run(async {
+        let (near, far) = duplex(1);
+        let (mut read, mut write) = tokio::io::split(near);
+        let mut settings = ServerSettings::default();
+        settings.guards.rejected_streams = Rate { burst: 0, per_second: 0 };
+        let served = serve(far, settings, |stream| respond(stream, "HTTP/1.1 200 OK\r\n\r\nok", ""));
+        let continued = [frame(1, 1, 1, &block(&[])), frame(9, 0, 1, b""), frame(9, 4, 1, b"")].concat();
+        let bytes = [preface(), continued, frame(1, 5, 3, &block(&[]))].concat();
+        let mut got = Vec::new();
+        let mut sent = 0;
+        while frames(&got).iter().filter(|(kind, flags, ..)| (*kind, *flags) == (0, 1)).count() < 2 {
+            let mut buf = [0; 1];
+            tokio::select! {
+                written = write.write(&bytes[sent..]), if sent < bytes.len() => sent += written.expect("written"),
+                read = read.read(&mut buf) => got.extend(&buf[..read.expect("read")]),
+            }
+        }
+        drop((read, write));
+        assert_eq!(served.await.expect("served"), None);
+    });
 }
 
 #[test]
