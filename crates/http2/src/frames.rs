@@ -48,6 +48,8 @@ pub(crate) struct Scanner {
     young: VecDeque<(u32, u64)>,
     /// Whether the header block that is being sent opens a stream.
     block_opens: bool,
+    /// Whether the frame that is passing ends such a block.
+    head_ends: bool,
     heads: u64,
 }
 
@@ -60,6 +62,7 @@ impl Scanner {
             last_stream: 0,
             young: VecDeque::new(),
             block_opens: false,
+            head_ends: false,
             heads: 0,
         }
     }
@@ -76,6 +79,7 @@ impl Scanner {
             let skipped = self.skip.min(bytes.len() - at);
             self.skip -= skipped;
             at += skipped;
+            self.settle();
             let frame = at;
             let taken = (HEAD_LEN - self.have).min(bytes.len() - at);
             self.head[self.have..self.have + taken].copy_from_slice(&bytes[at..at + taken]);
@@ -92,6 +96,7 @@ impl Scanner {
             at += taken;
             self.have = 0;
             self.skip = self.length();
+            self.settle();
         }
         Scan::All
     }
@@ -144,7 +149,14 @@ impl Scanner {
     }
 
     fn end_block(&mut self, flags: u8) {
-        if flags & END_HEADERS != 0 && std::mem::replace(&mut self.block_opens, false) {
+        if flags & END_HEADERS != 0 {
+            self.head_ends = std::mem::replace(&mut self.block_opens, false);
+        }
+    }
+
+    /// Counts a head once the last of its frames has passed whole.
+    fn settle(&mut self) {
+        if self.skip == 0 && std::mem::replace(&mut self.head_ends, false) {
             self.heads += 1;
         }
     }
@@ -261,12 +273,13 @@ mod tests {
                 frame(*kind, *flags, *stream, &vec![0; *len])
             })).collect();
             let (whole_guard, mut whole) = (guard(&Rc::default()), Scanner::new());
-            let expected = whole.scan(&bytes, &mut usize::MAX, &whole_guard);
+            let mut quota = usize::MAX;
+            let expected = whole.scan(&bytes, &mut quota, &whole_guard);
             let (guard, mut scanner) = (guard(&Rc::default()), Scanner::new());
             let (mut at, mut seen) = (0, Scan::All);
             for cut in cuts.iter().cycle() {
                 let end = (at + cut).min(bytes.len());
-                seen = scanner.scan(&bytes[at..end], &mut usize::MAX, &guard);
+                seen = scanner.scan(&bytes[at..end], &mut quota, &guard);
                 at = end;
                 if at == bytes.len() || seen != Scan::All {
                     break;

@@ -71,7 +71,7 @@ impl Incoming {
             match stream.poll_data(cx) {
                 Poll::Ready(Some(Ok(chunk))) => {
                     self.chunk = chunk;
-                    self.ended = self.chunk.is_empty() && stream.is_end_stream();
+                    self.ended = stream.is_end_stream();
                 }
                 Poll::Ready(Some(Err(error))) if filled == 0 => return Poll::Ready(Err(error)),
                 Poll::Ready(None) if filled == 0 => {

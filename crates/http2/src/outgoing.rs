@@ -1,9 +1,9 @@
 //! The body of a message that is sent: held back to leave with its head and end, then bounded by windows.
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
-use h2::SendStream;
+use h2::{Reason, SendStream};
 use http::HeaderMap;
 use tollgate_streams::StreamFailure;
 
@@ -76,7 +76,7 @@ impl Outgoing {
             ended = self.hand_over(stream, window, end)?;
         }
         if end && !ended {
-            stream.send_data(Bytes::new(), true).map_err(|error| failure::of_stream(&error))?;
+            stream.send_data(Bytes::new(), true).map_err(|error| of_sending(stream, &error))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -96,7 +96,7 @@ impl Outgoing {
     ) -> Result<bool, StreamFailure> {
         let all = window >= self.held.len();
         let bytes = if all { std::mem::take(&mut self.held) } else { self.held.split_to(window) }.freeze();
-        stream.send_data(bytes, end && all).map_err(|error| failure::of_stream(&error))?;
+        stream.send_data(bytes, end && all).map_err(|error| of_sending(stream, &error))?;
         Ok(end && all)
     }
 }
@@ -104,14 +104,23 @@ impl Outgoing {
 fn poll_window(cx: &mut Context<'_>, stream: &mut SendStream<Bytes>) -> Poll<Result<usize, StreamFailure>> {
     match ready!(stream.poll_capacity(cx)) {
         Some(Ok(window)) => Poll::Ready(Ok(window)),
-        Some(Err(error)) => Poll::Ready(Err(failure::of_stream(&error))),
-        // The stream is closed: by a reset, whose code tells more, or with its connection.
-        None => Poll::Ready(Err(match stream.poll_reset(cx) {
-            Poll::Ready(Ok(h2::Reason::REFUSED_STREAM)) => StreamFailure::Refused,
-            Poll::Ready(Ok(reason)) => StreamFailure::Reset(u32::from(reason).into()),
-            Poll::Ready(Err(error)) => failure::of_stream(&error),
-            Poll::Pending => StreamFailure::ConnectionLost,
-        })),
+        Some(Err(error)) => Poll::Ready(Err(of_sending(stream, &error))),
+        None => Poll::Ready(Err(of_closed(stream))),
+    }
+}
+
+/// Why nothing can be sent. h2 calls it a mistake of its user when the stream is closed.
+fn of_sending(stream: &mut SendStream<Bytes>, error: &h2::Error) -> StreamFailure {
+    if error.reason().is_none() && !error.is_io() { of_closed(stream) } else { failure::of_stream(error) }
+}
+
+/// Why a stream is closed: by a reset, whose code tells more, or with its connection.
+fn of_closed(stream: &mut SendStream<Bytes>) -> StreamFailure {
+    match stream.poll_reset(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(Reason::REFUSED_STREAM)) => StreamFailure::Refused,
+        Poll::Ready(Ok(reason)) => StreamFailure::Reset(u32::from(reason).into()),
+        Poll::Ready(Err(error)) => failure::of_stream(&error),
+        Poll::Pending => StreamFailure::ConnectionLost,
     }
 }
 
@@ -120,5 +129,5 @@ pub(crate) fn send_trailers(
     stream: &mut SendStream<Bytes>,
     trailers: HeaderMap,
 ) -> Result<(), StreamFailure> {
-    stream.send_trailers(trailers).map_err(|error| failure::of_stream(&error))
+    stream.send_trailers(trailers).map_err(|error| of_sending(stream, &error))
 }

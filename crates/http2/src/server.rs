@@ -80,6 +80,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Server<T> {
                         return Poll::Ready(Some(Ok(stream)));
                     }
                 }
+                // Many a client resets a connection that it no longer needs.
+                Poll::Ready(Some(Err(error))) if error.is_io() && self.guard.open_streams() == 0 => {
+                    return Poll::Ready(None);
+                }
                 Poll::Ready(Some(Err(error))) => {
                     let ended = ended_by(&error, &self.wire);
                     let _ = self.wire.poll_send_gathered(cx);

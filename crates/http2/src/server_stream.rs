@@ -109,7 +109,10 @@ impl ServerStream {
 
 impl MessageStream for ServerStream {
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_waiting(cx)?;
+        if self.poll_waiting(cx).is_err() {
+            // What has arrived can be received still; whoever sends finds the failure.
+            self.outgoing.clear();
+        }
         if let Some(taken) = self.incoming.take_head(buf) {
             return Poll::Ready(Ok(taken));
         }

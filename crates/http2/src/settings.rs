@@ -57,7 +57,8 @@ pub struct GuardSettings {
     /// Streams that the client resets as soon as it has opened them (CVE-2023-44487).
     pub rapid_resets: Rate,
     /// How young a stream is, in milliseconds, whose reset is a rapid one. A client that keeps its streams
-    /// for longer cannot have more requests served than its number of streams lets it have anyway.
+    /// for longer cannot have more requests served than its number of streams lets it have anyway, and may
+    /// have a deadline that has passed.
     pub rapid_reset_age_ms: u64,
     /// Streams that the client makes Tollgate reset (CVE-2025-8671).
     pub provoked_resets: Rate,
@@ -74,7 +75,7 @@ impl Default for GuardSettings {
     fn default() -> Self {
         Self {
             rapid_resets: Rate { burst: 12, per_second: 10 },
-            rapid_reset_age_ms: 200,
+            rapid_reset_age_ms: 50,
             provoked_resets: Rate { burst: 12, per_second: 2 },
             rejected_streams: Rate { burst: 128, per_second: 10 },
             oversized_heads: Rate { burst: 8, per_second: 1 },
