@@ -4,7 +4,7 @@ mod readiness;
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::http::forwarded::make_id;
 use crate::http::{Client, respond, serve};
 use crate::listening::Listening;
 use crate::recorder;
-use crate::snapshot::{Listener, Service};
+use crate::snapshot::{HttpService, Listener, Service};
 use crate::socket::Socket;
 use crate::stream;
 use crate::stream::tcp::Caller;
@@ -27,18 +27,20 @@ use crate::stream::tcp::Caller;
 /// are a flood, which must not keep the process.
 const DRAIN_BATCHES: usize = 65_536 / BATCH;
 
-/// A worker's socket of a listener.
+/// A worker's sockets of a listener, none of them blocking.
 #[derive(Debug)]
 pub struct ListenSocket {
-    /// The socket, not blocking.
-    pub socket: std::net::TcpListener,
+    /// The one that takes connections.
+    pub tcp: Option<TcpListener>,
+    /// The one that takes datagrams.
+    pub udp: Option<UdpSocket>,
     /// The index of the listener in the snapshot.
     pub listener: u32,
     /// What the workers' sockets of this listener share.
     pub limits: Arc<ConnectionLimits>,
 }
 
-/// Counts the connections of a listener over all workers. Touched when a connection opens and when it
+/// Counts the connections of a listener over all workers, or its flows. Touched when a connection opens and when it
 /// closes, not per request. The table holds one entry for each address that is connected now.
 #[derive(Debug)]
 pub struct ConnectionLimits {
@@ -65,7 +67,10 @@ impl ConnectionLimits {
     /// Takes the limits over that the document has now. Connections stay open, also where they are too many
     /// for the new limits.
     pub fn set(&self, listener: &Listener) {
-        let (max, per_address) = (listener.max_connections, listener.max_connections_per_address);
+        let (max, per_address) = match &listener.service {
+            Service::Udp(service) => (Some(service.max_flows), Some(service.max_flows_per_address)),
+            _ => (listener.max_connections, listener.max_connections_per_address),
+        };
         self.max.store(max.unwrap_or(u32::MAX), Ordering::Relaxed);
         self.max_per_address.store(per_address.unwrap_or(u32::MAX), Ordering::Relaxed);
     }
@@ -81,7 +86,7 @@ impl ConnectionLimits {
     pub fn admit_unnamed(self: &Arc<Self>) -> Result<ConnectionGuard, Reason> {
         let max = self.max.load(Ordering::Relaxed);
         if max == u32::MAX {
-            return Ok(ConnectionGuard { counted: None });
+            return Ok(ConnectionGuard::uncounted());
         }
         let admitted = self
             .open
@@ -122,6 +127,13 @@ pub struct ConnectionGuard {
     counted: Option<Box<Counted>>,
 }
 
+impl ConnectionGuard {
+    /// For what is part of a connection that is counted already.
+    pub fn uncounted() -> Self {
+        Self { counted: None }
+    }
+}
+
 #[derive(Debug)]
 struct Counted {
     limits: Arc<ConnectionLimits>,
@@ -151,6 +163,17 @@ impl Drop for Counted {
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 /// How many such pauses a drain makes: five seconds.
 const DRAIN_FAILURES: usize = 100;
+
+/// Serves a listener's sockets until the worker drains or the listener goes.
+pub fn serve_all(listening: &Rc<Listening>, sockets: ListenSocket) {
+    if let Some(socket) = sockets.tcp {
+        tokio::task::spawn_local(accept(listening.clone(), socket));
+    }
+    let carries = matches!(listening.settings().service, Service::Udp(_));
+    if let Some(socket) = sockets.udp.filter(|_| carries) {
+        tokio::task::spawn_local(stream::udp::carry(listening.clone(), socket));
+    }
+}
 
 /// Accepts connections until the worker drains or the listener goes; then takes what the kernel has queued,
 /// and closes.
@@ -197,14 +220,14 @@ async fn accept_all(listening: &Rc<Listening>, socket: TcpListener) {
     }
 }
 
-/// Counts a socket that takes connections, on whatever path that ends.
-struct Accepting(Rc<Listening>);
+/// Counts a socket that takes connections or datagrams, on whatever path that ends.
+pub(crate) struct Accepting(Rc<Listening>);
 
 impl Accepting {
-    fn begin(listening: Rc<Listening>) -> Self {
+    pub(crate) fn begin(listening: Rc<Listening>) -> Self {
         let worker = listening.worker();
         worker.open.accepting.set(worker.open.accepting.get() + 1);
-        listening.accepts.set(true);
+        listening.accepts.set(listening.accepts.get() + 1);
         Self(listening)
     }
 }
@@ -212,7 +235,7 @@ impl Accepting {
 impl Drop for Accepting {
     fn drop(&mut self) {
         let worker = self.0.worker();
-        self.0.accepts.set(false);
+        self.0.accepts.set(self.0.accepts.get() - 1);
         worker.open.accepting.set(worker.open.accepting.get() - 1);
         worker.changed.notify_waiters();
     }
@@ -258,11 +281,13 @@ fn admit(stream: TcpStream, address: SocketAddr, listening: &Rc<Listening>) {
     match (admitted, &settings.service) {
         (Ok(guard), Service::Tcp(_)) => carry(stream, address, listening, guard),
         (Ok(guard), Service::Http(_) | Service::Udp(_)) => {
-            let client = Client::new(Socket::fresh(stream), peer, listening.clone(), guard);
+            let client = Client::new(Socket::fresh(stream), address, listening.clone(), guard);
             tokio::task::spawn_local(serve::connection(client));
         }
         (Err(reason), service) => {
-            refuse(&stream, peer, listening, reason, matches!(service, Service::Http(_)))
+            // Over TLS there is nothing that could be said so early.
+            let plain = matches!(service, Service::Http(HttpService { tls: None, .. }));
+            refuse(&stream, peer, listening, reason, plain)
         }
     }
 }
@@ -285,7 +310,7 @@ fn refuse(stream: &TcpStream, peer: IpAddr, listening: &Rc<Listening>, reason: R
     worker.published.borrow().shard.reason(reason).add(1);
     listening.series.closed.add(1);
     let request_id = make_id(worker);
-    recorder::refused_connection(listening, peer, reason, &request_id);
+    recorder::refused_connection(listening, peer, reason.into(), &request_id);
     if speaks_http {
         let _ = stream.write(&respond::bare(reason, &request_id));
     }

@@ -12,6 +12,7 @@ use tollgate_upstream::Load;
 
 use crate::evidence::Pick;
 use crate::exchange::{ByteCounts, Exchange};
+use crate::http::Refusal;
 use crate::listening::Listening;
 use crate::snapshot::Snapshot;
 use crate::tracer::Context;
@@ -28,6 +29,8 @@ pub struct Entry {
     pub started_us: u64,
     /// Who asked.
     pub client: Asker,
+    /// The name that the client asked for in its TLS handshake, where that is all there is to tell of it.
+    pub server_name: Option<Box<str>>,
     /// The names of what was chosen.
     pub names: Names,
     /// The snapshot it was decided on, as long as somebody holds that.
@@ -90,6 +93,7 @@ impl Kept for Entry {
         size_of::<Self>()
             + self.request_id.len()
             + self.head.as_ref().map_or(0, |head| head.len())
+            + self.server_name.as_ref().map_or(0, |name| name.len())
             + self.names.listener.len()
             + self.names.route.as_ref().map_or(0, String::len)
             + self.names.server.as_ref().map_or(0, |name| name.len())
@@ -140,23 +144,38 @@ pub fn consider(worker: &Worker, exchange: &Exchange, peer: IpAddr, listener: &L
     }
 }
 
-/// A connection was refused before anything of it was read.
-pub fn refused_connection(listener: &Listening, peer: IpAddr, reason: Reason, request_id: &[u8]) {
+/// A connection ended before anything of a request was read.
+pub fn refused_connection(listener: &Listening, peer: IpAddr, refusal: Refusal, request_id: &[u8]) {
+    ended_connection(listener, peer, refusal, None, request_id);
+}
+
+/// A connection ended before anything of a request was read; perhaps its TLS handshake named a server.
+pub fn ended_connection(
+    listener: &Listening,
+    peer: IpAddr,
+    refusal: Refusal,
+    server_name: Option<&str>,
+    request_id: &[u8],
+) {
+    let reason = refusal.reason;
     let worker = listener.worker();
     let Some(keeper) = worker.keeper.as_ref().filter(|keeper| keeper.recorder().is_on()) else { return };
     let Some(class) = keeper.recorder().class(reason, 0, 0) else { return };
     let published = worker.published();
+    let mut record = Record::ended(reason);
+    record.detail = refusal.detail;
     let entry = Entry {
         request_id: request_id.into(),
         began: worker.clock.wall(),
         started_us: worker.clock.now_us(),
         client: Asker { address: peer, peer },
+        server_name: server_name.map(Into::into),
         names: Names { listener: listener.settings().name.clone(), ..Names::default() },
         snapshot: Arc::downgrade(&published.snapshot),
         snapshot_number: published.snapshot.number,
         head: None,
         trace: None,
-        record: Record::ended(reason),
+        record,
         picks: Box::default(),
         loads: Box::default(),
         status: reason.status(),
@@ -184,6 +203,7 @@ fn entry(
         began: worker.clock.wall().saturating_sub(Duration::from_micros(timings.total_us)),
         started_us: exchange.times.started_us,
         client: Asker { address: exchange.notes.client.unwrap_or(peer), peer },
+        server_name: None,
         names: Names {
             listener,
             server: server_name(exchange),

@@ -1,4 +1,4 @@
-//! Carrying TCP connections to upstreams, byte for byte.
+//! Carrying to upstreams what is not understood: TCP connections, byte for byte, and flows of datagrams ([`udp`]).
 //!
 //! The walk of a connection, in [`tcp`]: its prelude (a PROXY header, a TLS hello) is received, its upstream chosen
 //! ([`names`]), an endpoint picked and connected to (`connect`), then bytes go both ways (`carry`) until both sides
@@ -14,6 +14,7 @@ pub mod prelude;
 pub mod proxy_header;
 pub mod tcp;
 mod tls;
+pub mod udp;
 mod way;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tollgate_decision::Reason;
 
 use crate::endpoints::EndpointBook;
+use crate::flows::FlowSeries;
 use crate::histogram::Histogram;
 use crate::outcomes::{Outcome, Outcomes};
 use crate::pulse::Pulse;
@@ -112,6 +113,8 @@ pub struct UpstreamSeries {
     pub connections_reused: Counter,
     /// Of those, attempts whose connection had ended unseen. They are made again and count as none.
     pub connections_stale: Counter,
+    /// What is counted of datagrams; made with the first.
+    pub flows: OnceLock<Box<FlowSeries>>,
 }
 
 /// What is counted for a listener.
@@ -125,6 +128,8 @@ pub struct ListenerSeries {
     pub begun: Counter,
     /// Exchanges ended.
     pub ended: Counter,
+    /// What is counted of datagrams; made when it takes them.
+    pub flows: OnceLock<Box<FlowSeries>>,
     /// Bytes received on connections that are carried as they are.
     pub received_bytes: Counter,
     /// Bytes sent on them.

@@ -118,6 +118,7 @@ impl LoggedExchange {
                 version: "",
                 captured: &captured,
             },
+            flow: None,
             status: self.status,
             // A reason that this version does not know is one of a newer one: it is not shown.
             reason: Reason::from_code(&self.reason).unwrap_or(Reason::Forwarded),
@@ -166,6 +167,7 @@ mod tests {
                 version: "1.1",
                 captured: &captured,
             },
+            flow: None,
             status: 504,
             reason: Reason::FirstByteTimeout,
             route: "shop",

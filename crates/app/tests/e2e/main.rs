@@ -25,6 +25,7 @@ mod tcp;
 mod telling;
 mod timeouts;
 mod tracing;
+mod udp;
 mod unread;
 mod upgrade;
 mod verbs;

@@ -66,6 +66,7 @@ fn tell(caller: &Caller, exchange: &Exchange, reason: Reason) {
     let time = log.moment(worker.clock.wall());
     let captured = &exchange.notes.captured;
     log.write(&Entry {
+        flow: None,
         time,
         request_id,
         client: caller.client.ip(),

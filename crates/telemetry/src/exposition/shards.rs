@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tollgate_decision::Reason;
 
-use super::Writer;
+use super::{Writer, flows};
 use crate::endpoints::EndpointTotals;
 use crate::families::{self, Family};
 use crate::histogram::{Histogram, Sparse, Sum};
@@ -82,6 +82,7 @@ fn write_listeners(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names) {
             writer.series(family, &[("listener", name)], total);
         }
     }
+    flows::write_listeners(writer, shards, names);
 }
 
 /// The end is read first: what ends in between must not seem to have ended before it began.
@@ -157,6 +158,7 @@ fn write_upstreams(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names, re
             writer.series(family, &[("upstream", name)], total);
         }
     }
+    flows::write_upstreams(writer, shards, names);
 }
 
 fn write_outcomes<'a>(
