@@ -18,7 +18,7 @@ fn document(flows: &str, endpoints: &[SocketAddr]) -> String {
     format!(
         "version: 1\nlisten:\n  - {{ udp: \"127.0.0.1:0\", name: dns, to: dns, flows: {{ {flows} }} }}\n\
          workers: 1\nrecorder: {{ sample: 100% }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
-         upstreams:\n  dns: {{ endpoints: [{}], outliers: off }}\n",
+         upstreams:\n  dns: {{ endpoints: [{}], ejection: none }}\n",
         endpoints.join(", ")
     )
 }
