@@ -18,7 +18,7 @@ fn document(flows: &str, endpoints: &[SocketAddr]) -> String {
     format!(
         "version: 1\nlisten:\n  - {{ udp: \"127.0.0.1:0\", name: dns, to: dns, flows: {{ {flows} }} }}\n\
          workers: 1\nrecorder: {{ sample: 100% }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
-         upstreams:\n  dns: {{ endpoints: [{}], outliers: off }}\n",
+         upstreams:\n  dns: {{ endpoints: [{}], ejection: none }}\n",
         endpoints.join(", ")
     )
 }
@@ -161,8 +161,8 @@ fn a_flow_that_nobody_takes_is_told_with_its_cause() {
     assert!(told["doubt"].is_null() && told["request"].is_null(), "{text}");
     tollgate.await_metric("tollgate_udp_flows_open{listener=\"dns\"}", 0.0);
     // Only now, without anybody to ask.
-    let (status, said) = tollgate.api("POST", &format!("/v1/upstreams/dns/endpoints/{gone}/drain"), "");
-    assert_eq!(status, 200, "{said}");
+    let drained = verb(&tollgate, &["endpoint", "drain", "dns", &gone.to_string()]);
+    assert_eq!(drained.code, Some(0), "{drained:?}");
     client(tollgate.address()).send(b"hello").unwrap();
     let (text, told) = why(&tollgate, "no_endpoint");
     let cause = told["cause"].as_str().unwrap();

@@ -1,4 +1,5 @@
-//! What is different about connections that are carried as they are: they have no head, no route and no status.
+//! What is different about connections and flows that are carried as they are: they have no head, no route and
+//! no status.
 
 use tollgate_decision::Reason;
 use tollgate_proxy::recorder::Entry;
@@ -7,12 +8,24 @@ use super::millis;
 
 /// Whether a connection was taken to be carried, and not refused unseen.
 pub(super) fn is_carried(entry: &Entry) -> bool {
-    entry.head.is_none() && !matches!(entry.reason(), Reason::ListenerFull | Reason::ClientAddressFull)
+    entry.head.is_none() && !is_refused_flow(entry) && !is_refused_connection(entry)
+}
+
+fn is_refused_connection(entry: &Entry) -> bool {
+    matches!(entry.reason(), Reason::ListenerFull | Reason::ClientAddressFull)
+}
+
+fn is_refused_flow(entry: &Entry) -> bool {
+    matches!(entry.reason(), Reason::FlowTableFull | Reason::ClientFlowsFull)
 }
 
 /// How it began, for the timeline.
 pub(super) fn beginning(entry: &Entry) -> &'static str {
-    if is_carried(entry) { "the connection had come" } else { "the connection was refused" }
+    match is_carried(entry) {
+        true => "it had come",
+        false if is_refused_flow(entry) => "the flow was refused",
+        false => "the connection was refused",
+    }
 }
 
 /// How it ended, for the timeline.

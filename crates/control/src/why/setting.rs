@@ -3,7 +3,7 @@
 use tollgate_decision::Reason;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::recorder::Entry;
-use tollgate_proxy::snapshot::{RouteSettings, Service, UpstreamTimeouts};
+use tollgate_proxy::snapshot::{RouteSettings, Service, UdpService, UpstreamTimeouts};
 
 /// The setting that a refusal or a failure goes back to, with its value, as part of a sentence.
 pub(super) fn that_decided(snapshot: &Snapshot, entry: &Entry) -> Option<String> {
@@ -20,6 +20,9 @@ pub(super) fn that_decided(snapshot: &Snapshot, entry: &Entry) -> Option<String>
         Reason::BodyTimeout => format!("timeouts.body is {}", duration(client.body_ms)),
         Reason::ClientStalled => format!("timeouts.write is {}", duration(client.write_ms)),
         Reason::ListenerFull | Reason::ClientAddressFull => return of_listener(snapshot, entry),
+        Reason::FlowTableFull | Reason::ClientFlowsFull => {
+            return of_carrying_listener(snapshot, entry, entry.reason());
+        }
         reason => return of_route(snapshot, entry, reason),
     };
     Some(capitalised(told))
@@ -27,7 +30,7 @@ pub(super) fn that_decided(snapshot: &Snapshot, entry: &Entry) -> Option<String>
 
 fn of_route(snapshot: &Snapshot, entry: &Entry, reason: Reason) -> Option<String> {
     if entry.head.is_none() {
-        return of_tcp_listener(snapshot, entry, reason);
+        return of_carrying_listener(snapshot, entry, reason);
     }
     let route = snapshot.routes.get(entry.record.route? as usize)?;
     let RouteSettings { timeouts, max_body, .. } = &*route.settings;
@@ -52,9 +55,13 @@ fn of_route(snapshot: &Snapshot, entry: &Entry, reason: Reason) -> Option<String
     Some(capitalised(format!("{key} of the route {} is {value}", route.name)))
 }
 
-fn of_tcp_listener(snapshot: &Snapshot, entry: &Entry, reason: Reason) -> Option<String> {
+fn of_carrying_listener(snapshot: &Snapshot, entry: &Entry, reason: Reason) -> Option<String> {
     let listener = snapshot.listeners.iter().find(|listener| listener.name == entry.names.listener)?;
-    let Service::Tcp(service) = &listener.service else { return None };
+    let service = match &listener.service {
+        Service::Tcp(service) => service,
+        Service::Udp(service) => return of_flows(&listener.name, service, reason),
+        Service::Http(_) => return None,
+    };
     let told = match reason {
         Reason::ConnectTimeout => format!("timeouts.connect is {}", duration(service.timeouts.connect_ms)),
         Reason::PreludeTimeout => format!("timeouts.head is {}", duration(service.timeouts.prelude_ms)),
@@ -68,6 +75,16 @@ fn of_tcp_listener(snapshot: &Snapshot, entry: &Entry, reason: Reason) -> Option
         _ => return None,
     };
     Some(capitalised(told))
+}
+
+fn of_flows(listener: &str, service: &UdpService, reason: Reason) -> Option<String> {
+    let (key, value) = match reason {
+        Reason::ConnectionIdle => ("flows.idle_timeout", duration(service.idle_ms)),
+        Reason::FlowTableFull => ("flows.max", service.max_flows.to_string()),
+        Reason::ClientFlowsFull => ("flows.max_per_address", service.max_flows_per_address.to_string()),
+        _ => return None,
+    };
+    Some(capitalised(format!("{key} of the listener {listener} is {value}")))
 }
 
 fn of_listener(snapshot: &Snapshot, entry: &Entry) -> Option<String> {

@@ -22,7 +22,7 @@ use crate::recorder;
 use crate::snapshot::{Service, UdpService};
 use crate::worker::{Published, Worker};
 
-/// How many replies of a flow are asked for at first: more than most have, and few to prepare for.
+/// How many datagrams of a flow are few: as many replies are asked for at first, more than most have.
 const FEW: usize = 4;
 /// How often a flow that sends without pause fills the room before others get their turn.
 const TURNS: usize = 8;
@@ -431,12 +431,13 @@ fn take_replies(worker: &Worker, flow: &mut Flow, slots: Range<usize>, inbox: &I
     }
 }
 
-/// Sends what waits, from this one on. One datagram alone needs less preparing.
+/// Sends what waits, from this one on. Few are sent one by one: of several at once the kernel does not tell that an
+/// endpoint refused the one before, and forgets it.
 fn send_some(socket: BorrowedFd<'_>, inbox: &Inbox, outbox: &mut Outbox, at: usize) -> io::Result<usize> {
     match &outbox.waiting()[at..] {
-        [only] if only.segment == 0 => {
+        [first, others @ ..] if first.segment == 0 && others.len() < FEW => {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            rustix::net::send(socket, inbox.bytes(only.slot), flags)?;
+            rustix::net::send(socket, inbox.bytes(first.slot), flags)?;
             Ok(1)
         }
         _ => outbox.send(socket, inbox, at),
