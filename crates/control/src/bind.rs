@@ -1,12 +1,13 @@
-//! Binding listeners: one socket for each worker, all of a listener on one address.
+//! Binding listeners: a socket of each kind that they need for each worker, all of a listener on one address.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::listen::{ConnectionLimits, ListenSocket};
-use tollgate_proxy::snapshot::Listener;
+use tollgate_proxy::snapshot::{Listener, Service};
+use tollgate_runtime::datagrams;
 use tollgate_runtime::sockets::{self, ListenOptions};
 
 /// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
@@ -55,7 +56,8 @@ pub fn bind(before: &[Bound], snapshot: &Snapshot, workers: usize) -> Result<Bin
     for (index, settings) in (0..).zip(&snapshot.listeners) {
         let same = |listener: &Bound| {
             let then = &listener.settings;
-            (then.address, then.defer_accept) == (settings.address, settings.defer_accept)
+            (then.address, then.defer_accept, Kinds::of(then))
+                == (settings.address, settings.defer_accept, Kinds::of(settings))
         };
         let kept = before.iter().zip(&mut successors).find(|(b, taken)| taken.is_none() && same(b));
         if let Some((kept, successor)) = kept {
@@ -64,8 +66,16 @@ pub fn bind(before: &[Bound], snapshot: &Snapshot, workers: usize) -> Result<Bin
             continue;
         }
         // What this process holds already would be taken for somebody else's.
-        if !before.iter().any(|b| overlap(b.address, settings.address)) {
-            sockets::check_free(settings.address).map_err(|e| BindError(settings.address, e))?;
+        let held = |kind: fn(Kinds) -> bool| {
+            let mut holders = before.iter().filter(|b| kind(Kinds::of(&b.settings)));
+            holders.any(|b| overlap(b.address, settings.address))
+        };
+        let (kinds, failed) = (Kinds::of(settings), |error| BindError(settings.address, error));
+        if kinds.tcp && !held(|kinds| kinds.tcp) {
+            sockets::check_free(settings.address).map_err(failed)?;
+        }
+        if kinds.udp && !held(|kinds| kinds.udp) {
+            datagrams::check_free(settings.address).map_err(failed)?;
         }
         bound.push(open(index, settings, &mut sockets)?);
     }
@@ -74,16 +84,50 @@ pub fn bind(before: &[Bound], snapshot: &Snapshot, workers: usize) -> Result<Bin
 
 fn open(index: u32, settings: &Arc<Listener>, sockets: &mut [Vec<ListenSocket>]) -> Result<Bound, BindError> {
     let limits = ConnectionLimits::new(settings);
-    let options = ListenOptions { backlog: BACKLOG, defer_accept: settings.defer_accept };
     let mut address = settings.address;
     for worker in sockets {
-        let failed = |error| BindError(settings.address, error);
-        let socket = sockets::listen(address, options).map_err(failed)?;
-        // Port 0 is asked for once; the others take the port that the first was given.
-        address = socket.local_addr().map_err(failed)?;
-        worker.push(ListenSocket { socket, listener: index, limits: limits.clone() });
+        let (tcp, udp) = open_one(settings, &mut address).map_err(|e| BindError(settings.address, e))?;
+        worker.push(ListenSocket { tcp, udp, listener: index, limits: limits.clone() });
     }
     Ok(Bound { settings: settings.clone(), address, limits })
+}
+
+/// The sockets of one worker. Port 0 is asked for once; all others take the port that the first was given.
+fn open_one(
+    settings: &Listener,
+    address: &mut SocketAddr,
+) -> io::Result<(Option<TcpListener>, Option<UdpSocket>)> {
+    let (mut tcp, mut udp) = (None, None);
+    let kinds = Kinds::of(settings);
+    if kinds.tcp {
+        let options = ListenOptions { backlog: BACKLOG, defer_accept: settings.defer_accept };
+        let socket = sockets::listen(*address, options)?;
+        *address = socket.local_addr()?;
+        tcp = Some(socket);
+    }
+    if kinds.udp {
+        let socket = datagrams::listen(*address)?;
+        *address = socket.local_addr()?;
+        udp = Some(socket);
+    }
+    Ok((tcp, udp))
+}
+
+/// Which sockets a listener has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kinds {
+    tcp: bool,
+    udp: bool,
+}
+
+impl Kinds {
+    fn of(listener: &Listener) -> Self {
+        match &listener.service {
+            Service::Http(http) => Self { tcp: true, udp: http.versions.http3 },
+            Service::Tcp(_) => Self { tcp: true, udp: false },
+            Service::Udp(_) => Self { tcp: false, udp: true },
+        }
+    }
 }
 
 /// Whether connections to one address could come to a socket on the other.

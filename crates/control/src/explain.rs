@@ -85,8 +85,14 @@ pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Exp
 /// Decides a recorded exchange again on its snapshot, with the endpoints' health as it was known then.
 pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
     let mut told = Explanation::default();
-    let head = entry.head.as_deref().unwrap_or_default();
-    let decided = choose(snapshot, head, entry.record.seed, &mut told, entry.reason());
+    let decided = match entry.head.as_deref() {
+        Some(head) => choose(snapshot, head, entry.record.seed, &mut told, entry.reason()),
+        // A connection has no head: its upstream stands for itself.
+        None => {
+            let upstream = entry.record.upstream.and_then(|index| snapshot.upstreams.get(index as usize));
+            Ok(upstream.map(|upstream| &**upstream))
+        }
+    };
     let picked = decided.and_then(|upstream| match upstream {
         Some(upstream) => pick_again(upstream, entry, &mut told),
         None => Ok(()),

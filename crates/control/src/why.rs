@@ -1,5 +1,6 @@
 //! Why a past exchange ended as it did: what was recorded of it, and its decisions made again and told.
 
+mod carried;
 mod cause;
 mod place;
 mod request;
@@ -38,7 +39,7 @@ pub struct Why {
     pub began: Duration,
     /// Who asked, on which listener: the client's address, the peer's where it is another, the listener's name.
     pub client: (String, Option<String>, String),
-    /// The request, with secrets hidden; `None` for a connection that was refused unread.
+    /// The request, with secrets hidden; `None` for a connection that was refused or carried as it is.
     pub request: Option<RequestTold>,
     /// Its place in a distributed trace, if it has one.
     pub trace: Option<TracePlace>,
@@ -95,7 +96,7 @@ pub struct AttemptTold {
 /// Tells about a recorded exchange. With its snapshot all decisions are told; without, what was recorded.
 pub fn why(recorded: &Recorded, snapshot: Option<&Snapshot>, show: Show) -> Why {
     let entry = &*recorded.entry;
-    let mut explanation = snapshot.filter(|_| entry.head.is_some()).map(|s| explain_recorded(s, entry));
+    let mut explanation = snapshot.filter(|_| has_decisions(entry)).map(|s| explain_recorded(s, entry));
     if let Some((_, _, query)) = explanation.as_mut().and_then(|e| e.matched_as.as_mut()) {
         *query = request::query_shown(query, show);
     }
@@ -103,11 +104,11 @@ pub fn why(recorded: &Recorded, snapshot: Option<&Snapshot>, show: Show) -> Why 
         (Some(snapshot), _) => verify(snapshot, entry).err().map(|divergence| {
             format!("its decisions do not come out the same again ({divergence}): please report this")
         }),
-        (None, Some(_)) => Some(format!(
+        (None, _) if has_decisions(entry) => Some(format!(
             "snapshot {} is gone, so routes and endpoints that were not chosen cannot be told",
             entry.snapshot_number
         )),
-        (None, None) => None,
+        (None, _) => None,
     };
     let attempts = attempts(entry);
     let answer = answer(entry);
@@ -134,10 +135,16 @@ pub fn why(recorded: &Recorded, snapshot: Option<&Snapshot>, show: Show) -> Why 
     }
 }
 
+/// Whether anything was decided that can be decided again.
+fn has_decisions(entry: &Entry) -> bool {
+    entry.head.is_some() || entry.record.upstream.is_some()
+}
+
 fn answer(entry: &Entry) -> Answer {
     let reason = entry.reason();
     let last = entry.record.kept_attempts().last().zip(entry.names.endpoints.last());
     let by = match (reason, last) {
+        _ if carried::is_carried(entry) => carried::other_end(entry),
         (Reason::Forwarded | Reason::Upgraded, Some((_, endpoint))) => endpoint.to_string(),
         (Reason::Redirect | Reason::FixedResponse, _) => "Tollgate, as the route says".to_owned(),
         (_, Some((attempt, endpoint))) if attempt.status != 0 && attempt.status == entry.status => {
@@ -193,7 +200,7 @@ fn is_stale(attempt: &Attempt) -> bool {
 
 fn timeline(entry: &Entry, attempts: &[AttemptTold], answer: &Answer) -> Vec<(u64, String)> {
     let began = match (&entry.head, entry.reason()) {
-        (None, _) => "the connection was refused",
+        (None, _) => carried::beginning(entry),
         (_, Reason::HeadTimeout) => "the head was given up on",
         (Some(head), Reason::ClientClosed) if place::is_cut(head) => "a part of the head had come",
         _ => "the head had come",
@@ -212,13 +219,15 @@ fn timeline(entry: &Entry, attempts: &[AttemptTold], answer: &Answer) -> Vec<(u6
             steps.push((facts.start_us + facts.connect_us, connected));
         }
         if facts.first_byte_us > 0 {
-            steps.push((facts.first_byte_us, "first byte of the response".to_owned()));
+            let of = if entry.head.is_some() { "of the response" } else { "from the endpoint" };
+            steps.push((facts.first_byte_us, format!("first byte {of}")));
         }
         if facts.end_us > 0 {
             steps.push((facts.end_us, format!("attempt {number} ended: {ended}")));
         }
     }
     let end = match answer.status {
+        _ if carried::is_carried(entry) => carried::end(entry),
         0 => format!("ended without an answer: {}", entry.reason().code()),
         status => format!("ended with {status} from {}", answer.by),
     };
@@ -301,10 +310,12 @@ impl fmt::Display for Why {
         }
         let code = self.reason.code();
         match self.answer.status {
+            0 if self.request.is_none() => writeln!(f, "end         {code}, with {}", self.answer.by)?,
             0 => writeln!(f, "answer      none; {code}")?,
             status => writeln!(f, "answer      {status} from {}; {code}", self.answer.by)?,
         }
-        writeln!(f, "bodies      {} bytes received, {} sent", self.answer.received, self.answer.sent)?;
+        let carried = if self.request.is_some() { "bodies" } else { "bytes " };
+        writeln!(f, "{carried}      {} bytes received, {} sent", self.answer.received, self.answer.sent)?;
         writeln!(f, "timeline")?;
         for (at, what) in &self.timeline {
             writeln!(f, "{:>14}  {what}", millis(*at))?;

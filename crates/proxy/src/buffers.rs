@@ -3,6 +3,7 @@
 
 use tollgate_message::FieldList;
 use tollgate_routing::Scratch as RouteScratch;
+use tollgate_runtime::datagrams::{Inbox, Outbox};
 
 /// Room before what is received, so that a rewritten head fits in front of a body that stays where
 /// it is.
@@ -11,6 +12,9 @@ pub const HEADROOM: usize = 4 * 1024;
 pub const RECEIVE: usize = 64 * 1024;
 /// Room behind, for the frame that ends a chunk and a body.
 pub const TAILROOM: usize = 16;
+
+/// How many datagrams are received and sent at once.
+const BATCH: usize = 32;
 
 /// A worker's buffers. Their sizes are fixed, or bounded by the largest head allowed.
 #[derive(Debug)]
@@ -29,6 +33,23 @@ pub struct Buffers {
     pub rewritten: Vec<u8>,
     /// What route matching needs.
     pub routing: RouteScratch,
+    /// Where datagrams are received; made with the first.
+    pub datagrams: Option<Box<DatagramBuffers>>,
+}
+
+/// Where datagrams are received and sent from. 2 MiB, of which small datagrams touch a page each.
+#[derive(Debug)]
+pub struct DatagramBuffers {
+    /// What was received.
+    pub inbox: Inbox,
+    /// What of it is to be sent.
+    pub outbox: Outbox,
+}
+
+impl DatagramBuffers {
+    fn new() -> Self {
+        Self { inbox: Inbox::new(BATCH), outbox: Outbox::new(BATCH) }
+    }
 }
 
 impl Buffers {
@@ -42,7 +63,13 @@ impl Buffers {
             host: Vec::with_capacity(256),
             rewritten: Vec::with_capacity(256),
             routing: RouteScratch::default(),
+            datagrams: None,
         }
+    }
+
+    /// Where datagrams are received.
+    pub fn datagrams(&mut self) -> &mut DatagramBuffers {
+        self.datagrams.get_or_insert_with(|| Box::new(DatagramBuffers::new()))
     }
 
     /// Puts bytes at the start of the receiving area and returns where they end.

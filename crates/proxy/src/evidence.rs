@@ -29,7 +29,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Begins to gather, with the bytes of the request's head, or of what came instead of one.
+    /// Begins to gather, with the bytes of the request's head, or of what came instead of one; without any for a
+    /// connection, which has none.
     #[inline]
     pub fn begin(&mut self, head: &[u8]) {
         self.on = true;

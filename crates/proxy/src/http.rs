@@ -2,15 +2,14 @@
 
 mod account;
 mod answer;
-mod attempt;
+pub(crate) mod attempt;
 pub mod begin;
 mod body;
 pub mod client;
-mod connect;
 pub mod forward;
 pub mod forwarded;
 pub mod grpc;
-mod handshake;
+pub mod handshake;
 mod http2;
 pub mod identify;
 pub mod intake;

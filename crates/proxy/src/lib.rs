@@ -4,8 +4,10 @@
 //! [`http::serve`] runs the connection, `intake` reads a head and begins the exchange (`identify`,
 //! `decide`, `request_head`), `attempt` leases or opens a connection, `forward` moves both
 //! directions at once, `retry` decides about another attempt, `respond` answers, `account` tells.
+//! Connections that are carried as they are take another walk, in [`stream`].
 
 pub mod buffers;
+mod connect;
 pub mod decide;
 pub mod edits;
 pub mod evidence;
@@ -19,6 +21,7 @@ pub mod publication;
 pub mod recorder;
 pub mod snapshot;
 pub mod socket;
+pub mod stream;
 pub mod tracer;
 pub mod trust;
 pub mod worker;

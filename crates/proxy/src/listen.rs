@@ -4,7 +4,7 @@ mod readiness;
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,25 +18,29 @@ use crate::http::forwarded::make_id;
 use crate::http::{Client, respond, serve};
 use crate::listening::Listening;
 use crate::recorder;
-use crate::snapshot::Listener;
+use crate::snapshot::{HttpService, Listener, Service};
 use crate::socket::Socket;
+use crate::stream;
+use crate::stream::tcp::Caller;
 
 /// How many batches a draining worker takes: as many connections as the kernel queues at the most. More
 /// are a flood, which must not keep the process.
 const DRAIN_BATCHES: usize = 65_536 / BATCH;
 
-/// A worker's socket of a listener.
+/// A worker's sockets of a listener, none of them blocking.
 #[derive(Debug)]
 pub struct ListenSocket {
-    /// The socket, not blocking.
-    pub socket: std::net::TcpListener,
+    /// The one that takes connections.
+    pub tcp: Option<TcpListener>,
+    /// The one that takes datagrams.
+    pub udp: Option<UdpSocket>,
     /// The index of the listener in the snapshot.
     pub listener: u32,
     /// What the workers' sockets of this listener share.
     pub limits: Arc<ConnectionLimits>,
 }
 
-/// Counts the connections of a listener over all workers. Touched when a connection opens and when it
+/// Counts the connections of a listener over all workers, or its flows. Touched when a connection opens and when it
 /// closes, not per request. The table holds one entry for each address that is connected now.
 #[derive(Debug)]
 pub struct ConnectionLimits {
@@ -63,40 +67,56 @@ impl ConnectionLimits {
     /// Takes the limits over that the document has now. Connections stay open, also where they are too many
     /// for the new limits.
     pub fn set(&self, listener: &Listener) {
-        let (max, per_address) = (listener.max_connections, listener.max_connections_per_address);
+        let (max, per_address) = match &listener.service {
+            Service::Udp(service) => (Some(service.max_flows), Some(service.max_flows_per_address)),
+            _ => (listener.max_connections, listener.max_connections_per_address),
+        };
         self.max.store(max.unwrap_or(u32::MAX), Ordering::Relaxed);
         self.max_per_address.store(per_address.unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Counts a connection, or says which limit it would pass.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionGuard, Reason> {
-        let (max, per_address) =
-            (self.max.load(Ordering::Relaxed), self.max_per_address.load(Ordering::Relaxed));
-        if (max, per_address) == (u32::MAX, u32::MAX) {
+        let mut guard = self.admit_unnamed()?;
+        guard.count_address(self, peer)?;
+        Ok(guard)
+    }
+
+    /// Counts a connection whose client's address is still to be heard.
+    pub fn admit_unnamed(self: &Arc<Self>) -> Result<ConnectionGuard, Reason> {
+        let max = self.max.load(Ordering::Relaxed);
+        if max == u32::MAX {
             return Ok(ConnectionGuard::uncounted());
         }
-        if max != u32::MAX {
-            let admitted = self
-                .open
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
-            admitted.map_err(|_| Reason::ListenerFull)?;
+        let admitted = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < max).then_some(open + 1));
+        admitted.map_err(|_| Reason::ListenerFull)?;
+        let counted = Counted { limits: self.clone(), open: true, address: None };
+        Ok(ConnectionGuard { counted: Some(Box::new(counted)) })
+    }
+}
+
+impl ConnectionGuard {
+    /// Counts the connection for the address of its client, or says that it would pass the limit.
+    pub fn count_address(&mut self, limits: &Arc<ConnectionLimits>, address: IpAddr) -> Result<(), Reason> {
+        let per_address = limits.max_per_address.load(Ordering::Relaxed);
+        if per_address == u32::MAX {
+            return Ok(());
         }
-        // From here on this gives back what was counted, also when the next limit refuses.
-        let mut counted = Counted { limits: self.clone(), open: max != u32::MAX, address: None };
-        if per_address != u32::MAX {
-            let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = by_address.entry(peer).or_insert(0);
-            if *count >= per_address {
-                if *count == 0 {
-                    by_address.remove(&peer);
-                }
-                // The table is free again before `counted` is dropped: it has no address yet.
-                return Err(Reason::ClientAddressFull);
+        let mut by_address = limits.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_insert(0);
+        if *count >= per_address {
+            if *count == 0 {
+                by_address.remove(&address);
             }
-            *count += 1;
-            counted.address = Some(peer);
+            return Err(Reason::ClientAddressFull);
         }
-        Ok(ConnectionGuard { _counted: Some(Box::new(counted)) })
+        *count += 1;
+        drop(by_address);
+        let uncounted = || Box::new(Counted { limits: limits.clone(), open: false, address: None });
+        self.counted.get_or_insert_with(uncounted).address = Some(address);
+        Ok(())
     }
 }
 
@@ -104,13 +124,13 @@ impl ConnectionLimits {
 /// are none.
 #[derive(Debug)]
 pub struct ConnectionGuard {
-    _counted: Option<Box<Counted>>,
+    counted: Option<Box<Counted>>,
 }
 
 impl ConnectionGuard {
     /// For what is part of a connection that is counted already.
     pub fn uncounted() -> Self {
-        Self { _counted: None }
+        Self { counted: None }
     }
 }
 
@@ -143,6 +163,17 @@ impl Drop for Counted {
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 /// How many such pauses a drain makes: five seconds.
 const DRAIN_FAILURES: usize = 100;
+
+/// Serves a listener's sockets until the worker drains or the listener goes.
+pub fn serve_all(listening: &Rc<Listening>, sockets: ListenSocket) {
+    if let Some(socket) = sockets.tcp {
+        tokio::task::spawn_local(accept(listening.clone(), socket));
+    }
+    let carries = matches!(listening.settings().service, Service::Udp(_));
+    if let Some(socket) = sockets.udp.filter(|_| carries) {
+        tokio::task::spawn_local(stream::udp::carry(listening.clone(), socket));
+    }
+}
 
 /// Accepts connections until the worker drains or the listener goes; then takes what the kernel has queued,
 /// and closes.
@@ -189,14 +220,14 @@ async fn accept_all(listening: &Rc<Listening>, socket: TcpListener) {
     }
 }
 
-/// Counts a socket that takes connections, on whatever path that ends.
-struct Accepting(Rc<Listening>);
+/// Counts a socket that takes connections or datagrams, on whatever path that ends.
+pub(crate) struct Accepting(Rc<Listening>);
 
 impl Accepting {
-    fn begin(listening: Rc<Listening>) -> Self {
+    pub(crate) fn begin(listening: Rc<Listening>) -> Self {
         let worker = listening.worker();
         worker.open.accepting.set(worker.open.accepting.get() + 1);
-        listening.accepts.set(true);
+        listening.accepts.set(listening.accepts.get() + 1);
         Self(listening)
     }
 }
@@ -204,7 +235,7 @@ impl Accepting {
 impl Drop for Accepting {
     fn drop(&mut self) {
         let worker = self.0.worker();
-        self.0.accepts.set(false);
+        self.0.accepts.set(self.0.accepts.get() - 1);
         worker.open.accepting.set(worker.open.accepting.get() - 1);
         worker.changed.notify_waiters();
     }
@@ -238,23 +269,50 @@ fn accept_batch(listener: &TcpListener, listening: &Rc<Listening>) -> Result<Acc
     Ok(Accepted::Some)
 }
 
-fn admit(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>) {
+fn admit(stream: TcpStream, address: SocketAddr, listening: &Rc<Listening>) {
     listening.series.accepted.add(1);
-    let peer = peer.ip().to_canonical();
-    match listening.limits.admit(peer) {
-        Ok(guard) => {
-            let client = Client::new(Socket::fresh(stream), peer, listening.clone(), guard);
+    let peer = address.ip().to_canonical();
+    let settings = listening.settings().clone();
+    // Whoever connects for others does not use up what one client may have.
+    let admitted = match settings.proxy_header_from.contains(peer) {
+        true => listening.limits.admit_unnamed(),
+        false => listening.limits.admit(peer),
+    };
+    match (admitted, &settings.service) {
+        (Ok(guard), Service::Tcp(_)) => carry(stream, address, listening, guard),
+        (Ok(guard), Service::Http(_) | Service::Udp(_)) => {
+            let client = Client::new(Socket::fresh(stream), address, listening.clone(), guard);
             tokio::task::spawn_local(serve::connection(client));
         }
-        Err(reason) => {
-            let worker = listening.worker();
-            worker.published.borrow().shard.reason(reason).add(1);
-            listening.series.closed.add(1);
-            // Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
-            let request_id = make_id(worker);
-            recorder::refused_connection(listening, peer, reason.into(), &request_id);
-            let _ = (&stream).write(&respond::bare(reason, &request_id));
+        (Err(reason), service) => {
+            // Over TLS there is nothing that could be said so early.
+            let plain = matches!(service, Service::Http(HttpService { tls: None, .. }));
+            refuse(&stream, peer, listening, reason, plain)
         }
+    }
+}
+
+/// A connection that is carried as it is. It is made known to the reactor at once: it is going to wait for
+/// both of its sides, however short it is.
+fn carry(stream: TcpStream, peer: SocketAddr, listening: &Rc<Listening>, guard: ConnectionGuard) {
+    let Ok(stream) = tokio::net::TcpStream::from_std(stream) else {
+        listening.series.closed.add(1);
+        return;
+    };
+    let caller = Caller::new(Socket::new(stream), peer, listening.clone(), guard);
+    tokio::task::spawn_local(stream::tcp::connection(caller));
+}
+
+/// Cheap on purpose: one write that may get lost, no waiting, since this is a flood or near one.
+fn refuse(stream: &TcpStream, peer: IpAddr, listening: &Rc<Listening>, reason: Reason, speaks_http: bool) {
+    let mut stream = stream;
+    let worker = listening.worker();
+    worker.published.borrow().shard.reason(reason).add(1);
+    listening.series.closed.add(1);
+    let request_id = make_id(worker);
+    recorder::refused_connection(listening, peer, reason.into(), &request_id);
+    if speaks_http {
+        let _ = stream.write(&respond::bare(reason, &request_id));
     }
 }
 
@@ -300,6 +358,6 @@ mod tests {
     fn without_limits_nothing_is_counted() {
         let limits = limits(None, None);
         let guards: Vec<_> = (0..10).map(|_| limits.admit("127.0.0.1".parse().unwrap()).unwrap()).collect();
-        assert!(guards.iter().all(|g| g._counted.is_none()));
+        assert!(guards.iter().all(|g| g.counted.is_none()));
     }
 }

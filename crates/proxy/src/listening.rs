@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tollgate_telemetry::shard::ListenerSeries;
 
 use crate::listen::ConnectionLimits;
-use crate::snapshot::{HttpService, Listener, Service};
-use crate::worker::Worker;
+use crate::snapshot::{Listener, Service};
+use crate::worker::{Published, Worker};
 
 /// A listener as one worker serves it. Connections hold it, so that they know what the document says about
 /// it now, and hear when it goes.
@@ -19,10 +19,11 @@ pub struct Listening {
     pub limits: Arc<ConnectionLimits>,
     /// This worker's counters of it.
     pub series: Arc<ListenerSeries>,
-    /// Its socket is open.
-    pub accepts: Cell<bool>,
+    /// How many of its sockets are open.
+    pub accepts: Cell<u32>,
     settings: RefCell<Arc<Listener>>,
     closing_since: Cell<Option<u64>>,
+    last: RefCell<Option<Rc<Published>>>,
 }
 
 impl Listening {
@@ -37,20 +38,16 @@ impl Listening {
             worker,
             limits,
             series,
-            accepts: Cell::new(false),
+            accepts: Cell::new(0),
             settings: RefCell::new(settings),
             closing_since: Cell::new(None),
+            last: RefCell::new(None),
         })
     }
 
     /// The worker that serves it. Connections reach it through here, which keeps them small.
     pub fn worker(&self) -> &Rc<Worker> {
         &self.worker
-    }
-
-    /// Whether its connections begin with a TLS handshake.
-    pub fn is_secured(&self) -> bool {
-        matches!(&self.settings.borrow().service, Service::Http(HttpService { tls: Some(_), .. }))
     }
 
     /// Whether its clients may speak HTTP/2.
@@ -87,8 +84,14 @@ impl Listening {
         *self.settings.borrow_mut() = settings;
     }
 
-    /// The new snapshot does not have it.
-    pub fn close(&self, now_ms: u64) {
+    /// The snapshot that its settings belong to: the one in force, or where it has gone the last that had it.
+    pub fn published(&self) -> Rc<Published> {
+        self.last.borrow().clone().unwrap_or_else(|| self.worker.published())
+    }
+
+    /// The new snapshot does not have it; `last` is the one before.
+    pub fn close(&self, now_ms: u64, last: Rc<Published>) {
         self.closing_since.set(Some(now_ms));
+        *self.last.borrow_mut() = Some(last);
     }
 }

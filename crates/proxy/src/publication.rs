@@ -8,7 +8,7 @@ use tollgate_telemetry::Shard;
 use tollgate_telemetry::access::LogHandle;
 use tollgate_upstream::EndpointId;
 
-use crate::listen::{ListenSocket, accept};
+use crate::listen::{ListenSocket, serve_all};
 use crate::listening::Listening;
 use crate::snapshot::Snapshot;
 use crate::worker::{Published, Worker};
@@ -47,7 +47,7 @@ pub fn publish(worker: &Rc<Worker>, publication: Publication) {
                 *place = Some(listener);
             }
             None => {
-                listener.close(worker.clock.now_ms());
+                listener.close(worker.clock.now_ms(), worker.published());
                 closed.push(listener);
             }
         }
@@ -57,7 +57,7 @@ pub fn publish(worker: &Rc<Worker>, publication: Publication) {
         if let Some(place) = listening.get_mut(socket.listener as usize) {
             *place = Some(listener.clone());
         }
-        tokio::task::spawn_local(accept(listener, socket.socket));
+        serve_all(&listener, socket);
     }
     *worker.listening.borrow_mut() = listening.into_iter().flatten().collect();
     // Exchanges may hold the snapshot for long, but its spans wait for none of them.
@@ -82,7 +82,7 @@ async fn tell_closed(worker: Rc<Worker>, closed: Vec<Rc<Listening>>, done: onesh
     for listener in closed {
         loop {
             let changed = worker.changed.notified();
-            if !listener.accepts.get() {
+            if listener.accepts.get() == 0 {
                 break;
             }
             changed.await;

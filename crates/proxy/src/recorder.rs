@@ -18,7 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::tracer::Context;
 use crate::worker::{Published, Worker};
 
-/// One ended exchange, or a connection that was refused.
+/// One ended exchange, or a connection that was carried or refused.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The request id, as the client got it.
@@ -37,7 +37,7 @@ pub struct Entry {
     pub snapshot: Weak<Snapshot>,
     /// The number of that snapshot.
     pub snapshot_number: u64,
-    /// The head's bytes, or what came instead of one; `None` for a connection that was not even read.
+    /// The head's bytes, or what came instead of one; `None` for a connection, which has none.
     pub head: Option<Box<[u8]>>,
     /// Its place in a distributed trace, if it has one.
     pub trace: Option<TracePlace>,
@@ -80,6 +80,8 @@ pub struct Names {
     pub listener: String,
     /// Of the route.
     pub route: Option<String>,
+    /// That the client of a connection asked for in its TLS hello.
+    pub server: Option<Box<str>>,
     /// Of the upstream.
     pub upstream: Option<Arc<str>>,
     /// Of the endpoint of each attempt.
@@ -94,6 +96,7 @@ impl Kept for Entry {
             + self.server_name.as_ref().map_or(0, |name| name.len())
             + self.names.listener.len()
             + self.names.route.as_ref().map_or(0, String::len)
+            + self.names.server.as_ref().map_or(0, |name| name.len())
             + self.names.endpoints.capacity() * size_of::<Arc<str>>()
             + self.record.kept_attempts().len() * size_of::<tollgate_decision::Attempt>()
             + self.trace.as_ref().map_or(0, |trace| size_of_val(&*trace.attempts))
@@ -126,8 +129,13 @@ pub fn consider(worker: &Worker, exchange: &Exchange, peer: IpAddr, listener: &L
     let Some(keeper) = worker.keeper.as_ref().filter(|_| exchange.evidence.is_on()) else { return };
     let reason = exchange.record.reason.unwrap_or(Reason::Forwarded);
     let timings = exchange.timings(worker.clock.now_us());
-    // An upgraded connection lasts as long as its users like; slow is only the way to it.
-    let duration_us = if reason == Reason::Upgraded { timings.first_byte_us } else { timings.total_us };
+    // An upgraded connection lasts as long as its users like, and so does one that is carried; slow is only the
+    // way to it.
+    let duration_us = match reason {
+        Reason::Upgraded => timings.first_byte_us,
+        Reason::ConnectionEnded | Reason::ConnectionIdle => timings.queue_us + timings.connect_us,
+        _ => timings.total_us,
+    };
     if let Some(class) = keeper.recorder().class(reason, duration_us, exchange.record.seed)
         && let Some(published) = &exchange.published
     {
@@ -198,13 +206,14 @@ fn entry(
         server_name: None,
         names: Names {
             listener,
+            server: server_name(exchange),
             route: exchange.route().map(|route| route.name.clone()),
             upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
             endpoints: exchange.record.kept_attempts().filter_map(endpoint_name).collect(),
         },
         snapshot: Arc::downgrade(&published.snapshot),
         snapshot_number: published.snapshot.number,
-        head: Some(exchange.evidence.head().into()),
+        head: Some(exchange.evidence.head()).filter(|head| !head.is_empty()).map(Into::into),
         trace: trace_place(exchange),
         record: exchange.record.clone(),
         picks: exchange.evidence.picks().into(),
@@ -213,6 +222,13 @@ fn entry(
         bytes: exchange.bytes,
         timings,
     }
+}
+
+/// What the client of a connection asked for; requests have a head that says it.
+fn server_name(exchange: &Exchange) -> Option<Box<str>> {
+    let [.., name] = exchange.notes.parts();
+    let named = exchange.evidence.head().is_empty() && !name.is_empty();
+    named.then(|| String::from_utf8_lossy(name).into())
 }
 
 fn trace_place(exchange: &Exchange) -> Option<TracePlace> {

@@ -2,7 +2,7 @@
 //! other side is still there.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -205,13 +205,17 @@ impl Socket {
 
     /// The port on this side; 0 if the kernel does not tell.
     pub fn local_port(&self) -> u16 {
-        let address = match &self.state {
-            State::Fresh(stream, _) => stream.local_addr(),
-            State::Registered(stream) => stream.local_addr(),
-            State::Secured(secured) => return secured.wire.socket.local_port(),
-            State::Lost => return 0,
-        };
-        address.map_or(0, |address| address.port())
+        self.local_address().map_or(0, |address| address.port())
+    }
+
+    /// The address on this side.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match &self.state {
+            State::Fresh(stream, _) => stream.local_addr().ok(),
+            State::Registered(stream) => stream.local_addr().ok(),
+            State::Secured(secured) => secured.wire.socket.local_address(),
+            State::Lost => None,
+        }
     }
 
     /// Makes closing the socket reset the connection, so that the peer cannot take what it got for
@@ -274,11 +278,7 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_send(cx, bytes)
     }
 

@@ -19,10 +19,10 @@ use crate::exchange::Exchange;
 use crate::http::EndpointTallies;
 use crate::listen::{self, ListenSocket};
 use crate::listening::Listening;
+use crate::multiplexed::Multiplexed;
 use crate::publication::{self, Publication};
 use crate::recorder::Entry;
 use crate::snapshot::Snapshot;
-use crate::multiplexed::Multiplexed;
 use crate::socket::Socket;
 use crate::tracer::Tracer;
 
@@ -235,7 +235,7 @@ impl Worker {
         let accept = |socket: ListenSocket| {
             let listening = publication::listen(&self, &published.snapshot, &published.shard, &socket);
             self.listening.borrow_mut().push(listening.clone());
-            tokio::task::spawn_local(listen::accept(listening, socket.socket));
+            listen::serve_all(&listening, socket);
         };
         sockets.into_iter().for_each(accept);
         drop(published);

@@ -2,6 +2,7 @@
 //! machine for the time or for randomness, so that deciding stays a function of its arguments.
 
 pub mod clock;
+pub mod datagrams;
 pub mod date;
 pub mod process;
 pub mod random;

@@ -42,6 +42,8 @@ pub struct Entry<'a> {
     pub client: IpAddr,
     /// The request's first line, its host, and what was kept of the heads.
     pub request: RequestLine<'a>,
+    /// What is told of a flow of datagrams besides.
+    pub flow: Option<FlowLine<'a>>,
     /// The status sent to the client; 0 where none was.
     pub status: u16,
     /// Why the exchange ended.
@@ -74,6 +76,9 @@ impl Entry<'_> {
 /// The request's first line, its host, and what was kept of the heads.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLine<'a> {
+    /// `tcp` or `udp` for a connection or flow that was carried as it is, which has nothing of the rest but perhaps a
+    /// host; empty for a request.
+    pub carried: &'static str,
     /// The method; empty where the head could not be read.
     pub method: &'a [u8],
     /// The path as it was matched, without the query, which may hold secrets.
@@ -84,6 +89,19 @@ pub struct RequestLine<'a> {
     pub version: &'a str,
     /// The query and the headers that some log wants.
     pub captured: &'a Captured,
+}
+
+/// What is told of a flow of datagrams besides.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowLine<'a> {
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The client's port.
+    pub port: u16,
+    /// How many datagrams were sent to the client.
+    pub datagrams_sent: u64,
+    /// How many were received from the client.
+    pub datagrams_received: u64,
 }
 
 /// Body bytes of an exchange.

@@ -1,5 +1,6 @@
 //! The Prometheus text format (version 0.0.4).
 
+mod flows;
 mod process;
 mod shards;
 

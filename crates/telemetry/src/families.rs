@@ -101,8 +101,22 @@ families! {
         "Client connections accepted.";
     OPEN = Gauge "tollgate_connections_open" ["listener"]
         "Client connections open now.";
+    CARRIED_RECEIVED = Counter "tollgate_connections_received_bytes_total" ["listener"]
+        "Bytes received from clients on connections that are carried as they are.";
+    CARRIED_SENT = Counter "tollgate_connections_sent_bytes_total" ["listener"]
+        "Bytes sent to clients on connections that are carried as they are.";
     ACTIVE = Gauge "http_server_active_requests" ["listener"]
         "Exchanges under way.";
+    FLOWS = Counter "tollgate_udp_flows_total" ["listener"]
+        "Flows begun: datagrams of one client address and port.";
+    FLOWS_OPEN = Gauge "tollgate_udp_flows_open" ["listener"]
+        "Flows open now.";
+    DATAGRAMS = Counter "tollgate_udp_datagrams_total" ["listener", "direction"]
+        "Datagrams carried on; direction upstream or client.";
+    DATAGRAM_BYTES = Counter "tollgate_udp_bytes_total" ["listener", "direction"]
+        "Bytes of the datagrams carried on, headers aside.";
+    DATAGRAMS_DROPPED = Counter "tollgate_udp_dropped_total" ["listener", "reason"]
+        "Datagrams that were not carried on.";
     EXCHANGES = Counter "tollgate_exchanges_total" ["reason", "side"]
         "Ended exchanges by reason and side at fault.";
     SERVER_DURATION = Histogram "http_server_request_duration_seconds"
@@ -119,6 +133,10 @@ families! {
         "Time from the beginning of an attempt to its end; error_type is the reason of a failure.";
     FIRST_BYTE = Summary "tollgate_upstream_first_byte_seconds" ["upstream", "quantile"]
         "Time from the beginning of an attempt to the first byte of its response, with quantiles of the last 30 to 60 seconds that are right to 1 %.";
+    UPSTREAM_RECEIVED = Counter "tollgate_upstream_connections_received_bytes_total" ["upstream"]
+        "Bytes received from endpoints on connections that are carried as they are.";
+    UPSTREAM_SENT = Counter "tollgate_upstream_connections_sent_bytes_total" ["upstream"]
+        "Bytes sent to endpoints on connections that are carried as they are.";
     RETRIES = Counter "tollgate_upstream_retries_total" ["upstream"]
         "Attempts beyond the first of their exchange.";
     RETRIES_REFUSED = Counter "tollgate_upstream_retries_refused_total" ["upstream"]
@@ -131,6 +149,14 @@ families! {
         "Attempts on an idle connection.";
     CONNECTIONS_STALE = Counter "tollgate_upstream_connections_stale_total" ["upstream"]
         "Idle connections that turned out to have ended; their attempts were made again and count as none.";
+    UPSTREAM_FLOWS = Counter "tollgate_upstream_udp_flows_total" ["upstream"]
+        "Flows begun to an upstream.";
+    UPSTREAM_FLOWS_OPEN = Gauge "tollgate_upstream_udp_flows_open" ["upstream"]
+        "Flows to an upstream that are open now.";
+    UPSTREAM_DATAGRAMS = Counter "tollgate_upstream_udp_datagrams_total" ["upstream", "direction"]
+        "Datagrams carried to and from an upstream; direction upstream or client.";
+    UPSTREAM_DATAGRAM_BYTES = Counter "tollgate_upstream_udp_bytes_total" ["upstream", "direction"]
+        "Bytes of those datagrams, headers aside.";
     ENDPOINTS = Gauge "tollgate_upstream_endpoints" ["upstream"]
         "Endpoints that have a weight.";
     ENDPOINTS_USABLE = Gauge "tollgate_upstream_endpoints_usable" ["upstream"]

@@ -7,6 +7,7 @@ pub mod access;
 pub mod endpoints;
 pub mod exposition;
 pub mod families;
+pub mod flows;
 pub mod histogram;
 pub mod log_writer;
 pub mod outcomes;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tollgate_decision::Reason;
 
 use crate::endpoints::EndpointBook;
+use crate::flows::FlowSeries;
 use crate::histogram::Histogram;
 use crate::outcomes::{Outcome, Outcomes};
 use crate::pulse::Pulse;
@@ -96,6 +97,10 @@ pub struct UpstreamSeries {
     pub first_byte: Histogram,
     /// What is counted for its endpoints.
     pub endpoints: EndpointBook,
+    /// Bytes sent on connections that are carried as they are.
+    pub sent_bytes: Counter,
+    /// Bytes received on them.
+    pub received_bytes: Counter,
     /// Attempts beyond the first of their exchange.
     pub retries: Counter,
     /// Retries that the budget refused.
@@ -108,6 +113,8 @@ pub struct UpstreamSeries {
     pub connections_reused: Counter,
     /// Of those, attempts whose connection had ended unseen. They are made again and count as none.
     pub connections_stale: Counter,
+    /// What is counted of datagrams; made with the first.
+    pub flows: OnceLock<Box<FlowSeries>>,
 }
 
 /// What is counted for a listener.
@@ -121,6 +128,12 @@ pub struct ListenerSeries {
     pub begun: Counter,
     /// Exchanges ended.
     pub ended: Counter,
+    /// What is counted of datagrams; made when it takes them.
+    pub flows: OnceLock<Box<FlowSeries>>,
+    /// Bytes received on connections that are carried as they are.
+    pub received_bytes: Counter,
+    /// Bytes sent on them.
+    pub sent_bytes: Counter,
 }
 
 /// The counters of one worker for one snapshot. A series lives on in the shards of later snapshots as

@@ -8,6 +8,7 @@ mod document;
 mod heads;
 mod host;
 mod path;
+mod proxy_header;
 mod target;
 mod trace_context;
 
@@ -28,6 +29,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "target", run: target::run },
     Entry { name: "host", run: host::run },
     Entry { name: "path", run: path::run },
+    Entry { name: "proxy_header", run: proxy_header::run },
     Entry { name: "trace_context", run: trace_context::run },
     Entry { name: "document", run: document::run },
 ];

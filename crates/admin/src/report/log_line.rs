@@ -62,6 +62,9 @@ pub struct LoggedExchange {
 /// The request of an exchange.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LoggedRequest {
+    /// `tcp` or `udp` for a connection or flow that was carried as it is; nothing for a request.
+    #[serde(rename = "network.transport", default, skip_serializing_if = "String::is_empty")]
+    pub carried: String,
     /// The method.
     #[serde(rename = "http.request.method")]
     pub method: String,
@@ -103,6 +106,11 @@ impl LoggedExchange {
             request_id: self.request_id.as_bytes(),
             client: self.client.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             request: RequestLine {
+                carried: match self.request.carried.as_str() {
+                    "tcp" => "tcp",
+                    "udp" => "udp",
+                    _ => "",
+                },
                 method: self.request.method.as_bytes(),
                 path: self.request.path.as_bytes(),
                 host: self.request.host.as_bytes(),
@@ -110,6 +118,7 @@ impl LoggedExchange {
                 version: "",
                 captured: &captured,
             },
+            flow: None,
             status: self.status,
             // A reason that this version does not know is one of a newer one: it is not shown.
             reason: Reason::from_code(&self.reason).unwrap_or(Reason::Forwarded),
@@ -151,12 +160,14 @@ mod tests {
             request_id: b"0192-ab",
             client: [203, 0, 113, 9].into(),
             request: RequestLine {
+                carried: "",
                 method: b"GET",
                 path: b"/a \x1b[31m\"b\\",
                 host: b"shop.example",
                 version: "1.1",
                 captured: &captured,
             },
+            flow: None,
             status: 504,
             reason: Reason::FirstByteTimeout,
             route: "shop",

@@ -24,6 +24,7 @@ mod targets;
 mod telling;
 mod timeouts;
 mod tracing;
+mod udp;
 mod unread;
 mod upgrade;
 mod verbs;

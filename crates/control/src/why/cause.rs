@@ -4,7 +4,7 @@ use tollgate_decision::{Attempt, Reason};
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::recorder::Entry;
 
-use super::{AttemptTold, is_stale, millis, place, setting};
+use super::{AttemptTold, carried, is_stale, millis, place, setting};
 use crate::explain::Explanation;
 
 /// How many endpoints are named in it.
@@ -29,6 +29,9 @@ pub(super) fn sentence(
             format!("{what}: {upstream}{states}.{}", before(attempts))
         }
         Reason::NoRoute => format!("{what}{}.", nearest_route(explanation)),
+        _ if !reason.is_failure() && carried::is_carried(entry) => {
+            format!("{what}{}.{setting}", carried::what_became(entry))
+        }
         _ if !reason.is_failure() => format!("{what}{}.", where_time_went(entry, attempts)),
         _ => match attempts.split_last() {
             Some((last, others)) if is_of_attempt(reason) => {
@@ -52,6 +55,9 @@ pub(super) fn sentence(
 
 /// How much of a body had come or gone, where that matters.
 fn how_far(entry: &Entry) -> String {
+    if carried::is_carried(entry) {
+        return carried::how_far(entry);
+    }
     let (received, sent) = (entry.bytes.received, entry.bytes.sent);
     let is_cut = entry.head.as_deref().is_some_and(place::is_cut);
     match entry.reason() {

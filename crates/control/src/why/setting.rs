@@ -3,7 +3,7 @@
 use tollgate_decision::Reason;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::recorder::Entry;
-use tollgate_proxy::snapshot::{RouteSettings, UpstreamTimeouts};
+use tollgate_proxy::snapshot::{RouteSettings, Service, UpstreamTimeouts};
 
 /// The setting that a refusal or a failure goes back to, with its value, as part of a sentence.
 pub(super) fn that_decided(snapshot: &Snapshot, entry: &Entry) -> Option<String> {
@@ -26,6 +26,9 @@ pub(super) fn that_decided(snapshot: &Snapshot, entry: &Entry) -> Option<String>
 }
 
 fn of_route(snapshot: &Snapshot, entry: &Entry, reason: Reason) -> Option<String> {
+    if entry.head.is_none() {
+        return of_tcp_listener(snapshot, entry, reason);
+    }
     let route = snapshot.routes.get(entry.record.route? as usize)?;
     let RouteSettings { timeouts, max_body, .. } = &*route.settings;
     let UpstreamTimeouts { connect_ms, first_byte_ms, idle_ms, try_ms, total_ms, .. } = timeouts;
@@ -47,6 +50,24 @@ fn of_route(snapshot: &Snapshot, entry: &Entry, reason: Reason) -> Option<String
         _ => return None,
     };
     Some(capitalised(format!("{key} of the route {} is {value}", route.name)))
+}
+
+fn of_tcp_listener(snapshot: &Snapshot, entry: &Entry, reason: Reason) -> Option<String> {
+    let listener = snapshot.listeners.iter().find(|listener| listener.name == entry.names.listener)?;
+    let Service::Tcp(service) = &listener.service else { return None };
+    let told = match reason {
+        Reason::ConnectTimeout => format!("timeouts.connect is {}", duration(service.timeouts.connect_ms)),
+        Reason::PreludeTimeout => format!("timeouts.head is {}", duration(service.timeouts.prelude_ms)),
+        Reason::ConnectionIdle => {
+            format!(
+                "idle_timeout of the listener {} is {}",
+                listener.name,
+                duration(service.timeouts.idle_ms)
+            )
+        }
+        _ => return None,
+    };
+    Some(capitalised(told))
 }
 
 fn of_listener(snapshot: &Snapshot, entry: &Entry) -> Option<String> {

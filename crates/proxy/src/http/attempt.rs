@@ -1,19 +1,21 @@
 //! One try at an endpoint: pick it, lease an idle connection or open one.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use tollgate_decision::Reason;
-use tollgate_message::Method;
+use tollgate_message::{Method, Version};
+use tollgate_proxy_protocol::Details;
 use tollgate_runtime::wheel::NEVER;
 use tollgate_upstream::{PickKey, View};
 
-use super::connect::{self, Place};
+use super::client::Client;
 use super::{tally, trace};
+use crate::connect::{self, Place};
 use crate::decide;
 use crate::exchange::{Attempt, Exchange};
 use crate::link::Link;
-use crate::snapshot::UpstreamProtocol;
+use crate::snapshot::{Transport, UpstreamProtocol};
+use crate::stream::proxy_header;
 use crate::worker::{Idle, Worker};
 
 /// Picks an endpoint and begins an attempt at it, without a connection yet.
@@ -97,10 +99,13 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
 }
 
 /// Opens a connection to the attempt's endpoint, or waits for one that somebody else opens.
-pub async fn connect(worker: &Rc<Worker>, exchange: &mut Exchange) -> Result<(), Reason> {
-    let (Some(published), Some(index), Some(route), Some(transport)) =
-        (exchange.published.clone(), exchange.record.upstream, exchange.route(), exchange.transport().cloned())
-    else {
+pub async fn connect(worker: &Rc<Worker>, client: &Client, exchange: &mut Exchange) -> Result<(), Reason> {
+    let (Some(published), Some(index), Some(route), Some(transport)) = (
+        exchange.published.clone(),
+        exchange.record.upstream,
+        exchange.route(),
+        exchange.transport().cloned(),
+    ) else {
         return Err(Reason::NoDestination);
     };
     let series = &published.shard.upstreams[index as usize];
@@ -111,7 +116,9 @@ pub async fn connect(worker: &Rc<Worker>, exchange: &mut Exchange) -> Result<(),
     let now_ms = began / 1000;
     let total = exchange.times.total_deadline_ms.min(exchange.times.try_deadline_ms).saturating_sub(now_ms);
     let limit = route.settings.timeouts.connect_ms.min(total);
-    let place = Place { endpoint, transport: &transport, idle_ms: upstream.settings().pool.idle_timeout_ms };
+    let opening = announcement(client, exchange, &transport);
+    let idle_ms = upstream.settings().pool.idle_timeout_ms;
+    let place = Place { endpoint, transport: &transport, opening: &opening, idle_ms };
     let opening = async {
         match transport.protocol {
             UpstreamProtocol::Http1 => {
@@ -122,9 +129,7 @@ pub async fn connect(worker: &Rc<Worker>, exchange: &mut Exchange) -> Result<(),
             UpstreamProtocol::Http2 => connect::stream(worker, &place, series).await,
         }
     };
-    // A limit beyond a year is none; tokio's timer does not reach that far.
-    let limited = tokio::time::timeout(Duration::from_millis(limit.min(31_536_000_000)), opening).await;
-    let result = limited.unwrap_or(Err(Reason::ConnectTimeout.into()));
+    let result = connect::within(limit, opening).await;
     worker.clock.refresh();
     exchange.times.connect_us = worker.clock.now_us().saturating_sub(began);
     if let Some(latest) = exchange.record.latest() {
@@ -143,6 +148,22 @@ pub async fn connect(worker: &Rc<Worker>, exchange: &mut Exchange) -> Result<(),
             Err(failed.reason)
         }
     }
+}
+
+/// The PROXY header that a connection begins with, where its endpoint wants one.
+fn announcement(client: &Client, exchange: &Exchange, transport: &Transport) -> Vec<u8> {
+    let Some(version) = transport.proxy_header else { return Vec::new() };
+    let [request_id, ..] = exchange.notes.parts();
+    let authority = client.secured.as_ref().and_then(|secured| secured.server_name.as_deref());
+    let alpn = match client.version {
+        Some(Version::Http2) => Some(&b"h2"[..]),
+        Some(Version::Http3) => Some(&b"h3"[..]),
+        _ => None,
+    };
+    let details = Details { alpn, authority, unique_id: Some(request_id), tls: None };
+    let mut out = Vec::new();
+    proxy_header::write(&mut out, version, client.address(), client.destination(), &details);
+    out
 }
 
 /// The attempt is over and went well: its connection goes back to the pool if it can carry another.

@@ -1,6 +1,6 @@
 //! A client's connection.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use tollgate_message::Version;
@@ -31,8 +31,12 @@ pub struct Client {
     pub leftover: Vec<u8>,
     /// The connection's deadline.
     pub timer: TimerKey,
+    /// The port of the other end.
+    pub peer_port: u16,
     /// The port that it came to, where its link cannot tell.
     pub port: u16,
+    /// Where the client connected to, where a PROXY header has told.
+    pub told_destination: Option<Box<SocketAddr>>,
     /// How many requests it has carried.
     pub served: u32,
     /// The client has said that it will send nothing more.
@@ -45,7 +49,12 @@ pub struct Client {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(link: impl Into<Link>, peer: IpAddr, listener: Rc<Listening>, guard: ConnectionGuard) -> Self {
+    pub fn new(
+        link: impl Into<Link>,
+        peer: SocketAddr,
+        listener: Rc<Listening>,
+        guard: ConnectionGuard,
+    ) -> Self {
         let worker = listener.worker();
         let timer = worker.wheel.borrow_mut().insert();
         worker.open.connections.set(worker.open.connections.get() + 1);
@@ -53,11 +62,13 @@ impl Client {
             link: link.into(),
             version: None,
             secured: None,
-            peer,
+            peer: peer.ip().to_canonical(),
             listener,
             leftover: Vec::new(),
             timer,
+            peer_port: peer.port(),
             port: 0,
+            told_destination: None,
             served: 0,
             half_closed: false,
             partial: false,
@@ -68,11 +79,28 @@ impl Client {
     /// One exchange's stream of a connection that this client has.
     pub fn stream(&self, stream: Box<dyn MessageStream>, version: Version) -> Self {
         let listener = self.listener.clone();
-        let mut client = Self::new(stream, self.peer, listener, ConnectionGuard::uncounted());
+        let mut client = Self::new(stream, self.address(), listener, ConnectionGuard::uncounted());
         client.version = Some(version);
         client.secured = self.secured.clone();
         client.port = self.port;
+        client.told_destination = self.told_destination.clone();
         client
+    }
+
+    /// The address of the other end.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.peer, self.peer_port)
+    }
+
+    /// The address that the client connected to, as far as that is known.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        match (&self.told_destination, &self.link) {
+            (Some(told), _) => Some(**told),
+            (None, Link::Bytes(socket)) => socket.local_address(),
+            (None, Link::Stream(_)) => {
+                Some(SocketAddr::new(self.listener.settings().address.ip(), self.port))
+            }
+        }
     }
 
     /// The port that the client came to; 0 if the kernel does not tell.

@@ -11,8 +11,8 @@ use tollgate_http1::Malformed;
 use super::account::account;
 use super::answer::answer_refusal;
 use super::client::Client;
-use super::intake::{self, Intake};
 use super::handshake::{self, Spoken};
+use super::intake::{self, Intake};
 use super::{attempt, forward, grpc, http2, retry};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
@@ -32,7 +32,7 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 pub fn connection(mut client: Client) -> impl Future<Output = ()> {
     async move {
         // Boxed: what only some connections need would lie in each of them otherwise.
-        let spoken = match client.listener.is_secured() {
+        let spoken = match handshake::has_prelude(&client) {
             true => Box::pin(handshake::shake(&mut client)).await,
             false => Some(Spoken::Http1),
         };
@@ -139,7 +139,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
             Ok(())
         } else {
             // Boxed: opening is rare, and its state would lie in every connection's otherwise.
-            Box::pin(attempt::connect(worker, exchange)).await
+            Box::pin(attempt::connect(worker, client, exchange)).await
         };
         let result = match connected {
             Ok(()) => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await.map_err(|failure| {

@@ -20,7 +20,7 @@ pub struct EndpointTallies {
 
 impl EndpointTallies {
     /// Counts something for an endpoint.
-    fn with(&self, published: &Published, at: (u32, u32), count: impl FnOnce(&EndpointSeries)) {
+    pub(crate) fn with(&self, published: &Published, at: (u32, u32), count: impl FnOnce(&EndpointSeries)) {
         let (upstream, endpoint) = (at.0 as usize, at.1 as usize);
         let mut met = self.met.borrow_mut();
         if let Some(Some(series)) = met.get(upstream).and_then(|endpoints| endpoints.get(endpoint)) {

@@ -63,7 +63,11 @@ impl Secured {
     }
 
     /// Sends the parts as one, so that they share a record.
-    pub fn poll_send_parts(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    pub fn poll_send_parts(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if let [part] = parts {
             return self.session.poll_send(cx, &mut self.wire, part);
         }

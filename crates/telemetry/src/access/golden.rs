@@ -20,8 +20,10 @@ pub(crate) fn entry(captured: &Captured) -> Entry<'_> {
             path: b"/a/b",
             host: b"shop.example",
             version: "1.1",
+            carried: "",
             captured,
         },
+        flow: None,
         status: 200,
         reason: Reason::Forwarded,
         route: "shop",
@@ -169,6 +171,35 @@ fn pretty() {
         line(rules(Format::Pretty { colour: true }), unread),
         "\x1b[2m08:49:37.042\x1b[0m \x1b[33m400\x1b[0m - 12.3ms 5.0KiB\x1b[2m from 203.0.113.9\x1b[0m \
          \x1b[31mbad_request_line (client)\x1b[0m\n"
+    );
+}
+
+#[test]
+fn a_flow_is_told_with_its_datagrams() {
+    fn flow(entry: &mut Entry<'_>) {
+        let captured = entry.request.captured;
+        entry.request =
+            RequestLine { carried: "udp", method: b"", path: b"", host: b"", version: "", captured };
+        entry.flow = Some(FlowLine { listener: "dns", port: 5353, datagrams_sent: 3, datagrams_received: 2 });
+        (entry.status, entry.route, entry.reason) = (0, "", Reason::ConnectionIdle);
+    }
+    let json = line(rules(Format::Json), flow);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["network.transport"].as_str(), Some("udp"));
+    assert!(
+        json.contains(
+            ",\"listener\":\"dns\",\"client.port\":5353,\
+             \"datagrams_sent\":3,\"datagrams_received\":2,\"t.queue\""
+        ),
+        "{json}"
+    );
+    assert_eq!(
+        (value["reason"].as_str(), value["bytes_sent"].as_u64()),
+        (Some("connection_idle"), Some(5120))
+    );
+    assert_eq!(
+        line(rules(Format::Pretty { colour: false }), flow),
+        "08:49:37.042 000 udp 12.3ms 5.0KiB from 203.0.113.9 to shop at 10.0.0.1:80\n"
     );
 }
 

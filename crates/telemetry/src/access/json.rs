@@ -38,6 +38,9 @@ fn body(out: &mut Vec<u8>, entry: &Entry<'_>, rule: QueryRule) {
     text(out, "\",\"request_id\":\"", entry.request_id);
     out.extend_from_slice(b"\",\"client.address\":\"");
     address(out, entry.client);
+    if !request.carried.is_empty() {
+        text(out, "\",\"network.transport\":\"", request.carried.as_bytes());
+    }
     text(out, "\",\"http.request.method\":\"", request.method);
     text(out, "\",\"url.path\":\"", request.path);
     query(out, request.captured, rule);
@@ -52,6 +55,12 @@ fn body(out: &mut Vec<u8>, entry: &Entry<'_>, rule: QueryRule) {
     number(out, "\",\"attempts\":", u64::from(entry.attempts));
     number(out, ",\"bytes_sent\":", entry.bytes.sent);
     number(out, ",\"bytes_received\":", entry.bytes.received);
+    if let Some(flow) = &entry.flow {
+        text(out, ",\"listener\":\"", flow.listener.as_bytes());
+        number(out, "\",\"client.port\":", u64::from(flow.port));
+        number(out, ",\"datagrams_sent\":", flow.datagrams_sent);
+        number(out, ",\"datagrams_received\":", flow.datagrams_received);
+    }
     let timings = &entry.timings;
     for (key, us) in [
         (",\"t.queue\":", timings.queue_us),

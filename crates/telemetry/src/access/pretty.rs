@@ -30,7 +30,13 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, rules: &LogRules, colo
     status(out, entry.status);
     paint(out, RESET);
     out.push(b' ');
-    if request.method.is_empty() {
+    if !request.carried.is_empty() {
+        out.extend_from_slice(request.carried.as_bytes());
+        if !request.host.is_empty() {
+            out.push(b' ');
+            escaped(out, request.host);
+        }
+    } else if request.method.is_empty() {
         out.push(b'-');
     } else {
         escaped(out, request.method);
@@ -90,6 +96,7 @@ pub fn write_pretty(out: &mut Vec<u8>, entry: &Entry<'_>, colour: bool) {
 
 fn status_colour(entry: &Entry<'_>) -> &'static [u8] {
     match entry.status {
+        0 if !entry.reason.is_failure() => GREEN,
         0 | 500.. => RED,
         400..500 => YELLOW,
         300..400 => CYAN,

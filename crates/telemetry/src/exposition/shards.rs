@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tollgate_decision::Reason;
 
-use super::Writer;
+use super::{Writer, flows};
 use crate::endpoints::EndpointTotals;
 use crate::families::{self, Family};
 use crate::histogram::{Histogram, Sparse, Sum};
@@ -68,9 +68,11 @@ pub fn write_shards(
 
 fn write_listeners(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names) {
     type Value = fn(&ListenerSeries) -> u64;
-    let families: [(&Family, Value); 3] = [
+    let families: [(&Family, Value); 5] = [
         (&families::ACCEPTED, |l| l.accepted.get()),
         (&families::OPEN, |l| open(&l.accepted, &l.closed)),
+        (&families::CARRIED_RECEIVED, |l| l.received_bytes.get()),
+        (&families::CARRIED_SENT, |l| l.sent_bytes.get()),
         (&families::ACTIVE, |l| open(&l.begun, &l.ended)),
     ];
     for (family, value) in families {
@@ -80,6 +82,7 @@ fn write_listeners(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names) {
             writer.series(family, &[("listener", name)], total);
         }
     }
+    flows::write_listeners(writer, shards, names);
 }
 
 /// The end is read first: what ends in between must not seem to have ended before it began.
@@ -138,7 +141,9 @@ fn write_upstreams(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names, re
     let waits: Vec<(&str, Sparse)> = waits.filter(|(_, wait)| wait.count() > 0).collect();
     write_quantiles(writer, &families::FIRST_BYTE, "upstream", &waits, recent);
     type Pick = fn(&UpstreamSeries) -> &Counter;
-    let families: [(&Family, Pick); 6] = [
+    let families: [(&Family, Pick); 8] = [
+        (&families::UPSTREAM_RECEIVED, |u| &u.received_bytes),
+        (&families::UPSTREAM_SENT, |u| &u.sent_bytes),
         (&families::RETRIES, |u| &u.retries),
         (&families::RETRIES_REFUSED, |u| &u.retries_refused),
         (&families::CONNECTIONS_OPENED, |u| &u.connections_opened),
@@ -153,6 +158,7 @@ fn write_upstreams(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names, re
             writer.series(family, &[("upstream", name)], total);
         }
     }
+    flows::write_upstreams(writer, shards, names);
 }
 
 fn write_outcomes<'a>(

@@ -35,8 +35,14 @@ const LAYERS: &[(&str, u32)] = &[
 const ONLY: &[(&str, &[&str])] = &[("tollgate-config", &["tollgate-message"])];
 
 /// Crates that only compute: no sockets, no tasks, no system calls.
-const PURE: &[&str] =
-    &["tollgate-message", "tollgate-decision", "tollgate-http1", "tollgate-routing", "tollgate-config"];
+const PURE: &[&str] = &[
+    "tollgate-message",
+    "tollgate-decision",
+    "tollgate-http1",
+    "tollgate-proxy-protocol",
+    "tollgate-routing",
+    "tollgate-config",
+];
 /// What they may not use.
 const IMPURE: &[&str] = &["tokio", "rustix", "libc", "socket2", "mio", "tollgate-runtime"];
 

@@ -1,21 +1,27 @@
 //! Opening connections to endpoints, and streams on those that many exchanges share.
 
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tollgate_decision::Reason;
-use tollgate_http2::ClientSettings;
+use tollgate_http2::{ClientSettings, Connection};
+use tollgate_streams::MessageStream;
 use tollgate_telemetry::shard::UpstreamSeries;
 use tollgate_upstream::Endpoint;
 
-use super::Refusal;
+use crate::http::Refusal;
 use crate::link::Link;
 use crate::multiplexed::Turn;
 use crate::snapshot::Transport;
 use crate::socket::Socket;
 use crate::worker::Worker;
+
+/// A limit beyond a year is none; tokio's timer does not reach that far.
+const LONGEST_MS: u64 = 31_536_000_000;
 
 /// Where a connection goes.
 pub struct Place<'a> {
@@ -23,6 +29,8 @@ pub struct Place<'a> {
     pub endpoint: &'a Endpoint,
     /// How it is spoken to.
     pub transport: &'a Transport,
+    /// What is sent before anything else, TLS too.
+    pub opening: &'a [u8],
     /// How long a connection may be without exchanges, in milliseconds.
     pub idle_ms: u64,
 }
@@ -36,6 +44,9 @@ pub async fn open(place: &Place<'_>) -> Result<Socket, Refusal> {
     };
     let mut socket =
         connecting.await.map_err(|e| Refusal { reason: Reason::ConnectFailed, detail: describe(&e) })?;
+    if !place.opening.is_empty() {
+        announce(&mut socket, place.opening).await?;
+    }
     let Some(connector) = &place.transport.tls else { return Ok(socket) };
     let failed = |failure: tollgate_tls::HandshakeFailure| Refusal {
         reason: failure.reason,
@@ -43,8 +54,29 @@ pub async fn open(place: &Place<'_>) -> Result<Socket, Refusal> {
     };
     let session = connector.connect(host(place.endpoint.name())).map_err(failed)?;
     socket.secure(session, Vec::new());
-    std::future::poll_fn(|cx| socket.poll_handshake(cx)).await.map_err(failed)?;
+    poll_fn(|cx| socket.poll_handshake(cx)).await.map_err(failed)?;
     Ok(socket)
+}
+
+/// Waits for a connection, but not for ever.
+pub async fn within<T>(
+    limit_ms: u64,
+    opening: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let limited = tokio::time::timeout(Duration::from_millis(limit_ms.min(LONGEST_MS)), opening).await;
+    limited.unwrap_or(Err(Reason::ConnectTimeout.into()))
+}
+
+/// Sends what the connection begins with.
+async fn announce(socket: &mut Socket, mut opening: &[u8]) -> Result<(), Refusal> {
+    while !opening.is_empty() {
+        let sent = poll_fn(|cx| socket.poll_send(cx, opening)).await;
+        match sent {
+            Ok(sent) if sent > 0 => opening = &opening[sent..],
+            _ => return Err(Reason::UpstreamClosed.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The host of an endpoint's name, which is a host and a port.
@@ -55,8 +87,19 @@ fn host(name: &str) -> &str {
 
 /// A stream on a connection that others share; opens one where none has room. Only one is opened at a time to
 /// an endpoint, so that a crowd of requests does not open as many connections.
-pub async fn stream(worker: &Rc<Worker>, place: &Place<'_>, series: &UpstreamSeries) -> Result<Link, Refusal> {
+pub async fn stream(
+    worker: &Rc<Worker>,
+    place: &Place<'_>,
+    series: &UpstreamSeries,
+) -> Result<Link, Refusal> {
     let key = (place.endpoint.id(), place.transport.id);
+    if !place.opening.is_empty() {
+        // It says on whose behalf the connection is, so that nobody else may use it.
+        let connection = speak(worker, place, open(place).await?).await?;
+        series.connections_opened.add(1);
+        let stream = connection.open().map_err(|_| Refusal::from(Reason::UpstreamRefusedStream))?;
+        return Ok(Link::from(Box::new(stream) as Box<dyn MessageStream>));
+    }
     loop {
         let now = worker.clock.now_ms();
         if let Some(stream) = worker.multiplexed.borrow_mut().stream(key, now) {
@@ -68,8 +111,8 @@ pub async fn stream(worker: &Rc<Worker>, place: &Place<'_>, series: &UpstreamSer
             Turn::Open(_) => {
                 // Also where this future is dropped: the others must not wait for nobody.
                 let _turn = Opening { worker, key };
-                let socket = open(place).await?;
-                share(worker, place, socket).await?;
+                let connection = speak(worker, place, open(place).await?).await?;
+                worker.multiplexed.borrow_mut().keep(key, connection, worker.clock.now_ms(), place.idle_ms);
                 series.connections_opened.add(1);
             }
         }
@@ -87,8 +130,8 @@ impl Drop for Opening<'_> {
     }
 }
 
-/// Speaks HTTP/2 on a connection, and puts it where everybody finds it.
-async fn share(worker: &Rc<Worker>, place: &Place<'_>, socket: Socket) -> Result<(), Refusal> {
+/// Speaks HTTP/2 on a connection.
+async fn speak(worker: &Rc<Worker>, place: &Place<'_>, socket: Socket) -> Result<Connection, Refusal> {
     let settings = ClientSettings {
         max_streams: place.transport.max_streams as usize,
         max_head_size: worker.published.borrow().snapshot.http.response_head.head_size,
@@ -102,9 +145,7 @@ async fn share(worker: &Rc<Worker>, place: &Place<'_>, socket: Socket) -> Result
         // How it ended, its streams have heard.
         let _ = driver.await;
     });
-    let key = (place.endpoint.id(), place.transport.id);
-    worker.multiplexed.borrow_mut().keep(key, connection, worker.clock.now_ms(), place.idle_ms);
-    Ok(())
+    Ok(connection)
 }
 
 const NOT_HTTP2: &str = "the endpoint closed the connection instead of speaking HTTP/2";
