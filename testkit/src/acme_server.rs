@@ -130,6 +130,12 @@ impl AcmeServer {
         self.shared.state().window = window;
     }
 
+    /// Knows none of its accounts any more.
+    pub fn forget_accounts(&self) {
+        let mut state = self.shared.state();
+        state.forgotten = state.accounts.len();
+    }
+
     /// Does this at the next `times` occasions.
     pub fn misbehave(&self, mischief: Mischief, times: usize) {
         self.shared.state().mischief.extend(std::iter::repeat_n(mischief, times));

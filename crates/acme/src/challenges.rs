@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 /// The protocol by which a directory says in ALPN that it asks a challenge (RFC 8737 section 6.2).
 pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
@@ -83,10 +82,8 @@ pub trait ChallengeCertificates: Send + Sync {
 /// The certificate that answers a tls-alpn-01 challenge.
 #[derive(Debug)]
 pub struct ChallengeCertificate {
-    /// It signed itself.
-    pub certificate: CertificateDer<'static>,
-    /// Its key.
-    pub key: PrivatePkcs8KeyDer<'static>,
+    /// Its key, and the certificate that signed itself.
+    pub pem: String,
 }
 
 impl ChallengeCertificate {
@@ -96,8 +93,8 @@ impl ChallengeCertificate {
         let mut params = CertificateParams::new([name.to_owned()])?;
         params.distinguished_name = DistinguishedName::new();
         params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
-        let certificate = params.self_signed(&key)?.der().clone();
-        Ok(Self { certificate, key: PrivatePkcs8KeyDer::from(key.serialize_der()) })
+        let certificate = params.self_signed(&key)?;
+        Ok(Self { pem: format!("{}{}", key.serialize_pem(), certificate.pem()) })
     }
 }
 
@@ -121,6 +118,21 @@ impl PublishedCertificate {
 impl Drop for PublishedCertificate {
     fn drop(&mut self) {
         self.certificates.remove(&self.name);
+    }
+}
+
+/// A listener's certificates show those of challenges, too.
+impl ChallengeCertificates for tollgate_tls::Certificates {
+    fn install(&self, name: &str, certificate: ChallengeCertificate) {
+        let pem = certificate.pem.as_bytes();
+        // It was made just now, by us: a library that cannot read it is told by the challenge that fails.
+        if let Ok(certificate) = tollgate_tls::Certificate::from_pem("acme-challenge", pem, pem) {
+            self.put_challenge(name, &certificate);
+        }
+    }
+
+    fn remove(&self, name: &str) {
+        self.remove_challenge(name);
     }
 }
 

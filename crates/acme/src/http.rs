@@ -14,12 +14,11 @@ use hyper::header::{HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
+use tollgate_tls::Connector;
 
 use crate::tls_stream::TlsStream;
 
@@ -34,7 +33,7 @@ pub(crate) struct Client {
 
 #[derive(Debug)]
 struct Shared {
-    tls: Arc<ClientConfig>,
+    tls: Arc<Connector>,
     timeout: Duration,
     kept: Mutex<Option<Connection>>,
     notes: Mutex<Notes>,
@@ -78,7 +77,7 @@ impl RetryAfter {
 }
 
 impl Client {
-    pub(crate) fn new(tls: Arc<ClientConfig>, timeout: Duration) -> Self {
+    pub(crate) fn new(tls: Arc<Connector>, timeout: Duration) -> Self {
         let (kept, notes) = (Mutex::default(), Mutex::default());
         Self { shared: Arc::new(Shared { tls, timeout, kept, notes }) }
     }
@@ -212,12 +211,11 @@ impl Drop for Connection {
     }
 }
 
-async fn connect(to: &Authority, tls: &Arc<ClientConfig>) -> Result<Connection, NoAnswer> {
-    let failed = |error| NoAnswer::Connect(to.to_string(), error);
-    let name = ServerName::try_from(to.bare_host().to_owned());
-    let name = name.map_err(|error| NoAnswer::Address(format!("{to}: {error}")))?;
-    let tcp = TcpStream::connect((to.bare_host(), to.port)).await.map_err(failed)?;
-    let tls = TlsStream::connect(tcp, tls.clone(), name).await.map_err(failed)?;
+async fn connect(to: &Authority, tls: &Connector) -> Result<Connection, NoAnswer> {
+    let failed = |why: String| NoAnswer::Connect(to.to_string(), why);
+    let tcp = TcpStream::connect((to.bare_host(), to.port)).await;
+    let tcp = tcp.map_err(|error| failed(error.to_string()))?;
+    let tls = TlsStream::connect(tcp, tls, to.bare_host()).await.map_err(failed)?;
     let (sender, driver) =
         http1::handshake(TokioIo::new(tls)).await.map_err(|error| NoAnswer::Broken(error.into()))?;
     // How it ends shows where it is used.
@@ -229,7 +227,7 @@ async fn connect(to: &Authority, tls: &Arc<ClientConfig>) -> Result<Connection, 
 #[derive(Debug)]
 enum NoAnswer {
     Address(String),
-    Connect(String, std::io::Error),
+    Connect(String, String),
     Broken(ExchangeError),
     Timeout,
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{Account, CertificateIdentifier, Error};
-use rustls::ClientConfig;
 use tokio::sync::Notify;
 use tollgate_runtime::Random;
+use tollgate_tls::{ClientSettings, Connector};
 
 use crate::account;
 use crate::certificate::Issued;
@@ -16,7 +16,6 @@ use crate::events::Event;
 use crate::failure::Failure;
 use crate::http::Client;
 use crate::order::{self, Ordering};
-use crate::roots::client_config;
 use crate::schedule::{Action, Schedule, Tries};
 use crate::settings::{Names, Settings};
 use crate::status::{Board, CertificateStatus};
@@ -57,7 +56,7 @@ pub struct Keeper {
     schedule: Schedule,
     /// What renewals are called at the directory, for each certificate that is there.
     identifiers: Vec<Option<CertificateIdentifier<'static>>>,
-    tls: Arc<ClientConfig>,
+    tls: Arc<Connector>,
     /// Kept as long as there is something to do.
     account: Option<(Account, Client)>,
     board: Arc<Board>,
@@ -76,7 +75,7 @@ impl Keeper {
         if !settings.directory.starts_with("https://") {
             return Err(OpenError(format!("the directory {} is not an https address", settings.directory)));
         }
-        let tls = client_config(&settings.roots).map_err(OpenError)?;
+        let tls = connector(&settings).map_err(|problem| OpenError(problem.to_string()))?;
         let storage = Storage::open(&settings.storage, &settings.directory)
             .map_err(|error| OpenError(format!("{}: {error}", settings.storage.display())))?;
         let count = settings.certificates.len();
@@ -86,7 +85,7 @@ impl Keeper {
             surroundings,
             storage,
             identifiers: vec![None; count],
-            tls,
+            tls: Arc::new(tls),
             account: None,
             board: Arc::default(),
             bell: Arc::default(),
@@ -356,6 +355,19 @@ impl Keeper {
         });
         self.board.write(statuses.collect());
     }
+}
+
+/// What connections to the directory are made with. Few are made, so none are resumed.
+fn connector(settings: &Settings) -> Result<Connector, tollgate_tls::Problem> {
+    Connector::new(ClientSettings {
+        roots: settings.roots.clone(),
+        name: None,
+        alpn: Some(b"http/1.1".to_vec()),
+        must_agree: false,
+        certificate: None,
+        insecure_accept_any_certificate: false,
+        resumed_names: 0,
+    })
 }
 
 impl fmt::Debug for Keeper {

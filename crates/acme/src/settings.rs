@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tollgate_tls::Roots;
+
 /// The directory of Let's Encrypt.
 pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
@@ -24,16 +26,6 @@ pub struct Settings {
     pub certificates: Vec<Names>,
     /// How long the directory may take for one answer.
     pub timeout: Duration,
-}
-
-/// Whom to believe.
-#[derive(Clone, Debug, Default)]
-pub enum Roots {
-    /// The machine's roots; where it has none, those of Mozilla that came with the program.
-    #[default]
-    Machine,
-    /// Only these certificates, as PEM.
-    Pem(Vec<u8>),
 }
 
 /// How a directory finds out that a name is ours.

@@ -99,6 +99,10 @@ fn route(head: &Parts, body: &[u8], shared: &Arc<Shared>) -> Result<Answer, Prob
     check(&signed, &state.accounts[account].clone(), head, shared, &mut state)?;
     let (base, state) = (shared.base.as_str(), &mut *state);
     match path.as_slice() {
+        ["account", number] if number.parse() == Ok(account) => {
+            state.counts.contacts = contacts(&signed.object()?);
+            Ok(Answer::json(&json!({ "status": "valid", "contact": state.counts.contacts })))
+        }
         ["new-order"] => new_order(&signed, account, base, state),
         ["order", number] => {
             signed.reads()?;
@@ -157,7 +161,9 @@ fn known_account(signed: &Signed, shared: &Shared, state: &State) -> Result<usiz
     let kid = signed.header.kid.as_deref();
     let kid = kid.ok_or_else(|| Problem::malformed("the account is named by `kid`"))?;
     let number = kid.strip_prefix(&format!("{}/account/", shared.base)).and_then(|n| n.parse().ok());
-    number.filter(|number| *number < state.accounts.len()).ok_or_else(|| unknown(kid))
+    number
+        .filter(|number| (state.forgotten..state.accounts.len()).contains(number))
+        .ok_or_else(|| unknown(kid))
 }
 
 /// The place of a thing that belongs to the account.
@@ -206,7 +212,8 @@ fn new_account(signed: &Signed, key: &Key, shared: &Shared, state: &mut State) -
     let payload = signed.object()?;
     let address = |number: usize| format!("{}/account/{number}", shared.base);
     let body = json!({ "status": "valid" });
-    if let Some(number) = state.accounts.iter().position(|known| known == key) {
+    let mut known = state.accounts.iter().enumerate().skip(state.forgotten);
+    if let Some((number, _)) = known.find(|(_, known)| *known == key) {
         return Ok(Answer { location: Some(address(number)), ..Answer::json(&body) });
     }
     if payload["onlyReturnExisting"] == true {
@@ -218,9 +225,13 @@ fn new_account(signed: &Signed, key: &Key, shared: &Shared, state: &mut State) -
     }
     state.accounts.push(key.clone());
     state.counts.accounts += 1;
-    let contacts = payload["contact"].as_array().into_iter().flatten();
-    state.counts.contacts = contacts.filter_map(|contact| Some(contact.as_str()?.to_owned())).collect();
+    state.counts.contacts = contacts(&payload);
     Ok(Answer::json(&body).created(address(state.accounts.len() - 1)))
+}
+
+fn contacts(payload: &Value) -> Vec<String> {
+    let contacts = payload["contact"].as_array().into_iter().flatten();
+    contacts.filter_map(|contact| Some(contact.as_str()?.to_owned())).collect()
 }
 
 fn new_order(signed: &Signed, account: usize, base: &str, state: &mut State) -> Result<Answer, Problem> {

@@ -20,7 +20,7 @@ pub struct Counts {
     pub connections: usize,
     /// Accounts that were made.
     pub accounts: usize,
-    /// The contacts of the last account that was made.
+    /// The contacts of the last account that was made or changed.
     pub contacts: Vec<String>,
     /// Orders that were made.
     pub orders: usize,
@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) window: Option<(Duration, Duration)>,
     pub(super) mischief: VecDeque<Mischief>,
     nonces: HashSet<String>,
+    /// So many of the accounts, the first ones, are not known any more.
+    pub(super) forgotten: usize,
     /// Their place is their number in addresses.
     pub(super) accounts: Vec<Key>,
     pub(super) orders: Vec<Order>,
@@ -72,6 +74,7 @@ impl Default for State {
             window: None,
             mischief: VecDeque::new(),
             nonces: HashSet::new(),
+            forgotten: 0,
             accounts: Vec::new(),
             orders: Vec::new(),
             authorizations: Vec::new(),
