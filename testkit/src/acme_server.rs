@@ -9,6 +9,8 @@ mod problem;
 mod resources;
 mod serving;
 mod state;
+#[cfg(test)]
+mod tests;
 mod validation;
 
 use std::net::SocketAddr;

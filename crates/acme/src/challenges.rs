@@ -73,7 +73,10 @@ impl Drop for PublishedToken {
 pub trait ChallengeCertificates: Send + Sync {
     /// From now on, shows this certificate to whoever names `name` by SNI and offers only that protocol;
     /// such a connection ends with its handshake.
-    fn install(&self, name: &str, certificate: ChallengeCertificate);
+    ///
+    /// # Errors
+    /// The certificate cannot be shown, and why.
+    fn install(&self, name: &str, certificate: ChallengeCertificate) -> Result<(), String>;
 
     /// From now on, does not any more.
     fn remove(&self, name: &str);
@@ -109,9 +112,9 @@ impl PublishedCertificate {
         certificates: &Arc<dyn ChallengeCertificates>,
         name: &str,
         certificate: ChallengeCertificate,
-    ) -> Self {
-        certificates.install(name, certificate);
-        Self { certificates: certificates.clone(), name: name.to_owned() }
+    ) -> Result<Self, String> {
+        certificates.install(name, certificate)?;
+        Ok(Self { certificates: certificates.clone(), name: name.to_owned() })
     }
 }
 
@@ -123,12 +126,11 @@ impl Drop for PublishedCertificate {
 
 /// A listener's certificates show those of challenges, too.
 impl ChallengeCertificates for tollgate_tls::Certificates {
-    fn install(&self, name: &str, certificate: ChallengeCertificate) {
+    fn install(&self, name: &str, certificate: ChallengeCertificate) -> Result<(), String> {
         let pem = certificate.pem.as_bytes();
-        // It was made just now, by us: a library that cannot read it is told by the challenge that fails.
-        if let Ok(certificate) = tollgate_tls::Certificate::from_pem("acme-challenge", pem, pem) {
-            self.put_challenge(name, &certificate);
-        }
+        let certificate = tollgate_tls::Certificate::from_pem("acme-challenge", pem, pem);
+        self.put_challenge(name, &certificate.map_err(|problem| problem.to_string())?);
+        Ok(())
     }
 
     fn remove(&self, name: &str) {

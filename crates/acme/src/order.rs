@@ -107,9 +107,11 @@ impl Ordering<'_> {
                 Published::Token(self.challenges.publish(&challenge.token, answer.as_str()))
             }
             ChallengeKind::TlsAlpn01 => {
-                let certificate = ChallengeCertificate::new(&name, answer.digest().as_ref())
-                    .map_err(|error| Failure::of_certificate(format!("challenge for {name}: {error}")))?;
-                Published::Certificate(PublishedCertificate::new(self.certificates, &name, certificate))
+                let published = ChallengeCertificate::new(&name, answer.digest().as_ref())
+                    .map_err(|error| error.to_string())
+                    .and_then(|made| PublishedCertificate::new(self.certificates, &name, made));
+                let failed = |why| Failure::of_certificate(format!("the challenge for {name}: {why}"));
+                Published::Certificate(published.map_err(failed)?)
             }
         };
         challenge.set_ready().await.map_err(|error| self.judge(error))?;

@@ -77,8 +77,10 @@ impl Bench {
     }
 
     pub(super) fn set_now(&self, now: Duration) {
-        self.clock.store(now.as_secs(), Ordering::SeqCst);
-        self.server.set_now(now);
+        // The clock of the test has no parts of seconds: what is planned for this time is due then.
+        let seconds = now.as_secs() + u64::from(now.subsec_nanos() > 0);
+        self.clock.store(seconds, Ordering::SeqCst);
+        self.server.set_now(Duration::from_secs(seconds));
     }
 
     /// The folder of the directory in the storage.
