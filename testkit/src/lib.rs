@@ -1,11 +1,13 @@
 //! What end-to-end tests are made of: the real program on a document ([`Tollgate`]), clients that say
-//! exactly what a test wants on the wire ([`Client`]), and origins that follow a script ([`Origin`]).
+//! exactly what a test wants on the wire ([`Client`]), origins that follow a script ([`Origin`]), and a
+//! certificate authority that speaks ACME ([`AcmeServer`]).
 //!
 //! Nothing here sleeps to let something happen: everything waits for what it needs, at most
 //! [`PATIENCE`], and fails with what the program said on standard error.
 
 #![expect(clippy::missing_panics_doc, reason = "failing the test is how everything here reports")]
 
+mod acme_server;
 mod client;
 mod gate;
 mod message;
@@ -14,6 +16,7 @@ mod origin_process;
 mod program;
 mod sockets;
 
+pub use acme_server::{AcmeServer, Counts, Mischief};
 pub use client::{Broken, Client, Ending};
 pub use gate::Gate;
 pub use message::{Framing, Request, Response};
