@@ -23,9 +23,7 @@ impl Ended {
     pub(crate) fn in_handshake(error: &ConnectionError) -> Self {
         let detail = error.to_string();
         let reason = match error {
-            ConnectionError::TransportError(error) => {
-                tls_reason(u64::from(error.code), &error.reason)
-            }
+            ConnectionError::TransportError(error) => tls_reason(u64::from(error.code), &error.reason),
             ConnectionError::TimedOut => Reason::TlsHandshakeTimeout,
             ConnectionError::ApplicationClosed(_) | ConnectionError::Reset => Reason::ClientClosed,
             // What the client itself found wrong, such as a certificate that it does not trust.
@@ -39,12 +37,14 @@ impl Ended {
         const H3_NO_ERROR: u64 = 0x100;
         let detail = error.to_string();
         let reason = match error {
-            ConnectionError::ApplicationClosed(close) if matches!(close.error_code.into_inner(), 0 | H3_NO_ERROR) => {
+            ConnectionError::ApplicationClosed(close)
+                if matches!(close.error_code.into_inner(), 0 | H3_NO_ERROR) =>
+            {
                 Reason::ConnectionEnded
             }
-            ConnectionError::ApplicationClosed(_) | ConnectionError::ConnectionClosed(_) | ConnectionError::Reset => {
-                Reason::ClientClosed
-            }
+            ConnectionError::ApplicationClosed(_)
+            | ConnectionError::ConnectionClosed(_)
+            | ConnectionError::Reset => Reason::ClientClosed,
             ConnectionError::TimedOut => Reason::ConnectionIdle,
             ConnectionError::LocallyClosed => Reason::ConnectionEnded,
             _ => Reason::ProtocolViolation,

@@ -1,4 +1,6 @@
-use super::{BadFrames, FrameReader, MAX_CONTROL_FRAME, Piece, StreamWatch, headers_frame, put_data_header, put_varint};
+use super::{
+    BadFrames, FrameReader, MAX_CONTROL_FRAME, Piece, StreamWatch, headers_frame, put_data_header, put_varint,
+};
 use bytes::{Bytes, BytesMut};
 
 /// A small generator whose seed a failure tells.
@@ -112,7 +114,8 @@ fn a_head_that_is_too_long_is_not_waited_for() {
 fn any_bytes_are_read_without_a_panic() {
     for seed in 0..20_000 {
         let mut dice = Dice(seed);
-        let wire: Vec<u8> = (0..dice.roll(60)).map(|_| [dice.roll(16), dice.roll(256)][dice.0 as usize & 1] as u8).collect();
+        let wire: Vec<u8> =
+            (0..dice.roll(60)).map(|_| [dice.roll(16), dice.roll(256)][dice.0 as usize & 1] as u8).collect();
         let _ = read(&wire, || 1 + dice.roll(9) as usize);
         let mut watch = StreamWatch::default();
         for chunk in wire.chunks(1 + seed as usize % 7) {

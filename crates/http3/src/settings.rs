@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use aws_lc_rs::{hkdf, hmac};
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{BloomTokenLog, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt};
+use quinn::{
+    BloomTokenLog, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
+};
 
 use crate::steering::WorkerIds;
 

@@ -105,7 +105,10 @@ fn program(workers: u32) -> [libc::sock_filter; 7] {
 }
 
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "no safe crate sets SO_ATTACH_REUSEPORT_CBPF, without which connections cannot migrate")]
+#[expect(
+    unsafe_code,
+    reason = "no safe crate sets SO_ATTACH_REUSEPORT_CBPF, without which connections cannot migrate"
+)]
 fn attach_program(socket: &UdpSocket, workers: usize) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     /// From asm-generic/socket.h; the architectures that Tollgate is built for share it.
@@ -198,7 +201,11 @@ mod tests {
             for index in [0, workers / 2, workers - 1] {
                 let ids = WorkerIds::new(index, workers).unwrap();
                 for random in 0..=255 {
-                    assert_eq!(usize::from(ids.mark(random)) % workers, index, "{index} of {workers}, byte {random}");
+                    assert_eq!(
+                        usize::from(ids.mark(random)) % workers,
+                        index,
+                        "{index} of {workers}, byte {random}"
+                    );
                 }
             }
         }
