@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use h3::error::Code;
-use h3::quic::SendStream as _;
+use h3::quic::{SendStream as _, StreamId};
 use quinn::crypto::rustls::HandshakeData;
 use rustls::pki_types::CertificateDer;
 use tokio::time::Sleep;
 use tollgate_decision::Reason;
 
-use crate::adapter::{Quic, varint};
+use crate::adapter::{Quic, at_once, varint};
 use crate::ended::Ended;
 use crate::endpoint::Permit;
 use crate::guard::{Acknowledgement, Guard};
@@ -44,6 +44,8 @@ pub struct Connection {
     max_head: usize,
     /// The number of the first stream that was not accepted so far.
     next_stream: u64,
+    /// The number of the last GOAWAY.
+    told: Option<StreamId>,
     drain: Drain,
     _permit: Permit,
 }
@@ -56,6 +58,9 @@ enum Drain {
     /// No stream from this number on is taken. Waits for the open ones, then for their acknowledgement.
     Last(u64, Option<Acknowledgement>),
 }
+
+/// The greatest number of a request stream.
+const MAX_STREAM: u64 = (1 << 62) - STREAM_STEP;
 
 /// Between the numbers of two request streams (RFC 9000 section 2.1).
 const STREAM_STEP: u64 = 4;
@@ -81,7 +86,17 @@ impl Connection {
             })?;
         let facts = facts(&quinn);
         let max_head = settings.max_head as usize;
-        Ok(Self { h3, quinn, guard, facts, max_head, next_stream: 0, drain: Drain::No, _permit: permit })
+        Ok(Self {
+            h3,
+            quinn,
+            guard,
+            facts,
+            max_head,
+            next_stream: 0,
+            told: None,
+            drain: Drain::No,
+            _permit: permit,
+        })
     }
 
     /// The next request's stream, or why the connection ended. Must be called on until it ends, since it also
@@ -139,11 +154,9 @@ impl Connection {
     /// section 5.2), those that are open or on their way are served, then [`Connection::accept`] ends. May be
     /// called again without harm.
     pub fn start_drain(&mut self) {
-        if self.next_stream == 0 {
-            self.take_no_more();
-        } else if matches!(self.drain, Drain::No) {
+        if matches!(self.drain, Drain::No) {
             // A number beyond all streams: what the client has sent before it hears of it is still taken.
-            let _ = crate::adapter::at_once(self.h3.shutdown(usize::MAX));
+            self.tell_last(MAX_STREAM);
             let step = (self.quinn.rtt() * 2).clamp(DRAIN_STEP.0, DRAIN_STEP.1);
             self.drain = Drain::Told(Box::pin(tokio::time::sleep(step)));
         }
@@ -191,9 +204,16 @@ impl Connection {
     /// The last step of a drain: what was not taken so far never is, and the client is told so.
     fn take_no_more(&mut self) {
         if !matches!(self.drain, Drain::Last(..)) {
-            // h3 counts from the last stream on, and the number told is the first that is not taken.
-            let _ = crate::adapter::at_once(self.h3.shutdown(1));
+            self.tell_last(self.next_stream);
             self.drain = Drain::Last(self.next_stream, None);
+        }
+    }
+
+    /// Sends a GOAWAY: streams from this number on are not taken.
+    fn tell_last(&mut self, stream: u64) {
+        if let Ok(stream) = StreamId::try_from(stream) {
+            // What fails or waits here is a connection that is lost, or a client that reads no control stream.
+            let _ = at_once(self.h3.inner.shutdown(&mut self.told, stream));
         }
     }
 

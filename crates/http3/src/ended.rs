@@ -73,6 +73,8 @@ fn tls_reason(code: u64, text: &str) -> Reason {
         // bad, unsupported, revoked, expired, unknown, of an unknown authority.
         42..=46 | 48 => Reason::ClientCertificateRefused,
         112 => Reason::NoCertificate,
+        // Other alerts than those, such as one about a signature.
+        _ if text.contains("invalid peer certificate") => Reason::ClientCertificateRefused,
         // A resolver of certificates that has none; rustls has no kind of its own for it.
         _ if text.contains("no server certificate") => Reason::NoCertificate,
         _ => Reason::TlsHandshakeFailed,

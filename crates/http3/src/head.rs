@@ -35,7 +35,7 @@ enum State {
 /// Why a field section cannot be taken.
 #[derive(Debug)]
 pub(crate) enum BadSection {
-    /// It is longer than allowed; the answer that says so is written.
+    /// It is longer than allowed.
     TooLarge,
     /// It breaks a rule of the message.
     Malformed(String),
@@ -128,7 +128,7 @@ impl Coder {
     }
 
     /// Takes what h3 has written of its own.
-    pub(crate) fn drain(&mut self, out: &mut BytesMut) {
+    fn drain(&mut self, out: &mut BytesMut) {
         let mut written = self.pipe.outbound.borrow_mut();
         if out.is_empty() {
             *out = std::mem::take(&mut written);

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use quinn::{SendStream, WriteError};
 
 use crate::adapter::varint;
-use crate::frames::put_data_header;
+use crate::frames::{headers_frame, put_data_header};
 
 /// Bytes that are held of a stream whose client or connection takes no more. What quinn holds besides is bounded
 /// by the client's window and by [`Settings::send_window`](crate::Settings::send_window).
@@ -129,9 +129,13 @@ pub(crate) fn is_cancel(error: &WriteError) -> bool {
     matches!(error, WriteError::Stopped(_))
 }
 
-/// The head of an answer without a body.
-pub(crate) fn bare_answer(status: u16) -> String {
-    format!("HTTP/1.1 {status} \r\ncontent-length: 0\r\n\r\n")
+/// The frame of an answer without a body: QPACK by hand, since h3 writes none for a request it could not read.
+pub(crate) fn bare_answer(status: u16) -> Bytes {
+    // A literal with the name of the static table's entry 24 (:status), and its entry 4 (content-length: 0).
+    let mut section = vec![0, 0, 0x5f, 24 - 15, 3];
+    section.extend_from_slice(status.to_string().as_bytes());
+    section.push(0xc0 | 4);
+    headers_frame(&section)
 }
 
 /// An error for what the caller did wrong, or what cannot be sent in HTTP/3.

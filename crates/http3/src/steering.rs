@@ -164,7 +164,7 @@ impl WorkerIds {
         let base = u16::from(random) - u16::from(random) % self.workers;
         let marked = base + u16::from(self.index);
         // The last multiple may leave no room for all workers.
-        u8::try_from(marked).unwrap_or((marked - self.workers) as u8)
+        u8::try_from(marked).unwrap_or_else(|_| (marked - self.workers) as u8)
     }
 }
 

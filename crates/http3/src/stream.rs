@@ -123,7 +123,9 @@ impl ServerStream {
             Ok(request) => request,
             Err(bad) => return Err(self.bad_section(cx, bad)),
         };
-        let told = told_length(&request);
+        let Ok(told) = told_length(&request) else {
+            return Err(self.malformed(Reason::BadContentLength, "the content-length is not one number"));
+        };
         let has_body = self.look_for_body(cx)?;
         match self.coder.request_text(request, has_body) {
             Ok(text) => self.text = text.into(),
@@ -230,12 +232,8 @@ impl ServerStream {
         let error = self.fault(reason, reason.explanation());
         self.outcome = Some(Outcome::Provoked);
         if let Some(sender) = &mut self.sender {
-            // h3 may have written the answer.
-            self.coder.drain(sender.out());
-            if sender.held() == 0 {
-                let _ = self.coder.encode_response(bare_answer(reason.status()).as_bytes(), sender.out());
-            }
-            if sender.held() == 0 || sender.poll_finish(cx).is_pending() {
+            sender.out().extend_from_slice(&bare_answer(reason.status()));
+            if sender.poll_finish(cx).is_pending() {
                 sender.reset(Code::H3_REQUEST_REJECTED.value());
             }
         }
@@ -412,7 +410,11 @@ impl Drop for ServerStream {
     }
 }
 
-/// The length that a request tells; what is not a number is refused with the head.
-fn told_length(request: &Request<()>) -> Option<u64> {
-    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// The length that a request tells, if it does. An error where it is told twice or is not a number.
+fn told_length(request: &Request<()>) -> Result<Option<u64>, ()> {
+    let mut lengths = request.headers().get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else { return Ok(None) };
+    let digits = length.as_bytes().iter().all(u8::is_ascii_digit) && lengths.next().is_none();
+    let told = length.to_str().ok().filter(|_| digits).and_then(|length| length.parse().ok());
+    told.map(Some).ok_or(())
 }
