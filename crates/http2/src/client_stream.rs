@@ -81,8 +81,8 @@ impl ClientStream {
         cx: &mut Context<'_>,
         future: &mut ResponseFuture,
     ) -> Poll<Result<Option<RecvStream>, StreamFailure>> {
-        if let Some(interim) = ready!(future.poll_informational(cx)) {
-            let interim = interim.map_err(|error| failure::of_stream(&error))?;
+        // An error here may hide a response that came before the stream was reset.
+        if let Some(Ok(interim)) = ready!(future.poll_informational(cx)) {
             self.set_head(interim)?;
             return Poll::Ready(Ok(None));
         }

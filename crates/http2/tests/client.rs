@@ -188,6 +188,29 @@ fn an_early_response_is_read_though_the_request_goes_on() {
     });
 }
 
+/// A server that answers early asks for no more of the request with a reset, which comes at once.
+#[test]
+fn a_response_that_is_followed_by_a_reset_is_read() {
+    run(async {
+        let (near, far) = duplex(65536);
+        h2_server(far, 10, |(request, mut respond)| async move {
+            let response = Response::builder().status(501).body(()).expect("valid");
+            let mut body = respond.send_response(response, false).expect("sent");
+            body.send_data("no".into(), true).expect("sent");
+            drop(request);
+        });
+        let connection = client(near, ClientSettings::default()).await;
+        let mut stream = connection.open().expect("room");
+        let head = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+        send(&mut stream, head.as_bytes()).await.expect("sent");
+        stream.flush();
+        // Until the response and the reset are both there.
+        poll_fn(|cx| stream.poll_cancelled(cx)).await;
+        assert_eq!(recv_head(&mut stream).await.expect("a head"), "HTTP/1.1 501 \r\n\r\n");
+        assert_eq!(recv_body(&mut stream).await.expect("a body"), b"no");
+    });
+}
+
 #[test]
 fn a_dropped_stream_is_cancelled_and_a_dropped_connection_ends() {
     run(async {

@@ -138,7 +138,6 @@ fn entry(worker: &Worker, listening: &Listening, flow: &Flow, timings: Timings, 
         names: Names {
             listener: listening.settings().name.clone(),
             route: None,
-            server: None,
             upstream: Some(Arc::clone(decision.place.upstream.name())),
             server: None,
             endpoints: decision.names.clone(),
