@@ -16,9 +16,14 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// The one in this folder, whether or not it is there yet.
+    pub(crate) fn at(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
     /// Makes a key and a certificate and writes them to `directory`.
     pub(crate) fn make(directory: &Path) -> Result<Self> {
-        let identity = Self { directory: directory.to_owned() };
+        let identity = Self::at(directory);
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let certificate = CertificateParams::new(vec![NAME.to_owned()])?.self_signed(&key)?;
         std::fs::write(identity.certificate(), certificate.pem())?;

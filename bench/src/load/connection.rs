@@ -123,7 +123,8 @@ impl Connection {
             if !ready.writable && !ready.closing {
                 return Ok(Step::Waiting);
             }
-            sockets::pending_error(self.channel.socket()).map_err(|error| Fault::Connect(error.to_string()))?;
+            sockets::pending_error(self.channel.socket())
+                .map_err(|error| Fault::Connect(error.to_string()))?;
             let since = self.since.unwrap_or_else(Instant::now);
             self.request(requests, since)?;
             return Ok(Step::Waiting);
@@ -153,11 +154,7 @@ impl Connection {
             let unseen = rest > LOOK as u64;
             let room = if unseen { scratch.len().min(rest as usize) } else { LOOK };
             let buffer = &mut scratch[..room];
-            let moved = if unseen {
-                self.channel.discard(buffer)
-            } else {
-                self.channel.receive(buffer)
-            };
+            let moved = if unseen { self.channel.discard(buffer) } else { self.channel.receive(buffer) };
             match moved.map_err(|error| closed(&error))? {
                 Moved::Later => return Ok(Step::Waiting),
                 Moved::End if self.phase == Phase::AwaitingClose => return Ok(Step::Closed),

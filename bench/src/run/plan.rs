@@ -193,6 +193,16 @@ pub(crate) enum Figure {
     IdleMemory,
 }
 
+impl Figure {
+    /// What it is counted in.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Cpu => "µs of CPU per request",
+            Self::IdleMemory => "KiB of user memory each",
+        }
+    }
+}
+
 /// How two cells are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -333,8 +343,7 @@ pub(crate) const RELOADS: &[Reload] = &[
 /// The rows of these names, or all when none is named.
 pub(crate) fn select(names: &[String]) -> anyhow::Result<Vec<&'static Row>> {
     for name in names {
-        let known: Vec<&str> =
-            rows().map(|row| row.name).chain(RELOADS.iter().map(|r| r.name)).collect();
+        let known: Vec<&str> = rows().map(|row| row.name).chain(RELOADS.iter().map(|r| r.name)).collect();
         anyhow::ensure!(
             known.contains(&name.as_str()),
             "no scenario `{name}`; there are {}",

@@ -3,8 +3,8 @@
 use crate::run::configuration::{self, Place};
 use crate::run::plan::{Cell, Figure, Row, Shape, Subject, target};
 use crate::run::template::render;
-use anyhow::Result;
 use Subject::{Haproxy, Nginx, Tollgate};
+use anyhow::Result;
 
 const HAPROXY: &str = include_str!("../../../configs/haproxy-grpc.cfg.in");
 const NGINX: &str = include_str!("../../../configs/nginx-grpc.conf.in");
@@ -23,10 +23,8 @@ pub(crate) const ROWS: &[Row] = &[Row {
 
 /// The program's configuration.
 pub(crate) fn configuration(cell: Cell, place: &Place<'_>) -> Result<String> {
-    let ports = [
-        ("listen_port", place.listen_port.to_string()),
-        ("origin_port", place.origin_port.to_string()),
-    ];
+    let ports =
+        [("listen_port", place.listen_port.to_string()), ("origin_port", place.origin_port.to_string())];
     let [listen, origin] = ports;
     match cell.subject {
         Haproxy => {

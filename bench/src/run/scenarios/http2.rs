@@ -3,8 +3,8 @@
 use super::tls;
 use crate::run::configuration::{self, Place};
 use crate::run::plan::{Cell, Figure, Row, Shape, Subject, target};
-use anyhow::Result;
 use Subject::{Haproxy, Nginx, Tollgate};
+use anyhow::Result;
 
 /// In the order of the table.
 pub(crate) const ROWS: &[Row] = &[Row {

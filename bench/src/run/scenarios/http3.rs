@@ -4,8 +4,8 @@ use super::tls;
 use crate::run::configuration::{self, Place};
 use crate::run::plan::{Cell, Figure, Method, Row, Shape, Subject, shown, target};
 use crate::run::template::render;
-use anyhow::Result;
 use Subject::{Caddy, Haproxy, Nginx, Tollgate};
+use anyhow::Result;
 
 const CADDY: &str = include_str!("../../../configs/Caddyfile.in");
 

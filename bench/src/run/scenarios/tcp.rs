@@ -3,8 +3,8 @@
 use crate::run::configuration::{self, Place};
 use crate::run::plan::{Cell, Figure, Row, Shape, Subject, target};
 use crate::run::template::render;
-use anyhow::Result;
 use Subject::{Floor, Haproxy, Nginx, Tollgate};
+use anyhow::Result;
 
 const HAPROXY: &str = include_str!("../../../configs/haproxy-tcp.cfg.in");
 const NGINX: &str = include_str!("../../../configs/nginx-stream.conf.in");

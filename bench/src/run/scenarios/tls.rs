@@ -3,8 +3,8 @@
 use crate::run::configuration::{self, Place};
 use crate::run::plan::{Cell, Figure, Row, Shape, Subject, target};
 use crate::run::template::render;
-use anyhow::Result;
 use Subject::{Haproxy, Nginx, Tollgate};
+use anyhow::Result;
 
 const HAPROXY: &str = include_str!("../../../configs/haproxy-tls.cfg.in");
 const NGINX: &str = include_str!("../../../configs/nginx-tls.conf.in");

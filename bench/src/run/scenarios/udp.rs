@@ -3,8 +3,8 @@
 use super::tcp;
 use crate::run::configuration::Place;
 use crate::run::plan::{Cell, Figure, Row, Shape, Subject, target};
-use anyhow::Result;
 use Subject::{Nginx, Tollgate};
+use anyhow::Result;
 
 /// Bytes of a datagram.
 pub(crate) const DATAGRAM: usize = 512;
