@@ -122,7 +122,10 @@ impl Connection {
         let tls = secure::client(&settings.certificate, Tickets::Refused, &["h3"])?;
         let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
         let connection = endpoint.connect_with(config, settings.target, identity::NAME)?.await?;
-        let (mut driver, sender) = h3::client::new(h3_quinn::Connection::new(connection)).await?;
+        // Nginx 1.26 resets a stream that ends with a frame of a reserved type.
+        let mut builder = h3::client::builder();
+        let building = builder.send_grease(false).build(h3_quinn::Connection::new(connection));
+        let (mut driver, sender) = building.await?;
         let books = Rc::clone(books);
         spawn_local(async move {
             let end = poll_fn(|context| driver.poll_close(context)).await;
