@@ -34,14 +34,18 @@ pub(crate) fn serve(address: SocketAddr) -> Result<()> {
     runtime()?.block_on(async {
         let listener = TcpListener::bind(address).await?;
         writeln!(io::stdout().lock(), "listening {}", listener.local_addr()?)?;
-        loop {
-            let stream = listener.accept().await?.0;
-            tokio::spawn(async move {
-                // A broken connection concerns its own client only, and that one counts the error.
-                let _ = connection(stream).await;
-            });
-        }
+        accept(listener).await
     })
+}
+
+async fn accept(listener: TcpListener) -> Result<()> {
+    loop {
+        let stream = listener.accept().await?.0;
+        tokio::spawn(async move {
+            // A broken connection concerns its own client only, and that one counts the error.
+            let _ = connection(stream).await;
+        });
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -118,4 +122,23 @@ async fn call_once(target: SocketAddr) -> Result<()> {
     ensure!(status.is_some_and(|status| status == "0"), "the trailers are {trailers:?}");
     driver.abort();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{accept, call_once, message, runtime};
+    use tokio::net::TcpListener;
+
+    #[test]
+    fn a_call_brings_status_message_and_trailers() {
+        let runtime = runtime().expect("starts");
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+            let address = listener.local_addr().expect("has one");
+            let serving = tokio::spawn(accept(listener));
+            call_once(address).await.expect("is answered");
+            serving.abort();
+        });
+        assert_eq!(message()[..5], [0, 0, 0, 0, 128]);
+    }
 }

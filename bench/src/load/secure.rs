@@ -152,3 +152,119 @@ impl ClientSessionStore for Store {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Tickets, client};
+    use crate::identity::Identity;
+    use crate::load::{Outcome, Settings, run};
+    use rustls::crypto::aws_lc_rs;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
+
+    /// Answers with 128 bytes each time, and closes where it is asked to.
+    fn answer(stream: TcpStream, config: Arc<ServerConfig>) -> std::io::Result<()> {
+        let session = ServerConnection::new(config).map_err(std::io::Error::other)?;
+        let mut stream = StreamOwned::new(session, stream);
+        let mut seen = Vec::new();
+        let mut buffer = [0; 4_096];
+        loop {
+            let count = stream.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            seen.extend_from_slice(&buffer[..count]);
+            if seen.ends_with(b"\r\n\r\n") {
+                let closes = String::from_utf8_lossy(&seen).contains("Connection: close");
+                seen.clear();
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 128\r\n\r\n{}", "x".repeat(128))?;
+                stream.flush()?;
+                if closes {
+                    stream.conn.send_close_notify();
+                    return stream.flush();
+                }
+            }
+        }
+    }
+
+    fn serve(identity: &Identity) -> std::net::SocketAddr {
+        let certificate = crate::identity::read(&identity.certificate()).expect("is one");
+        let key = PrivateKeyDer::from_pem_file(identity.key()).expect("is one");
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key));
+        let mut config = config.expect("fits");
+        config.ticketer = aws_lc_rs::Ticketer::new().expect("has randomness");
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let address = listener.local_addr().expect("has one");
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let config = Arc::clone(&config);
+                // The load counts what goes wrong.
+                thread::spawn(move || answer(stream, config));
+            }
+        });
+        address
+    }
+
+    fn load(
+        target: std::net::SocketAddr,
+        certificate: &Path,
+        tickets: Tickets,
+        connection_per_request: bool,
+    ) -> Outcome {
+        let outcome = run(&Settings {
+            target,
+            tls: Some(client(certificate, tickets, &["http/1.1"]).expect("fits")),
+            path: "/128".to_owned(),
+            routes: 1,
+            body: 128,
+            connections: 4,
+            connection_per_request,
+            warm_up: Duration::ZERO,
+            window: Duration::from_secs(60),
+            enough: Some(40),
+            patience: Duration::from_secs(30),
+            account: None,
+            rate: None,
+            timeline: false,
+            keep: None,
+        });
+        outcome.expect("runs")
+    }
+
+    #[test]
+    fn handshakes_are_counted_as_they_were() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let identity = Identity::make(directory.path()).expect("is made");
+        let target = serve(&identity);
+        for (tickets, churns, full, resumed) in
+            [(Tickets::Refused, false, 4, 0), (Tickets::Refused, true, 40, 0), (Tickets::Used, true, 4, 36)]
+        {
+            let outcome = load(target, &identity.certificate(), tickets, churns);
+            assert_eq!(outcome.errors.total(), 0, "{outcome}");
+            assert!(outcome.requests >= 40, "{outcome}");
+            assert!(outcome.handshakes.full >= full, "{tickets:?}: {outcome}");
+            assert!(outcome.handshakes.resumed >= resumed, "{tickets:?}: {outcome}");
+            assert!(tickets == Tickets::Used || outcome.handshakes.resumed == 0, "{outcome}");
+            assert!(tickets == Tickets::Refused || outcome.handshakes.full <= 4, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn another_certificate_is_refused() {
+        let folders = [0, 1].map(|_| tempfile::tempdir().expect("a folder"));
+        let [one, other] =
+            [&folders[0], &folders[1]].map(|folder| Identity::make(folder.path()).expect("is made"));
+        let outcome = load(serve(&one), &other.certificate(), Tickets::Refused, true);
+        assert!(outcome.requests == 0 && outcome.errors.total() > 0, "{outcome}");
+    }
+}

@@ -24,12 +24,12 @@ pub(crate) fn configuration(cell: Cell, place: &Place<'_>) -> Result<String> {
         Haproxy => {
             let both = place.identity.both();
             let bind = format!("127.0.0.1:{port} backlog 4096 ssl crt {} alpn h2,http/1.1", both.display());
-            tls::haproxy(place, &bind, true, "")
+            tls::haproxy(place, &bind, "")
         }
         Nginx => {
             let listen = format!("listen 127.0.0.1:{port} ssl reuseport backlog=4096;\n        http2 on;");
-            tls::nginx(place, &listen, true)
+            tls::nginx(place, &listen)
         }
-        _ => configuration::tollgate_bare(place, &tls::listener(place, "[h1, h2]", true, "")),
+        _ => configuration::tollgate_bare(place, &tls::listener(place, "[h1, h2]", "")),
     }
 }

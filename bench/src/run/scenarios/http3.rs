@@ -31,12 +31,12 @@ pub(crate) fn configuration(cell: Cell, place: &Place<'_>) -> Result<String> {
         Haproxy => {
             let bind = format!("quic4@127.0.0.1:{port} ssl crt {} alpn h3", place.identity.both().display());
             // Where its TLS library has no interface for QUIC, it wants to be told that this is known.
-            tls::haproxy(place, &bind, true, "limited-quic")
+            tls::haproxy(place, &bind, "limited-quic")
         }
         Nginx => {
             let listen =
                 format!("listen 127.0.0.1:{port} quic reuseport;\n        http3 on;\n        quic_gso on;");
-            tls::nginx(place, &listen, true)
+            tls::nginx(place, &listen)
         }
         Caddy => render(
             CADDY,
@@ -48,6 +48,6 @@ pub(crate) fn configuration(cell: Cell, place: &Place<'_>) -> Result<String> {
                 ("origin_port", place.origin_port.to_string()),
             ],
         ),
-        _ => configuration::tollgate_bare(place, &tls::listener(place, "[h1, h2, h3]", true, "")),
+        _ => configuration::tollgate_bare(place, &tls::listener(place, "[h1, h2, h3]", "")),
     }
 }

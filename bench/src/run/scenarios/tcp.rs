@@ -43,7 +43,7 @@ pub(crate) fn configuration(cell: Cell, place: &Place<'_>) -> Result<String> {
                 ("listen_port", port.to_string()),
                 ("origin_port", place.origin_port.to_string()),
                 ("max_connections", (place.connections + 1_000).to_string()),
-                ("splice", if large { "option splice-auto" } else { "" }.to_owned()),
+                ("splice", if large { "option splice-response" } else { "" }.to_owned()),
             ],
         ),
         Nginx => {

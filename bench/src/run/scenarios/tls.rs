@@ -52,7 +52,6 @@ pub(crate) const ROWS: &[Row] = &[
 /// The program's configuration.
 pub(crate) fn configuration(cell: Cell, place: &Place<'_>) -> Result<String> {
     let Place { listen_port, identity, .. } = place;
-    let tickets = cell.shape != Shape::TlsFull;
     let deferred = |word: &'static str| if cell.shape.churns() { word } else { "" };
     match cell.subject {
         Haproxy => {
@@ -61,28 +60,27 @@ pub(crate) fn configuration(cell: Cell, place: &Place<'_>) -> Result<String> {
                 "127.0.0.1:{listen_port} backlog 4096 {deferred} ssl crt {} alpn http/1.1",
                 both.display()
             );
-            haproxy(place, &bind, tickets, "")
+            haproxy(place, &bind, "")
         }
         Nginx => {
             let deferred = deferred("deferred");
             let listen = format!("listen 127.0.0.1:{listen_port} ssl reuseport backlog=4096 {deferred};");
-            nginx(place, &listen, tickets)
+            nginx(place, &listen)
         }
         _ => {
             let settings = if cell.shape.churns() { ", defer_accept: true" } else { "" };
-            configuration::tollgate_bare(place, &listener(place, "[h1]", tickets, settings))
+            configuration::tollgate_bare(place, &listener(place, "[h1]", settings))
         }
     }
 }
 
 /// HAProxy with TLS in front and HTTP/1.1 behind it.
-pub(crate) fn haproxy(place: &Place<'_>, bind: &str, tickets: bool, global: &str) -> Result<String> {
+pub(crate) fn haproxy(place: &Place<'_>, bind: &str, global: &str) -> Result<String> {
     render(
         HAPROXY,
         &[
             ("bind", bind.to_owned()),
             ("global", global.to_owned()),
-            ("tickets", if tickets { "" } else { "no-tls-tickets" }.to_owned()),
             ("origin_port", place.origin_port.to_string()),
             ("max_connections", (place.connections + 1_000).to_string()),
         ],
@@ -90,19 +88,13 @@ pub(crate) fn haproxy(place: &Place<'_>, bind: &str, tickets: bool, global: &str
 }
 
 /// Nginx with TLS in front and HTTP/1.1 behind it.
-pub(crate) fn nginx(place: &Place<'_>, listen: &str, tickets: bool) -> Result<String> {
-    let sessions = if tickets {
-        "ssl_session_cache shared:tls:10m;\n        ssl_session_tickets on;"
-    } else {
-        "ssl_session_cache off;\n        ssl_session_tickets off;"
-    };
+pub(crate) fn nginx(place: &Place<'_>, listen: &str) -> Result<String> {
     render(
         NGINX,
         &[
             ("user", configuration::nginx_user()),
             ("directory", place.directory.display().to_string()),
             ("listen", listen.to_owned()),
-            ("sessions", sessions.to_owned()),
             ("certificate", place.identity.certificate().display().to_string()),
             ("key", place.identity.key().display().to_string()),
             ("origin_port", place.origin_port.to_string()),
@@ -112,13 +104,11 @@ pub(crate) fn nginx(place: &Place<'_>, listen: &str, tickets: bool) -> Result<St
 }
 
 /// Tollgate's listener with TLS, as a list of one.
-pub(crate) fn listener(place: &Place<'_>, protocols: &str, tickets: bool, settings: &str) -> String {
+pub(crate) fn listener(place: &Place<'_>, protocols: &str, settings: &str) -> String {
     let (certificate, key) = (place.identity.certificate(), place.identity.key());
-    format!(
-        "[{{ address: \"127.0.0.1:{}\", tls: {{ certificates: [{{ cert: \"{}\", key: \"{}\" }}], min_version: \"1.3\", \
-         session_tickets: {tickets} }}, protocols: {protocols}{settings} }}]",
-        place.listen_port,
-        certificate.display(),
-        key.display()
-    )
+    let (certificate, key) = (certificate.display(), key.display());
+    let tls = format!(
+        "tls: {{ certificates: [{{ cert: \"{certificate}\", key: \"{key}\" }}], min_version: \"1.3\" }}"
+    );
+    format!("[{{ address: \"127.0.0.1:{}\", {tls}, protocols: {protocols}{settings} }}]", place.listen_port)
 }
