@@ -94,9 +94,9 @@ struct Window {
     seconds: f64,
 }
 
-/// What a run without any of HTTP/1.1's settings needs.
+/// How long a load lasts, and what else is looked at.
 #[derive(clap::Args)]
-struct Common {
+struct Extent {
     #[command(flatten)]
     window: Window,
     /// Seconds that a connect or an answer may take
@@ -121,7 +121,7 @@ struct DatagramOptions {
     #[arg(long, default_value_t = 64, value_parser = connections)]
     connections: usize,
     #[command(flatten)]
-    common: Common,
+    extent: Extent,
 }
 
 #[derive(clap::Args)]
@@ -144,7 +144,7 @@ struct Http3Options {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1000))]
     streams: u32,
     #[command(flatten)]
-    common: Common,
+    extent: Extent,
 }
 
 #[derive(clap::Args)]
@@ -285,7 +285,7 @@ fn told(outcome: &load::Outcome, json: bool) -> Result<ExitCode> {
 
 fn datagrams(options: &DatagramOptions) -> Result<ExitCode> {
     sys::pinning::allow_descriptors(options.connections as u64 + SPARE_DESCRIPTORS)?;
-    let Common { window, patience, account, json } = &options.common;
+    let Extent { window, patience, account, json } = &options.extent;
     let outcome = load::datagrams::run(&load::datagrams::Settings {
         target: options.target,
         size: options.size as usize,
@@ -300,7 +300,7 @@ fn datagrams(options: &DatagramOptions) -> Result<ExitCode> {
 
 fn http3(options: &Http3Options) -> Result<ExitCode> {
     sys::pinning::allow_descriptors(options.connections as u64 + SPARE_DESCRIPTORS)?;
-    let Common { window, patience, account, json } = &options.common;
+    let Extent { window, patience, account, json } = &options.extent;
     let outcome = load::http3::run(&load::http3::Settings {
         target: options.target,
         certificate: options.tls.clone(),

@@ -186,3 +186,85 @@ async fn ask(
     }
     if length == body { Ok(()) } else { Err(Fault::Length(format!("{length} bytes instead of {body}"))) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, run};
+    use crate::identity::{self, Identity};
+    use bytes::Bytes;
+    use http::Response;
+    use quinn::crypto::rustls::QuicServerConfig;
+    use rustls::ServerConfig;
+    use rustls::crypto::aws_lc_rs;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    fn endpoint(identity: &Identity) -> quinn::Endpoint {
+        let certificate = identity::read(&identity.certificate()).expect("is one");
+        let key = PrivateKeyDer::from_pem_file(identity.key()).expect("is one");
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key));
+        let mut config = config.expect("fits");
+        config.alpn_protocols = vec![b"h3".to_vec()];
+        let config = QuicServerConfig::try_from(config).expect("fits");
+        let config = quinn::ServerConfig::with_crypto(Arc::new(config));
+        quinn::Endpoint::server(config, ([127, 0, 0, 1], 0).into()).expect("binds")
+    }
+
+    /// Answers each request with five bytes.
+    async fn serve(connection: quinn::Incoming) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let connection = h3_quinn::Connection::new(connection.await?);
+        let mut connection = h3::server::Connection::<_, Bytes>::new(connection).await?;
+        while let Some(resolver) = connection.accept().await? {
+            let mut stream = resolver.resolve_request().await?.1;
+            stream.send_response(Response::new(())).await?;
+            stream.send_data(Bytes::from_static(b"hello")).await?;
+            stream.finish().await?;
+        }
+        Ok(())
+    }
+
+    fn start(identity: Identity) -> SocketAddr {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let builder = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            builder.expect("starts").block_on(async {
+                let endpoint = endpoint(&identity);
+                sender.send(endpoint.local_addr().expect("has one")).expect("is awaited");
+                while let Some(connection) = endpoint.accept().await {
+                    // The load counts what goes wrong.
+                    tokio::spawn(async { drop(serve(connection).await) });
+                }
+            });
+        });
+        receiver.recv().expect("starts")
+    }
+
+    #[test]
+    fn whole_answers_count_and_others_are_faults() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let identity = Identity::make(directory.path()).expect("is made");
+        let target = start(identity.clone());
+        let settings = |body| Settings {
+            target,
+            certificate: identity.certificate(),
+            path: "/5".to_owned(),
+            body,
+            connections: 2,
+            streams: 3,
+            warm_up: Duration::ZERO,
+            window: Duration::from_secs(1),
+            patience: Duration::from_secs(30),
+            account: None,
+        };
+        let outcome = run(&settings(5)).expect("runs");
+        assert!(outcome.requests > 0 && outcome.errors.total() == 0, "{outcome}");
+        let outcome = run(&settings(6)).expect("runs");
+        assert!(outcome.requests == 0 && outcome.errors.total() > 0, "{outcome}");
+    }
+}
