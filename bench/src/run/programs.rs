@@ -48,7 +48,8 @@ impl Programs {
             let path = path.canonicalize().map_err(|error| format!("{}: {error}", path.display()))?;
             let version = version(subject, &path)?;
             let built = built(subject, &path);
-            Ok(Program { path, version, built })
+            let library = tls_library(&built).map_or_else(String::new, |library| format!(" with {library}"));
+            Ok(Program { path, version: version + &library, built })
         });
         match found {
             Ok(program) => drop(self.found.insert(subject, program)),
@@ -105,6 +106,14 @@ fn lacks(cell: Cell, program: &Program) -> Option<&'static str> {
     (!has(needs.0)).then_some(needs.1)
 }
 
+/// The TLS library it runs with, as HAProxy and nginx tell it, without the day of its release.
+fn tls_library(built: &str) -> Option<String> {
+    let line = ["Running on OpenSSL version : ", "built with "]
+        .iter()
+        .find_map(|intro| built.lines().find_map(|line| line.strip_prefix(intro)))?;
+    Some(line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+}
+
 /// All it says about how it was built; nothing if it says nothing.
 fn built(subject: Subject, path: &Path) -> String {
     let flag = match subject {
@@ -157,7 +166,8 @@ fn version(subject: Subject, path: &Path) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Programs, Subject};
+    use super::{Program, Programs, Subject, lacks, tls_library};
+    use crate::run::plan::{Cell, Shape};
     use std::path::Path;
 
     #[test]
@@ -170,5 +180,17 @@ mod tests {
         assert!(programs.missing[0].contains("apt-get install haproxy"), "{:?}", programs.missing);
         assert!(programs.missing[1].contains("cargo build --release"), "{:?}", programs.missing);
         assert!(programs.missing[2].contains("failed"), "{:?}", programs.missing);
+    }
+
+    #[test]
+    fn a_program_is_asked_what_it_was_built_with() {
+        let text = "nginx version: nginx/1.26.3\nbuilt by gcc 12\nbuilt with OpenSSL 3.5.7 9 Jun 2026\n\
+                    configure arguments: --with-http_ssl_module --with-stream=dynamic\n";
+        assert_eq!(tls_library(text).as_deref(), Some("OpenSSL 3.5.7"));
+        assert_eq!(tls_library("HAProxy version 3.0.11"), None);
+        let nginx = Program { path: "nginx".into(), version: String::new(), built: text.to_owned() };
+        let lacking = |shape| lacks(Cell { shape, subject: Subject::Nginx }, &nginx);
+        assert_eq!((lacking(Shape::Tls), lacking(Shape::Small)), (None, None));
+        assert!(lacking(Shape::Http2).is_some() && lacking(Shape::Udp).is_some());
     }
 }
