@@ -1,13 +1,17 @@
 //! The load generator: one thread, epoll, no pipelining, each response checked to the last byte.
 
 mod alternate;
+mod channel;
 mod connection;
+pub(crate) mod datagrams;
 mod engine;
 mod hold;
+pub(crate) mod http3;
 mod outcome;
 mod pace;
-mod request;
+pub(crate) mod request;
 mod response;
+pub(crate) mod secure;
 mod timeline;
 
 #[cfg(test)]
@@ -16,14 +20,17 @@ pub(crate) use alternate::{Alternation, alternate};
 pub(crate) use hold::hold;
 #[cfg(test)]
 pub(crate) use outcome::Held;
-pub(crate) use outcome::{Errors, Fault, Latency, Outcome, Usage};
+pub(crate) use outcome::{Errors, Fault, Handshakes, Latency, Outcome, Usage};
+pub(crate) use secure::Tickets;
 pub(crate) use timeline::Timeline;
 
 use crate::sys::accounting::CpuSample;
 use anyhow::{Context, Result};
 use engine::Engine;
+use rustls::ClientConfig;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What to send where, and how to judge the answers.
@@ -31,6 +38,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Settings {
     /// The proxy, or an origin.
     pub(crate) target: SocketAddr,
+    /// Speak TLS with this configuration.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     /// The request's path. `{route}` in it stands for six digits, chosen anew for each request.
     pub(crate) path: String,
     /// How many values `{route}` takes.
@@ -68,21 +77,26 @@ pub(crate) fn run(settings: &Settings) -> Result<Outcome> {
     engine.open_all()?;
     engine.drive_until(Instant::now() + settings.warm_up)?;
 
-    let before = sample(settings)?;
+    let before = sample(settings.account)?;
     let start = engine.begin_window();
     engine.drive_until(start + settings.window)?;
     let seconds = start.elapsed().as_secs_f64();
-    let after = sample(settings)?;
+    let after = sample(settings.account)?;
 
     let mut outcome = engine.outcome(seconds);
-    outcome.usage = match (settings.account, before, after) {
-        (Some(root), Some(before), Some(after)) => Some(Usage::between(root, &before, &after)?),
-        _ => None,
-    };
+    outcome.usage = usage(settings.account, before, after)?;
     Ok(outcome)
 }
 
-fn sample(settings: &Settings) -> Result<Option<CpuSample>> {
-    let sample = settings.account.map(CpuSample::of_tree).transpose();
+/// What the accounted processes used between two samples.
+fn usage(account: Option<i32>, before: Option<CpuSample>, after: Option<CpuSample>) -> Result<Option<Usage>> {
+    match (account, before, after) {
+        (Some(root), Some(before), Some(after)) => Ok(Some(Usage::between(root, &before, &after)?)),
+        _ => Ok(None),
+    }
+}
+
+fn sample(account: Option<i32>) -> Result<Option<CpuSample>> {
+    let sample = account.map(CpuSample::of_tree).transpose();
     sample.context("cannot read the CPU time of the accounted processes: did one end?")
 }

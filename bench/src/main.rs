@@ -3,8 +3,11 @@
 
 mod collector;
 mod compile;
+mod datagram_origin;
 mod floor;
+mod grpc;
 mod histogram;
+mod identity;
 mod load;
 mod origin;
 mod report;
@@ -39,10 +42,26 @@ enum Verb {
     Compile(compile::Options),
     /// Load a server and check every response
     Load(LoadOptions),
+    /// Load a server with datagrams, each of which must come back as it was
+    Datagrams(DatagramOptions),
+    /// Load a server over HTTP/3
+    Http3(Http3Options),
     /// Load two servers in turns and compare the CPU time of their processes
     Alternate(AlternateOptions),
     /// Serve bodies of the size that the path's last segment names
     Origin {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = ANY_PORT)]
+        listen: SocketAddr,
+    },
+    /// Send each datagram back
+    DatagramOrigin {
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = ANY_PORT)]
+        listen: SocketAddr,
+    },
+    /// Serve one gRPC method over HTTP/2 with prior knowledge
+    GrpcOrigin {
         /// Where to listen
         #[arg(long, value_name = "ADDRESS", default_value = ANY_PORT)]
         listen: SocketAddr,
@@ -73,9 +92,59 @@ struct Window {
     /// Seconds of the measured window
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
-    /// End the window early after this many requests
-    #[arg(long, value_name = "COUNT")]
-    requests: Option<u64>,
+}
+
+/// How long a load lasts, and what else is looked at.
+#[derive(clap::Args)]
+struct Extent {
+    #[command(flatten)]
+    window: Window,
+    /// Seconds that a connect or an answer may take
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    patience: f64,
+    /// Account for the CPU time and memory of this process and its descendants
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    account: Option<i32>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct DatagramOptions {
+    /// The server's address
+    target: SocketAddr,
+    /// Bytes of each datagram
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(8..=65_000))]
+    size: u32,
+    /// Sockets, each with one datagram under way
+    #[arg(long, default_value_t = 64, value_parser = connections)]
+    connections: usize,
+    #[command(flatten)]
+    extent: Extent,
+}
+
+#[derive(clap::Args)]
+struct Http3Options {
+    /// The server's address
+    target: SocketAddr,
+    /// The certificate that the server must present
+    #[arg(long, value_name = "FILE")]
+    tls: PathBuf,
+    /// The request's path
+    #[arg(long, default_value = "/128")]
+    path: String,
+    /// Body length that each response must have, in bytes
+    #[arg(long, default_value_t = 128)]
+    body: u64,
+    /// Connections open at once
+    #[arg(long, default_value_t = 10, value_parser = connections)]
+    connections: usize,
+    /// Requests under way on each connection
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    streams: u32,
+    #[command(flatten)]
+    extent: Extent,
 }
 
 #[derive(clap::Args)]
@@ -98,12 +167,21 @@ struct LoadOptions {
     /// no end is left in TIME_WAIT
     #[arg(long, conflicts_with = "hold")]
     connection_per_request: bool,
+    /// Speak TLS 1.3; the server must present this certificate
+    #[arg(long, value_name = "FILE")]
+    tls: Option<PathBuf>,
+    /// Resume earlier TLS sessions
+    #[arg(long, requires = "tls")]
+    resume: bool,
     /// Instead of steady load: open this many connections, have one exchange on each, and see what memory
     /// they take
     #[arg(long, value_name = "COUNT", value_parser = connections, requires = "account")]
     hold: Option<usize>,
     #[command(flatten)]
     window: Window,
+    /// End the window early after this many requests
+    #[arg(long, value_name = "COUNT")]
+    requests: Option<u64>,
     /// Seconds that a response may take
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     patience: f64,
@@ -164,11 +242,15 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Verb::Run(options) => return run::run(&options),
         Verb::Compile(options) => return compile::run(&options),
         Verb::Load(options) => return load(&options),
+        Verb::Datagrams(options) => return datagrams(&options),
+        Verb::Http3(options) => return http3(&options),
         Verb::Alternate(options) => alternate(&options)?,
         Verb::Origin { listen } => {
             sys::pinning::allow_descriptors(SPARE_DESCRIPTORS)?;
             origin::serve(listen)?;
         }
+        Verb::DatagramOrigin { listen } => datagram_origin::serve(listen)?,
+        Verb::GrpcOrigin { listen } => grpc::serve(listen)?,
         Verb::Collector { listen } => collector::serve(listen)?,
         Verb::Floor { listen, to } => {
             sys::pinning::allow_descriptors(SPARE_DESCRIPTORS)?;
@@ -182,24 +264,62 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
 fn load(options: &LoadOptions) -> Result<ExitCode> {
     let at_once = options.hold.unwrap_or(0) + options.connections;
     sys::pinning::allow_descriptors(at_once as u64 + SPARE_DESCRIPTORS)?;
-    let settings = settings(options);
+    let settings = settings(options)?;
     let outcome = match options.hold {
         Some(count) => load::hold(&settings, count)?,
         None => load::run(&settings)?,
     };
+    told(&outcome, options.json)
+}
+
+/// Prints what came of it, and fails when an answer was wrong. As JSON it is judged by who reads it.
+fn told(outcome: &load::Outcome, json: bool) -> Result<ExitCode> {
     let mut out = io::stdout().lock();
-    if options.json {
-        writeln!(out, "{}", serde_json::to_string(&outcome)?)?;
+    if json {
+        writeln!(out, "{}", serde_json::to_string(outcome)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     writeln!(out, "{outcome}")?;
     Ok(if outcome.errors.total() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn datagrams(options: &DatagramOptions) -> Result<ExitCode> {
+    sys::pinning::allow_descriptors(options.connections as u64 + SPARE_DESCRIPTORS)?;
+    let Extent { window, patience, account, json } = &options.extent;
+    let outcome = load::datagrams::run(&load::datagrams::Settings {
+        target: options.target,
+        size: options.size as usize,
+        sockets: options.connections,
+        warm_up: Duration::from_secs_f64(window.warm_up),
+        window: Duration::from_secs_f64(window.seconds),
+        patience: Duration::from_secs_f64(*patience),
+        account: *account,
+    })?;
+    told(&outcome, *json)
+}
+
+fn http3(options: &Http3Options) -> Result<ExitCode> {
+    sys::pinning::allow_descriptors(options.connections as u64 + SPARE_DESCRIPTORS)?;
+    let Extent { window, patience, account, json } = &options.extent;
+    let outcome = load::http3::run(&load::http3::Settings {
+        target: options.target,
+        certificate: options.tls.clone(),
+        path: options.path.clone(),
+        body: options.body,
+        connections: options.connections,
+        streams: options.streams as usize,
+        warm_up: Duration::from_secs_f64(window.warm_up),
+        window: Duration::from_secs_f64(window.seconds),
+        patience: Duration::from_secs_f64(*patience),
+        account: *account,
+    })?;
+    told(&outcome, *json)
+}
+
 /// Loads both in turns and prints what came of it, as JSON.
 fn alternate(options: &AlternateOptions) -> Result<()> {
     sys::pinning::allow_descriptors(2 * options.first.connections as u64 + SPARE_DESCRIPTORS)?;
-    let first = settings(&options.first);
+    let first = settings(&options.first)?;
     let other = load::Settings {
         target: options.other,
         path: options.other_path.clone(),
@@ -211,9 +331,13 @@ fn alternate(options: &AlternateOptions) -> Result<()> {
     Ok(())
 }
 
-fn settings(options: &LoadOptions) -> load::Settings {
-    load::Settings {
+fn settings(options: &LoadOptions) -> Result<load::Settings> {
+    let tickets = if options.resume { load::Tickets::Used } else { load::Tickets::Refused };
+    let tls = options.tls.as_deref();
+    let tls = tls.map(|file| load::secure::client(file, tickets, &["http/1.1"])).transpose()?;
+    Ok(load::Settings {
         target: options.target,
+        tls,
         path: options.path.clone(),
         routes: options.routes,
         body: options.body,
@@ -221,13 +345,13 @@ fn settings(options: &LoadOptions) -> load::Settings {
         connection_per_request: options.connection_per_request,
         warm_up: Duration::from_secs_f64(options.window.warm_up),
         window: Duration::from_secs_f64(options.window.seconds),
-        enough: options.window.requests,
+        enough: options.requests,
         patience: Duration::from_secs_f64(options.patience),
         account: options.account,
         rate: options.over_time.rate,
         timeline: options.over_time.timeline,
         keep: options.over_time.keep.clone(),
-    }
+    })
 }
 
 /// A number of requests a second on the command line.

@@ -7,6 +7,7 @@ use crate::run::conditions::Conditions;
 use crate::run::plan::{Cell, Figure, Method, Pair, Row, Shape, Subject, Target};
 use crate::run::reload::{self, Reloaded};
 use crate::run::results::{Raw, RawPair, Results, Spread, Verdict};
+use crate::run::scenarios;
 use anyhow::Result;
 use serde::Serialize;
 use table::Table;
@@ -155,6 +156,17 @@ impl Report<'_> {
                 judged.verdict.word().to_owned(),
             ]);
         }
+        for row in self.rows {
+            let Some((verdict, of)) = self.results.ceiling_verdict(row) else { continue };
+            table.push(vec![
+                row.title.to_owned(),
+                row.figure.unit().to_owned(),
+                row.ceiling.map_or_else(String::new, |ceiling| format!("{ceiling:.2}")),
+                of.map_or_else(String::new, |of| format!("{:.2}", of.median)),
+                of.map_or_else(String::new, |of| format!("{:.2} to {:.2}", of.low, of.high)),
+                verdict.word().to_owned(),
+            ]);
+        }
         for reloaded in self.reloads {
             for claim in reloaded.claims() {
                 let of = claim.measured;
@@ -280,7 +292,7 @@ fn references(shape: Shape) -> impl Iterator<Item = Option<Cell>> {
 
 /// "HAProxy", or with its row where that is another one.
 fn described(row: &Row, against: Cell) -> String {
-    let other = crate::run::plan::ROWS.iter().find(|other| other.shape == against.shape);
+    let other = scenarios::rows().find(|other| other.shape == against.shape);
     match other {
         Some(other) if other.shape != row.shape => format!("{} ({})", against.subject, other.title),
         _ => against.subject.to_string(),

@@ -4,19 +4,23 @@ pub(crate) mod cell;
 pub(crate) mod child;
 pub(crate) mod conditions;
 pub(crate) mod configuration;
+mod h2load;
 pub(crate) mod plan;
+mod probe;
 pub(crate) mod programs;
 pub(crate) mod reload;
 pub(crate) mod results;
+pub(crate) mod scenarios;
 mod template;
 pub(crate) mod turns;
 
+use crate::identity::Identity;
 use crate::report;
 use crate::sys::pinning;
 use anyhow::{Context, Result, ensure};
 use child::Child;
 use conditions::Conditions;
-use plan::{Pair, Row, Shape, Subject};
+use plan::{Pair, Protocol, Row, Shape, Subject};
 use programs::Programs;
 use reload::Reloaded;
 use results::{Results, Verdict};
@@ -33,7 +37,8 @@ const SPARE_DESCRIPTORS: u64 = 4_096;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Measure only this scenario and what it is compared with; may be repeated. There are small, gateway,
-    /// everything, record, tracing-0, tracing-10, tracing-100, few-routes, many-routes, medium, large, churn, idle, reload and reload-large
+    /// everything, record, tracing-0, tracing-10, tracing-100, few-routes, many-routes, medium, large, churn, idle, tls,
+    /// tls-full, tls-resumed, tls-idle, http2, grpc, tcp, tcp-large, udp, http3, reload and reload-large
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) only: Vec<String>,
     /// Rounds; each measures every cell once, in rotated order
@@ -85,18 +90,41 @@ pub(crate) struct Files {
     /// The nginx to compare with [default: the one on the PATH]
     #[arg(long, value_name = "FILE")]
     nginx: Option<PathBuf>,
+    /// The Caddy to compare with over HTTP/3 [default: the one on the PATH]
+    #[arg(long, value_name = "FILE")]
+    caddy: Option<PathBuf>,
+    /// The load generator for HTTP/2, of nghttp2 [default: the one on the PATH]
+    #[arg(long, value_name = "FILE")]
+    h2load: Option<PathBuf>,
     /// The Tollgate to measure [default: target/release/tollgate]
     #[arg(long, value_name = "FILE")]
     tollgate: Option<PathBuf>,
 }
 
 /// What is behind the programs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Behind {
     /// The origin.
     pub(crate) origin: SocketAddr,
+    /// The gRPC service.
+    pub(crate) grpc: SocketAddr,
+    /// Sends datagrams back.
+    pub(crate) datagrams: SocketAddr,
+    /// What all programs present.
+    pub(crate) identity: Identity,
     /// Takes traces.
     pub(crate) collector: SocketAddr,
+}
+
+impl Behind {
+    /// The origin for a load.
+    pub(crate) fn origin_of(&self, shape: Shape) -> SocketAddr {
+        match shape.protocol() {
+            Protocol::Grpc => self.grpc,
+            Protocol::Udp => self.datagrams,
+            _ => self.origin,
+        }
+    }
 }
 
 impl Options {
@@ -118,12 +146,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if let Some(file) = &options.save {
         cell::ensure_writable(file)?;
     }
-    let idle = if rows.iter().any(|row| row.shape == Shape::Idle) { options.idle_connections } else { 0 };
+    let idle = if rows.iter().any(|row| row.shape.idles()) { options.idle_connections } else { 0 };
     pinning::allow_descriptors(idle.max(options.connections) as u64 + SPARE_DESCRIPTORS)?;
     pinning::pin(options.proxy_core).context("two cores are needed")?;
     pinning::pin(options.load_core)?;
 
-    let programs = locate(&options.files)?;
+    let programs = locate(&options.files, &rows)?;
     let mut progress = Progress::new();
     for line in &programs.missing {
         progress.line(line);
@@ -148,12 +176,20 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(exit_code(&rows, &results, &reloads, options.strict))
 }
 
-fn locate(files: &Files) -> Result<Programs> {
+fn locate(files: &Files, rows: &[&Row]) -> Result<Programs> {
     let mut programs = Programs::default();
     programs.add_floor(std::env::current_exe()?);
     programs.locate(Subject::Haproxy, files.haproxy.as_deref(), "haproxy");
     programs.locate(Subject::Nginx, files.nginx.as_deref(), "nginx");
     programs.locate(Subject::Tollgate, files.tollgate.as_deref(), "target/release/tollgate");
+    let asked = |wanted: &dyn Fn(&Row) -> bool| rows.iter().any(|row| wanted(row));
+    if asked(&|row| row.subjects.contains(&Subject::Caddy)) {
+        programs.locate(Subject::Caddy, files.caddy.as_deref(), "caddy");
+    }
+    if asked(&|row| matches!(row.shape.protocol(), Protocol::Http2 | Protocol::Grpc)) {
+        programs.locate_h2load(files.h2load.as_deref());
+    }
+    programs.note_gaps(rows);
     Ok(programs)
 }
 
@@ -170,7 +206,14 @@ fn measure(
         Child::start(command, &directory.path().join(format!("{name}.log")))
     };
     let (mut origin, mut collector) = (part("origin")?, part("collector")?);
-    let behind = Behind { origin: origin.announced()?, collector: collector.announced()? };
+    let (mut grpc, mut datagrams) = (part("grpc-origin")?, part("datagram-origin")?);
+    let behind = Behind {
+        origin: origin.announced()?,
+        grpc: grpc.announced()?,
+        datagrams: datagrams.announced()?,
+        identity: Identity::make(directory.path())?,
+        collector: collector.announced()?,
+    };
 
     let mut results = Results::default();
     // Where only reloads are asked for there is nothing to do in rounds.
@@ -178,7 +221,7 @@ fn measure(
     for round in 0..rounds {
         results.begin_round();
         let cells = plan::order(rows, round as usize);
-        let cells: Vec<_> = cells.into_iter().filter(|cell| programs.get(cell.subject).is_some()).collect();
+        let cells: Vec<_> = cells.into_iter().filter(|cell| programs.can(*cell)).collect();
         for (index, &cell) in cells.iter().enumerate() {
             progress.show(&format!(
                 "round {} of {}, {} of {}: {} {:?}",
@@ -214,8 +257,9 @@ fn measure(
             }
             results.note_pair(pair, outcome.map_err(|error| format!("{error:#}")));
         }
-        origin.ensure_running()?;
-        collector.ensure_running()?;
+        for part in [&mut origin, &mut grpc, &mut datagrams, &mut collector] {
+            part.ensure_running()?;
+        }
     }
     Ok((results, reload(programs, &behind, options, progress)))
 }
@@ -239,6 +283,7 @@ fn exit_code(rows: &[&Row], results: &Results, reloads: &[Reloaded], strict: boo
     let missed = rows.iter().any(|row| {
         let of = plan::Cell { shape: row.shape, subject: Subject::Tollgate };
         row.targets.iter().any(|target| results.verdict(of, row, target).0 == Verdict::Miss)
+            || results.ceiling_verdict(row).is_some_and(|(verdict, _)| verdict == Verdict::Miss)
     });
     let missed =
         missed || reloads.iter().flat_map(Reloaded::claims).any(|claim| claim.verdict == Verdict::Miss);

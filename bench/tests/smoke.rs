@@ -23,8 +23,12 @@ impl Server {
     }
 
     fn load(&self, args: &[&str]) -> Output {
+        self.run("load", "60", args)
+    }
+
+    fn run(&self, verb: &str, seconds: &str, args: &[&str]) -> Output {
         let mut command = Command::new(PROGRAM);
-        command.args(["load", &self.address, "--warm-up", "0", "--seconds", "60"]).args(args);
+        command.args([verb, &self.address, "--warm-up", "0", "--seconds", seconds]).args(args);
         command.output().expect("runs")
     }
 
@@ -84,4 +88,19 @@ fn wrong_answers_are_errors() {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success() && text.contains(complaint), "{text}");
     }
+}
+
+#[test]
+fn datagrams_come_back_and_lost_ones_are_errors() {
+    let origin = Server::start(&["datagram-origin"]);
+    let output = origin.run("datagrams", "1", &["--connections", "8", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_clean(&serde_json::from_slice(&output.stdout).expect("is JSON"), 1);
+    // Bound, but nobody reads: no reply ever comes.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
+    let address = silent.local_addr().expect("has one").to_string();
+    let mut command = Command::new(PROGRAM);
+    command.args(["datagrams", &address, "--warm-up", "0", "--seconds", "0.4", "--patience", "0.01"]);
+    let output = command.output().expect("runs");
+    assert!(!output.status.success(), "{output:?}");
 }

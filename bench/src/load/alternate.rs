@@ -78,7 +78,8 @@ impl<'a> Measured<'a> {
     }
 
     fn note(&mut self) -> Result<()> {
-        let sample = super::sample(self.settings)?.context("each side needs a process to account for")?;
+        let sample =
+            super::sample(self.settings.account)?.context("each side needs a process to account for")?;
         self.books.push((sample, self.engine.completed_exchanges()));
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! One client connection and the exchange that is on it.
 
 use super::Fault;
+use super::channel::Channel;
 use super::request::Requests;
 use super::response::ResponseReader;
 use crate::sys::epoll::Ready;
 use crate::sys::sockets::{self, Moved};
+use rustls::{ClientConfig, HandshakeKind};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Received bytes are looked at in pieces of at most this; larger rests of bodies are dropped in the kernel.
@@ -39,8 +42,10 @@ pub(crate) enum Step {
 
 /// A connection of the load.
 pub(crate) struct Connection {
-    socket: OwnedFd,
+    channel: Channel,
     phase: Phase,
+    /// No exchange has been completed yet.
+    fresh: bool,
     reader: ResponseReader,
     /// The rest of a request that did not fit.
     unsent: Vec<u8>,
@@ -49,12 +54,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Begins to connect.
-    pub(crate) fn open(target: SocketAddr, body: u64, now: Instant) -> io::Result<Self> {
-        let socket = sockets::connect(target)?;
-        sockets::reset_on_close(&socket)?;
+    /// Begins to connect, with TLS if there is a configuration for it.
+    pub(crate) fn open(
+        target: SocketAddr,
+        tls: Option<&Arc<ClientConfig>>,
+        body: u64,
+        now: Instant,
+    ) -> io::Result<Self> {
         Ok(Self {
-            socket,
+            channel: Channel::open(target, tls)?,
+            fresh: true,
             phase: Phase::Connecting,
             reader: ResponseReader::new(body),
             unsent: Vec::new(),
@@ -64,7 +73,12 @@ impl Connection {
 
     /// The socket, to register it.
     pub(crate) fn socket(&self) -> &OwnedFd {
-        &self.socket
+        self.channel.socket()
+    }
+
+    /// How the TLS handshake went, told once, when the first exchange is complete.
+    pub(crate) fn handshake(&mut self) -> Result<Option<HandshakeKind>, Fault> {
+        if std::mem::take(&mut self.fresh) { self.channel.handshake() } else { Ok(None) }
     }
 
     /// When the exchange, or with a connection per request the connect, began.
@@ -78,7 +92,7 @@ impl Connection {
         self.since = Some(now);
         self.reader.restart();
         let bytes = requests.next();
-        let sent = match sockets::send(&self.socket, bytes).map_err(|error| closed(&error))? {
+        let sent = match self.channel.send(bytes).map_err(|error| closed(&error))? {
             Moved::Bytes(count) => count,
             Moved::Later | Moved::End => 0,
         };
@@ -109,12 +123,14 @@ impl Connection {
             if !ready.writable && !ready.closing {
                 return Ok(Step::Waiting);
             }
-            sockets::pending_error(&self.socket).map_err(|error| Fault::Connect(error.to_string()))?;
+            sockets::pending_error(self.channel.socket())
+                .map_err(|error| Fault::Connect(error.to_string()))?;
             let since = self.since.unwrap_or_else(Instant::now);
             self.request(requests, since)?;
             return Ok(Step::Waiting);
         }
-        if !self.unsent.is_empty() && ready.writable {
+        if ready.writable {
+            self.channel.flush().map_err(|error| closed(&error))?;
             self.send_rest()?;
         }
         if ready.readable { self.receive(ready.closing, scratch) } else { Ok(Step::Waiting) }
@@ -122,7 +138,7 @@ impl Connection {
 
     fn send_rest(&mut self) -> Result<(), Fault> {
         while !self.unsent.is_empty() {
-            match sockets::send(&self.socket, &self.unsent).map_err(|error| closed(&error))? {
+            match self.channel.send(&self.unsent).map_err(|error| closed(&error))? {
                 Moved::Bytes(count) => drop(self.unsent.drain(..count)),
                 Moved::Later | Moved::End => break,
             }
@@ -138,11 +154,7 @@ impl Connection {
             let unseen = rest > LOOK as u64;
             let room = if unseen { scratch.len().min(rest as usize) } else { LOOK };
             let buffer = &mut scratch[..room];
-            let moved = if unseen {
-                sockets::discard(&self.socket, buffer)
-            } else {
-                sockets::receive(&self.socket, buffer)
-            };
+            let moved = if unseen { self.channel.discard(buffer) } else { self.channel.receive(buffer) };
             match moved.map_err(|error| closed(&error))? {
                 Moved::Later => return Ok(Step::Waiting),
                 Moved::End if self.phase == Phase::AwaitingClose => return Ok(Step::Closed),
@@ -159,7 +171,7 @@ impl Connection {
                     if complete {
                         return Ok(Step::Complete);
                     }
-                    if count < room && !closing {
+                    if count < room && !closing && self.channel.short_read_drains() {
                         return Ok(Step::Waiting);
                     }
                 }

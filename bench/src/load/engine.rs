@@ -4,7 +4,7 @@ use super::connection::{Connection, Step};
 use super::pace::Pace;
 use super::request::Requests;
 use super::timeline::Recording;
-use super::{Errors, Fault, Latency, Outcome, Settings};
+use super::{Errors, Fault, Handshakes, Latency, Outcome, Settings};
 use crate::histogram::Histogram;
 use crate::sys::epoll::{Epoll, Ready};
 use anyhow::Result;
@@ -27,6 +27,8 @@ pub(crate) struct Engine<'a> {
     /// Exchanges completed inside the window.
     latencies: Histogram,
     errors: Errors,
+    /// TLS handshakes inside the window.
+    handshakes: Handshakes,
     /// How many connections rest, or were given up, in the hold mode.
     settled: usize,
     holding: bool,
@@ -51,6 +53,7 @@ impl<'a> Engine<'a> {
             scratch: vec![0; SCRATCH],
             latencies: Histogram::new(),
             errors: Errors::default(),
+            handshakes: Handshakes::default(),
             settled: 0,
             holding: false,
             swept: Instant::now(),
@@ -150,6 +153,7 @@ impl<'a> Engine<'a> {
     /// Forgets what was measured so far, but not the faults.
     pub(crate) fn begin_window(&mut self) -> Instant {
         self.latencies = Histogram::new();
+        self.handshakes = Handshakes::default();
         let now = Instant::now();
         self.recording = self.settings.timeline.then(|| Recording::begin(now));
         now
@@ -162,6 +166,7 @@ impl<'a> Engine<'a> {
             seconds,
             errors: self.errors.clone(),
             latency: Latency::of(&self.latencies),
+            handshakes: self.handshakes,
             usage: None,
             held: None,
             timeline: self.recording.as_mut().map(|recording| recording.finished(Instant::now())),
@@ -192,6 +197,10 @@ impl<'a> Engine<'a> {
 
     fn completed(&mut self, slot: usize) -> Result<()> {
         let Some(connection) = &mut self.connections[slot] else { return Ok(()) };
+        match connection.handshake() {
+            Ok(kind) => self.handshakes.count(kind),
+            Err(fault) => return self.failed(slot, &fault),
+        }
         let now = Instant::now();
         if let Some(since) = connection.since() {
             let latency = now.saturating_duration_since(since);
@@ -241,7 +250,8 @@ impl<'a> Engine<'a> {
     fn open(&mut self, slot: usize) -> Result<()> {
         self.connections[slot] = None;
         self.resting.retain(|resting| *resting != slot);
-        match Connection::open(self.settings.target, self.settings.body, Instant::now()) {
+        let Settings { target, tls, body, .. } = self.settings;
+        match Connection::open(*target, tls.as_ref(), *body, Instant::now()) {
             Ok(connection) => {
                 self.epoll.add(connection.socket(), slot as u64)?;
                 self.connections[slot] = Some(connection);

@@ -18,14 +18,14 @@ pub(crate) fn hold(settings: &Settings, count: usize) -> Result<Outcome> {
     let root =
         settings.account.context("idle connections are measured on a process: name it with --account")?;
     warm_up(settings)?;
-    let (before, cpu_before) = (Memory::of_tree(root)?, sample(settings)?);
+    let (before, cpu_before) = (Memory::of_tree(root)?, sample(settings.account)?);
 
     let mut engine = Engine::new(settings)?;
     let start = Instant::now();
     let idle = engine.hold(count, start + OPENING)?;
     let seconds = start.elapsed().as_secs_f64();
     engine.drive_until(Instant::now() + SETTLING)?;
-    let (after, cpu_after) = (Memory::of_tree(root)?, sample(settings)?);
+    let (after, cpu_after) = (Memory::of_tree(root)?, sample(settings.account)?);
 
     let mut outcome = engine.outcome(seconds);
     anyhow::ensure!(

@@ -4,6 +4,7 @@ use super::timeline::Timeline;
 use crate::histogram::Histogram;
 use crate::sys::accounting::{CpuSample, Memory};
 use anyhow::Result;
+use rustls::HandshakeKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,12 +20,34 @@ pub(crate) struct Outcome {
     pub(crate) errors: Errors,
     /// From the first byte sent (with a connection per request: from its connect) to the last received.
     pub(crate) latency: Latency,
+    /// TLS handshakes inside the window.
+    pub(crate) handshakes: Handshakes,
     /// The accounted processes over the window.
     pub(crate) usage: Option<Usage>,
     /// Idle connections, where they were the load.
     pub(crate) held: Option<Held>,
     /// Latencies over time, where they were asked for.
     pub(crate) timeline: Option<Timeline>,
+}
+
+/// TLS handshakes.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Handshakes {
+    /// With a key exchange and the certificate.
+    pub(crate) full: u64,
+    /// With a ticket of an earlier connection.
+    pub(crate) resumed: u64,
+}
+
+impl Handshakes {
+    /// Counts one, if there was one.
+    pub(crate) fn count(&mut self, kind: Option<HandshakeKind>) {
+        match kind {
+            None => {}
+            Some(HandshakeKind::Resumed) => self.resumed += 1,
+            Some(_) => self.full += 1,
+        }
+    }
 }
 
 /// Quantiles in milliseconds.
@@ -91,6 +114,10 @@ impl fmt::Display for Outcome {
                 f,
                 "accounted {each:.2} us of CPU per request, {user:.0} % user; peak memory {peak} KiB"
             )?;
+        }
+        if self.handshakes.full + self.handshakes.resumed > 0 {
+            let Handshakes { full, resumed } = self.handshakes;
+            writeln!(f, "TLS       {full} full handshakes, {resumed} resumed")?;
         }
         if let Some(held) = &self.held {
             let each = held.grown_kib / (held.connections.max(1) as f64);

@@ -1,9 +1,21 @@
 //! The request: a browser's nine fields, made once; only the digits of the route change.
 
 use super::Settings;
+use crate::identity;
 
 const PLACEHOLDER: &str = "{route}";
 const DIGITS: usize = 6;
+
+/// A browser's fields besides `Host` and `Connection`.
+pub(crate) const FIELDS: &[(&str, &str)] = &[
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("Accept-Language", "en-GB,en;q=0.7,de;q=0.3"),
+    ("Accept-Encoding", "gzip, deflate, br, zstd"),
+    ("Referer", "https://shop.example.com/catalogue/page-7.html"),
+    ("Cookie", "session=4f1c9b2ad07e4a55b1f3; theme=dark; consent=yes"),
+    ("Upgrade-Insecure-Requests", "1"),
+];
 
 /// The bytes to send next.
 pub(crate) struct Requests {
@@ -19,19 +31,19 @@ impl Requests {
     pub(crate) fn new(settings: &Settings) -> Self {
         let path = settings.path.replacen(PLACEHOLDER, &"0".repeat(DIGITS), 1);
         let connection = if settings.connection_per_request { "close" } else { "keep-alive" };
-        let text = format!(
+        let host = match &settings.tls {
+            Some(_) => format!("{}:{}", identity::NAME, settings.target.port()),
+            None => settings.target.to_string(),
+        };
+        let mut text = format!(
             "GET {path} HTTP/1.1\r\n\
-             Host: {}\r\n\
-             Connection: {connection}\r\n\
-             User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\r\n\
-             Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
-             Accept-Language: en-GB,en;q=0.7,de;q=0.3\r\n\
-             Accept-Encoding: gzip, deflate, br, zstd\r\n\
-             Referer: https://shop.example.com/catalogue/page-7.html\r\n\
-             Cookie: session=4f1c9b2ad07e4a55b1f3; theme=dark; consent=yes\r\n\
-             Upgrade-Insecure-Requests: 1\r\n\r\n",
-            settings.target
+             Host: {host}\r\n\
+             Connection: {connection}\r\n"
         );
+        for (name, value) in FIELDS {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("\r\n");
         let digits = settings.path.find(PLACEHOLDER).map(|at| "GET ".len() + at);
         Self {
             bytes: text.into_bytes(),
@@ -73,6 +85,7 @@ mod tests {
     fn settings(path: &str, routes: u32) -> Settings {
         Settings {
             target: ([127, 0, 0, 1], 80).into(),
+            tls: None,
             path: path.to_owned(),
             routes,
             body: 0,

@@ -2,25 +2,24 @@
 
 use super::child::Child;
 use super::configuration::{self, Place};
-use super::plan::{Cell, Shape, Subject};
+use super::h2load;
+use super::plan::{Cell, Protocol, Shape, Subject};
+use super::probe::Probe;
 use super::programs::{Program, Programs};
+use super::scenarios::udp;
 use super::{Behind, Options};
-use crate::load::Outcome;
+use crate::identity::Identity;
+use crate::load::{Handshakes, Outcome};
 use crate::sys::{pinning, sockets};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long a program may take to answer its first request. Very many routes take a moment.
-const START: Duration = Duration::from_secs(30);
-const PROBE: Duration = Duration::from_secs(2);
-const BETWEEN_PROBES: Duration = Duration::from_millis(20);
 /// The program's configuration, in its folder.
 pub(crate) const CONFIGURATION: &str = "configuration";
 /// What it writes to its standard error.
@@ -59,12 +58,12 @@ pub(crate) fn measure(
     options: &Options,
 ) -> Result<Measure> {
     let started = Started::new(cell, programs, behind, options)?;
-    let load = load_command(cell, started.address, started.child.id(), options)?;
-    let load = Child::start(load, &started.directory.path().join("load.log"))?;
-    let patience = options.warm_up() + options.window() + SLACK;
-    let outcome: Outcome = serde_json::from_str(&load.output(patience)?)?;
+    let outcome = match cell.shape.protocol() {
+        Protocol::Http2 | Protocol::Grpc => started.load_over_http2(cell.shape, programs, behind, options)?,
+        _ => started.load(cell.shape, behind, options)?,
+    };
     started.ensure_logged(cell.shape, outcome.requests)?;
-    judge(&outcome)
+    judge(cell.shape, &outcome)
 }
 
 /// A program that answers, in a folder of its own.
@@ -82,19 +81,47 @@ impl Started {
     pub(crate) fn new(cell: Cell, programs: &Programs, behind: &Behind, options: &Options) -> Result<Self> {
         let program = programs.get(cell.subject).context("the program is missing")?;
         let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
-        let connections =
-            if cell.shape == Shape::Idle { options.idle_connections } else { options.connections };
+        let connections = if cell.shape.idles() { options.idle_connections } else { options.connections };
         let place = Place {
             listen_port: sockets::free_port()?,
-            origin_port: behind.origin.port(),
+            origin_port: behind.origin_of(cell.shape).port(),
             collector: behind.collector,
+            identity: &behind.identity,
             directory: directory.path(),
             connections,
         };
         let text = configuration::of(cell, &place)?;
         let path = path(cell.shape).replace("{route}", "000000");
-        let (child, address) = start(cell.subject, program, &place, &text, &path, options)?;
+        let (child, address) = start(cell, program, &place, &text, &path, options)?;
         Ok(Self { child, address, directory })
+    }
+
+    /// Loads it with this program's own generators.
+    fn load(&self, shape: Shape, behind: &Behind, options: &Options) -> Result<Outcome> {
+        let load = load_command(shape, self.address, self.child.id(), &behind.identity, options)?;
+        let load = Child::start(load, &self.directory.path().join("load.log"))?;
+        let patience = options.warm_up() + options.window() + SLACK;
+        Ok(serde_json::from_str(&load.output(patience)?)?)
+    }
+
+    /// Loads it with h2load, and looks at one answer afterwards, as was done at the start.
+    fn load_over_http2(
+        &self,
+        shape: Shape,
+        programs: &Programs,
+        behind: &Behind,
+        options: &Options,
+    ) -> Result<Outcome> {
+        let load = h2load::Load {
+            program: programs.h2load.as_deref().context("h2load is missing")?,
+            shape,
+            target: self.address,
+            account: self.child.id(),
+            directory: self.directory.path(),
+        };
+        let outcome = load.measure(options)?;
+        Probe { shape, address: self.address, identity: &behind.identity, path: "/" }.ask()?;
+        Ok(outcome)
     }
 
     /// Ends it, and fails when a log that it writes lacks one of so many requests.
@@ -106,7 +133,7 @@ impl Started {
         // What is not written yet is written before it ends.
         drop(child);
         let logged = lines(&directory.path().join(LOG))?;
-        anyhow::ensure!(logged >= requests, "it logged {logged} of more than {requests} requests");
+        ensure!(logged >= requests, "it logged {logged} of more than {requests} requests");
         Ok(())
     }
 }
@@ -125,7 +152,7 @@ fn lines(path: &Path) -> Result<u64> {
 
 /// Starts the program on its own core and waits until it has answered one request.
 pub(crate) fn start(
-    subject: Subject,
+    cell: Cell,
     program: &Program,
     place: &Place<'_>,
     configuration: &str,
@@ -137,7 +164,7 @@ pub(crate) fn start(
     let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, place.listen_port));
     let mut command = Command::new(&program.path);
     command.current_dir(place.directory).stdout(Stdio::null());
-    match subject {
+    match cell.subject {
         Subject::Floor => {
             let origin = SocketAddr::from((Ipv4Addr::LOCALHOST, place.origin_port));
             command.args(["floor", "--to", &origin.to_string()]).stdout(Stdio::piped());
@@ -148,6 +175,13 @@ pub(crate) fn start(
         Subject::Nginx => {
             command.arg("-p").arg(place.directory).arg("-c").arg(&file).args(["-e", "stderr"]);
         }
+        Subject::Caddy => {
+            // It writes there what it does not need.
+            command
+                .env("HOME", place.directory)
+                .args(["run", "--adapter", "caddyfile", "--config"])
+                .arg(&file);
+        }
         Subject::Tollgate => {
             command.arg("run").arg("-c").arg(&file);
         }
@@ -157,39 +191,12 @@ pub(crate) fn start(
     let child = Child::start(command, &place.directory.join(COMPLAINTS));
     pinning::pin(options.load_core)?;
     let mut child = child?;
-    if subject == Subject::Floor {
+    if cell.subject == Subject::Floor {
         address = child.announced()?;
     }
-    wait_for_answer(&mut child, address, path)?;
+    let probe = Probe { shape: cell.shape, address, identity: place.identity, path };
+    probe.wait_for_answer(&mut child)?;
     Ok((child, address))
-}
-
-fn wait_for_answer(child: &mut Child, address: SocketAddr, path: &str) -> Result<()> {
-    let deadline = Instant::now() + START;
-    loop {
-        child.ensure_running()?;
-        let problem = match probe(address, path) {
-            Ok(status) if status.starts_with("HTTP/1.1 200") => return Ok(()),
-            Ok(status) => format!("it answered `{status}` to GET {path}"),
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() > deadline {
-            bail!("no good answer within {START:?}: {problem}; {}", child.complaints());
-        }
-        thread::sleep(BETWEEN_PROBES);
-    }
-}
-
-/// The status line of the answer to one request.
-fn probe(address: SocketAddr, path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PROBE)?;
-    stream.set_read_timeout(Some(PROBE))?;
-    stream.set_write_timeout(Some(PROBE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(line).into_owned())
 }
 
 /// The path of the requests.
@@ -198,35 +205,63 @@ pub(crate) fn path(shape: Shape) -> String {
     format!("{prefix}/{}", shape.body())
 }
 
-fn load_command(cell: Cell, target: SocketAddr, account: i32, options: &Options) -> Result<Command> {
-    let shape = cell.shape;
+fn load_command(
+    shape: Shape,
+    target: SocketAddr,
+    account: i32,
+    identity: &Identity,
+    options: &Options,
+) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("load").arg(target.to_string()).arg("--json").stdout(Stdio::piped());
-    command.args(["--path", &path(shape), "--body", &shape.body().to_string()]);
-    command.args(["--connections", &options.connections.to_string()]);
-    command.args(["--warm-up", &options.warm_up.to_string(), "--seconds", &options.seconds.to_string()]);
-    command.args(["--account", &account.to_string()]);
+    command.stdout(Stdio::piped());
+    match shape.protocol() {
+        Protocol::Udp => {
+            command.arg("datagrams").args(["--size", &udp::DATAGRAM.to_string()]);
+            command.args(["--connections", &options.connections.to_string()]);
+        }
+        Protocol::Http3 => {
+            command.arg("http3").args(["--path", &path(shape), "--body", &shape.body().to_string()]);
+            command.arg("--tls").arg(identity.certificate());
+        }
+        _ => {
+            command.arg("load").args(["--path", &path(shape), "--body", &shape.body().to_string()]);
+            command.args(["--connections", &options.connections.to_string()]);
+        }
+    }
+    if shape.protocol() == Protocol::Tls {
+        command.arg("--tls").arg(identity.certificate());
+    }
+    if shape == Shape::TlsResumed {
+        command.arg("--resume");
+    }
     if let Some(count) = shape.routes() {
         command.args(["--routes", &count.to_string()]);
     }
-    match shape {
-        Shape::Idle => {
-            command.args(["--hold", &options.idle_connections.to_string()]);
-        }
-        Shape::Churn => {
-            command.arg("--connection-per-request");
-        }
-        _ => {}
+    if shape.churns() {
+        command.arg("--connection-per-request");
     }
+    if shape.idles() {
+        command.args(["--hold", &options.idle_connections.to_string()]);
+    }
+    command.args(["--warm-up", &options.warm_up.to_string(), "--seconds", &options.seconds.to_string()]);
+    command.args(["--account", &account.to_string(), "--json"]).arg(target.to_string());
     Ok(command)
 }
 
 /// The figures, if the outcome is worth them.
-fn judge(outcome: &Outcome) -> Result<Measure> {
-    anyhow::ensure!(outcome.errors.total() == 0, "errors: {}", outcome.errors);
-    anyhow::ensure!(outcome.requests > 0, "not one request was completed");
+fn judge(shape: Shape, outcome: &Outcome) -> Result<Measure> {
+    ensure!(outcome.errors.total() == 0, "errors: {}", outcome.errors);
+    ensure!(outcome.requests > 0, "not one request was completed");
     let usage = outcome.usage.as_ref().context("the load did not account for the program")?;
-    anyhow::ensure!(!usage.processes_changed, "a process of the program started or ended while measured");
+    ensure!(!usage.processes_changed, "a process of the program started or ended while measured");
+    let Handshakes { full, resumed } = outcome.handshakes;
+    match shape {
+        Shape::TlsFull => ensure!(full > 0 && resumed == 0, "{resumed} handshakes were resumed"),
+        Shape::TlsResumed => {
+            ensure!(resumed > 0 && full == 0, "{full} handshakes were full, {resumed} resumed")
+        }
+        _ => {}
+    }
     let requests = outcome.requests as f64;
     let cpu_us = usage.cpu_seconds * 1e6 / requests;
     Ok(Measure {
@@ -254,7 +289,7 @@ pub(crate) fn ensure_writable(file: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{judge, path};
-    use crate::load::{Errors, Fault, Held, Outcome, Usage};
+    use crate::load::{Errors, Fault, Handshakes, Held, Outcome, Usage};
     use crate::run::plan::Shape;
 
     fn outcome() -> Outcome {
@@ -274,7 +309,7 @@ mod tests {
 
     #[test]
     fn figures_are_per_request() {
-        let measure = judge(&outcome()).expect("valid");
+        let measure = judge(Shape::Small, &outcome()).expect("valid");
         assert!((measure.cpu_us - 20.0).abs() < 1e-9 && (measure.user_us - 5.0).abs() < 1e-9);
         assert!((measure.rate - 500.0).abs() < 1e-9 && (measure.peak_mib - 2.0).abs() < 1e-9);
         assert_eq!(measure.idle_kib, Some(1.5));
@@ -284,13 +319,18 @@ mod tests {
     fn one_error_or_a_changed_process_makes_it_invalid() {
         let mut errors = Errors::default();
         errors.count(&Fault::Status(503));
-        let with_error = judge(&Outcome { errors, ..outcome() }).expect_err("one error");
+        let with_error = judge(Shape::Small, &Outcome { errors, ..outcome() }).expect_err("one error");
         assert!(with_error.to_string().contains("status 503"), "{with_error}");
         let mut changed = outcome();
         changed.usage.iter_mut().for_each(|usage| usage.processes_changed = true);
-        assert!(judge(&changed).is_err());
-        assert!(judge(&Outcome { requests: 0, ..outcome() }).is_err());
-        assert!(judge(&Outcome { usage: None, ..outcome() }).is_err());
+        assert!(judge(Shape::Small, &changed).is_err());
+        let with = |full, resumed| Outcome { handshakes: Handshakes { full, resumed }, ..outcome() };
+        assert!(judge(Shape::TlsFull, &with(9, 0)).is_ok() && judge(Shape::TlsFull, &with(9, 1)).is_err());
+        assert!(
+            judge(Shape::TlsResumed, &with(0, 9)).is_ok() && judge(Shape::TlsResumed, &with(1, 9)).is_err()
+        );
+        assert!(judge(Shape::Small, &Outcome { requests: 0, ..outcome() }).is_err());
+        assert!(judge(Shape::Small, &Outcome { usage: None, ..outcome() }).is_err());
     }
 
     #[test]

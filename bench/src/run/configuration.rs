@@ -1,7 +1,9 @@
 //! The programs' configurations for each shape, from the templates in `configs/`.
 
-use super::plan::{Cell, Shape, Subject};
+use super::plan::{Cell, Protocol, Shape, Subject};
+use super::scenarios;
 use super::template::render;
+use crate::identity::Identity;
 use anyhow::Result;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -30,6 +32,8 @@ pub(crate) struct Place<'a> {
     pub(crate) origin_port: u16,
     /// Where traces go.
     pub(crate) collector: SocketAddr,
+    /// The certificate that it presents.
+    pub(crate) identity: &'a Identity,
     /// For sockets, process ids and temporary files.
     pub(crate) directory: &'a Path,
     /// Client connections that must be possible at once.
@@ -38,12 +42,36 @@ pub(crate) struct Place<'a> {
 
 /// The text of the configuration file. The floor has none.
 pub(crate) fn of(cell: Cell, place: &Place<'_>) -> Result<String> {
+    if cell.subject == Subject::Floor {
+        return Ok(String::new());
+    }
+    match cell.shape.protocol() {
+        Protocol::Http1 => http1(cell, place),
+        Protocol::Tls => scenarios::tls::configuration(cell, place),
+        Protocol::Http2 => scenarios::http2::configuration(cell, place),
+        Protocol::Grpc => scenarios::grpc::configuration(cell, place),
+        Protocol::Tcp => scenarios::tcp::configuration(cell, place),
+        Protocol::Udp => scenarios::udp::configuration(cell, place),
+        Protocol::Http3 => scenarios::http3::configuration(cell, place),
+    }
+}
+
+fn http1(cell: Cell, place: &Place<'_>) -> Result<String> {
     match cell.subject {
-        Subject::Floor => Ok(String::new()),
         Subject::Haproxy => haproxy(cell.shape, place),
         Subject::Nginx => nginx(cell.shape, place),
-        Subject::Tollgate => tollgate(cell.shape, place),
+        _ => tollgate(cell.shape, place),
     }
+}
+
+/// The bare document with another listener.
+pub(crate) fn tollgate_bare(place: &Place<'_>, listen: &str) -> Result<String> {
+    render(TOLLGATE, &[("listen", listen.to_owned()), ("origin_port", place.origin_port.to_string())])
+}
+
+/// Started as root, nginx would otherwise become a user who cannot enter its folder.
+pub(crate) fn nginx_user() -> String {
+    if rustix::process::geteuid().is_root() { "user root;" } else { "" }.to_owned()
 }
 
 /// A document with `count` routes `/r000000`, `/r000001` and so on, as Tollgate reads it.
@@ -92,12 +120,10 @@ fn nginx(shape: Shape, place: &Place<'_>) -> Result<String> {
                  proxy_busy_buffers_size 128k;";
     let buffers = if matches!(shape, Shape::Medium | Shape::Large) { large } else { "" };
     let deferred = if shape == Shape::Churn { "deferred" } else { "" };
-    // Started as root, nginx would otherwise become a user who cannot enter its folder.
-    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     render(
         NGINX,
         &[
-            ("user", user.to_owned()),
+            ("user", nginx_user()),
             ("directory", place.directory.display().to_string()),
             ("listen_port", place.listen_port.to_string()),
             ("origin_port", place.origin_port.to_string()),
@@ -150,14 +176,19 @@ fn routes(count: u32, edits: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Place, document_with_routes, of};
-    use crate::run::plan::{Cell, ROWS, Shape, Subject};
+    use crate::identity::Identity;
+    use crate::run::plan::{Cell, Protocol, Shape, Subject};
+    use crate::run::scenarios::rows;
     use std::path::Path;
+    use std::sync::LazyLock;
 
     fn place() -> Place<'static> {
+        static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::at(Path::new("/tmp/identity")));
         Place {
             listen_port: 18_080,
             origin_port: 18_081,
             collector: ([127, 0, 0, 1], 18_082).into(),
+            identity: &IDENTITY,
             directory: Path::new("/tmp/x"),
             connections: 64,
         }
@@ -169,7 +200,7 @@ mod tests {
 
     #[test]
     fn every_cell_has_a_configuration_with_its_ports() {
-        for cell in ROWS.iter().flat_map(|row| row.cells()).filter(|cell| cell.subject != Subject::Floor) {
+        for cell in rows().flat_map(|row| row.cells()).filter(|cell| cell.subject != Subject::Floor) {
             let text = of(cell, &place()).unwrap_or_else(|error| panic!("{cell:?}: {error}"));
             assert!(text.contains(":18080") && text.contains(":18081"), "{cell:?}:\n{text}");
             assert!(!text.contains("{{"), "{cell:?}:\n{text}");
@@ -196,7 +227,8 @@ mod tests {
 
     #[test]
     fn only_the_rows_that_say_so_record_and_log() {
-        for shape in ROWS.iter().map(|row| row.shape) {
+        for row in rows().filter(|row| row.shape.protocol() == Protocol::Http1) {
+            let shape = row.shape;
             let text = text(shape, Subject::Tollgate);
             let records = matches!(shape, Shape::Record | Shape::Everything);
             assert_eq!(text.contains("recorder: none"), !records, "{shape:?}");

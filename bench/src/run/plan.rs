@@ -1,6 +1,8 @@
 //! What is measured and what is claimed: the rows, the loads behind them, and the targets.
 
+use super::scenarios::rows;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A program under load.
@@ -13,6 +15,8 @@ pub(crate) enum Subject {
     Haproxy,
     /// Nginx.
     Nginx,
+    /// Caddy: beside the others in the row over HTTP/3.
+    Caddy,
     /// Tollgate.
     Tollgate,
 }
@@ -23,6 +27,7 @@ impl fmt::Display for Subject {
             Self::Floor => "floor",
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
+            Self::Caddy => "Caddy",
             Self::Tollgate => "Tollgate",
         })
     }
@@ -58,6 +63,45 @@ pub(crate) enum Shape {
     Churn,
     /// Connections that stay open after one exchange.
     Idle,
+    /// 128-byte responses over TLS 1.3, keep-alive.
+    Tls,
+    /// The same with a new connection and a full handshake each.
+    TlsFull,
+    /// The same with a new connection and a resumed session each.
+    TlsResumed,
+    /// TLS connections that stay open after one exchange.
+    TlsIdle,
+    /// 128-byte responses over HTTP/2 and TLS, from an origin that speaks HTTP/1.1.
+    Http2,
+    /// Unary gRPC calls, HTTP/2 on both sides.
+    Grpc,
+    /// The load of `Small` through a TCP proxy.
+    Tcp,
+    /// The load of `Large` through a TCP proxy.
+    TcpLarge,
+    /// 512-byte datagrams, each answered with one.
+    Udp,
+    /// 128-byte responses over HTTP/3, from an origin that speaks HTTP/1.1.
+    Http3,
+}
+
+/// What is spoken with the program under load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1 on TCP.
+    Http1,
+    /// HTTP/1.1 over TLS.
+    Tls,
+    /// HTTP/2 over TLS.
+    Http2,
+    /// GRPC on HTTP/2 with prior knowledge.
+    Grpc,
+    /// TCP, with HTTP/1.1 on it that the program does not look at.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// HTTP/3.
+    Http3,
 }
 
 impl Shape {
@@ -65,7 +109,7 @@ impl Shape {
     pub(crate) fn body(self) -> u64 {
         match self {
             Self::Medium => 16 << 10,
-            Self::Large => 1 << 20,
+            Self::Large | Self::TcpLarge => 1 << 20,
             _ => 128,
         }
     }
@@ -90,22 +134,42 @@ impl Shape {
         }
     }
 
-    /// Shapes of one family run next to each other in time, so that their ratios mean most.
-    fn family(self) -> u8 {
+    /// What is spoken.
+    pub(crate) fn protocol(self) -> Protocol {
         match self {
-            Self::Small
-            | Self::Gateway
+            Self::Tls | Self::TlsFull | Self::TlsResumed | Self::TlsIdle => Protocol::Tls,
+            Self::Http2 => Protocol::Http2,
+            Self::Grpc => Protocol::Grpc,
+            Self::Tcp | Self::TcpLarge => Protocol::Tcp,
+            Self::Udp => Protocol::Udp,
+            Self::Http3 => Protocol::Http3,
+            _ => Protocol::Http1,
+        }
+    }
+
+    /// Whether each request has a connection of its own.
+    pub(crate) fn churns(self) -> bool {
+        matches!(self, Self::Churn | Self::TlsFull | Self::TlsResumed)
+    }
+
+    /// Whether open and silent connections are the load.
+    pub(crate) fn idles(self) -> bool {
+        matches!(self, Self::Idle | Self::TlsIdle)
+    }
+
+    /// Shapes of one family run next to each other in time, so that their ratios mean most: each is its own
+    /// family, but for those that are held against the small row.
+    fn family(self) -> Self {
+        match self {
+            Self::Gateway
             | Self::Everything
             | Self::Record
             | Self::TracedNone
             | Self::TracedSome
             | Self::TracedAll
             | Self::FewRoutes
-            | Self::ManyRoutes => 0,
-            Self::Medium => 1,
-            Self::Large => 2,
-            Self::Churn => 3,
-            Self::Idle => 4,
+            | Self::ManyRoutes => Self::Small,
+            other => other,
         }
     }
 }
@@ -127,6 +191,16 @@ pub(crate) enum Figure {
     Cpu,
     /// KiB of user memory per idle connection.
     IdleMemory,
+}
+
+impl Figure {
+    /// What it is counted in.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Cpu => "µs of CPU per request",
+            Self::IdleMemory => "KiB of user memory each",
+        }
+    }
 }
 
 /// How two cells are compared.
@@ -175,6 +249,8 @@ pub(crate) struct Row {
     pub(crate) figure: Figure,
     /// The claims.
     pub(crate) targets: &'static [Target],
+    /// Tollgate's figure itself is below this.
+    pub(crate) ceiling: Option<f64>,
 }
 
 impl Row {
@@ -184,138 +260,20 @@ impl Row {
     }
 }
 
-const fn target(shape: Shape, subject: Subject, limit: f64) -> Target {
+/// A claim that is held against cells of the same round.
+pub(crate) const fn target(shape: Shape, subject: Subject, limit: f64) -> Target {
     Target { against: Cell { shape, subject }, limit: Some(limit), method: Method::Rounds }
 }
 
-const fn in_turns(shape: Shape, subject: Subject, limit: f64) -> Target {
+/// A claim that is measured in turns.
+pub(crate) const fn in_turns(shape: Shape, subject: Subject, limit: f64) -> Target {
     Target { against: Cell { shape, subject }, limit: Some(limit), method: Method::Turns }
 }
 
-/// Against the bare row, without a claim.
-const SHOWN: &[Target] = &[Target {
-    against: Cell { shape: Shape::Small, subject: Tollgate },
-    limit: None,
-    method: Method::Turns,
-}];
-
-use Subject::{Floor, Haproxy, Nginx, Tollgate};
-
-/// All rows in the order of the table.
-pub(crate) const ROWS: &[Row] = &[
-    Row {
-        name: "small",
-        title: "128 B, keep-alive",
-        shape: Shape::Small,
-        subjects: &[Floor, Haproxy, Nginx, Tollgate],
-        figure: Figure::Cpu,
-        targets: &[
-            target(Shape::Small, Haproxy, 0.72),
-            target(Shape::Small, Nginx, 0.70),
-            target(Shape::Small, Floor, 1.20),
-        ],
-    },
-    Row {
-        name: "gateway",
-        title: "128 B, 1,000 routes, header edits, metrics",
-        shape: Shape::Gateway,
-        subjects: &[Tollgate],
-        figure: Figure::Cpu,
-        targets: &[
-            target(Shape::Small, Haproxy, 0.76),
-            target(Shape::Small, Nginx, 0.74),
-            target(Shape::Small, Tollgate, 1.06),
-        ],
-    },
-    Row {
-        name: "everything",
-        title: "128 B, 1,000 routes, header edits, metrics, recorder, JSON log to a file",
-        shape: Shape::Everything,
-        subjects: &[Tollgate],
-        figure: Figure::Cpu,
-        targets: &[in_turns(Shape::Small, Haproxy, 0.80), in_turns(Shape::Small, Tollgate, 1.12)],
-    },
-    Row {
-        name: "record",
-        title: "128 B, recorder",
-        shape: Shape::Record,
-        subjects: &[Tollgate],
-        figure: Figure::Cpu,
-        targets: &[in_turns(Shape::Small, Tollgate, 1.02)],
-    },
-    Row {
-        name: "tracing-0",
-        title: "128 B, tracing, nothing sampled",
-        shape: Shape::TracedNone,
-        subjects: &[Tollgate],
-        figure: Figure::Cpu,
-        targets: SHOWN,
-    },
-    Row {
-        name: "tracing-10",
-        title: "128 B, tracing, 10 % sampled",
-        shape: Shape::TracedSome,
-        subjects: &[Tollgate],
-        figure: Figure::Cpu,
-        targets: SHOWN,
-    },
-    Row {
-        name: "tracing-100",
-        title: "128 B, tracing, all sampled",
-        shape: Shape::TracedAll,
-        subjects: &[Tollgate],
-        figure: Figure::Cpu,
-        targets: SHOWN,
-    },
-    Row {
-        name: "few-routes",
-        title: "128 B, 10 routes",
-        shape: Shape::FewRoutes,
-        subjects: &[Tollgate],
-        figure: Figure::Cpu,
-        targets: &[],
-    },
-    Row {
-        name: "many-routes",
-        title: "128 B, 100,000 routes",
-        shape: Shape::ManyRoutes,
-        subjects: &[Tollgate],
-        figure: Figure::Cpu,
-        targets: &[target(Shape::FewRoutes, Tollgate, 1.05)],
-    },
-    Row {
-        name: "medium",
-        title: "16 KiB, keep-alive",
-        shape: Shape::Medium,
-        subjects: &[Floor, Haproxy, Nginx, Tollgate],
-        figure: Figure::Cpu,
-        targets: &[target(Shape::Medium, Haproxy, 0.62), target(Shape::Medium, Nginx, 0.70)],
-    },
-    Row {
-        name: "large",
-        title: "1 MiB, keep-alive",
-        shape: Shape::Large,
-        subjects: &[Haproxy, Nginx, Tollgate],
-        figure: Figure::Cpu,
-        targets: &[target(Shape::Large, Haproxy, 0.60), target(Shape::Large, Nginx, 0.60)],
-    },
-    Row {
-        name: "churn",
-        title: "128 B, a new connection each",
-        shape: Shape::Churn,
-        subjects: &[Haproxy, Nginx, Tollgate],
-        figure: Figure::Cpu,
-        targets: &[target(Shape::Churn, Haproxy, 0.90), target(Shape::Churn, Nginx, 0.90)],
-    },
-    Row {
-        name: "idle",
-        title: "idle connections",
-        shape: Shape::Idle,
-        subjects: &[Haproxy, Nginx, Tollgate],
-        figure: Figure::IdleMemory,
-        targets: &[target(Shape::Idle, Haproxy, 1.00)],
-    },
-];
+/// A comparison without a claim.
+pub(crate) const fn shown(shape: Shape, subject: Subject, method: Method) -> Target {
+    Target { against: Cell { shape, subject }, limit: None, method }
+}
 
 /// What else a process does while documents of very many routes are put into force.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -385,8 +343,7 @@ pub(crate) const RELOADS: &[Reload] = &[
 /// The rows of these names, or all when none is named.
 pub(crate) fn select(names: &[String]) -> anyhow::Result<Vec<&'static Row>> {
     for name in names {
-        let known: Vec<&str> =
-            ROWS.iter().map(|row| row.name).chain(RELOADS.iter().map(|r| r.name)).collect();
+        let known: Vec<&str> = rows().map(|row| row.name).chain(RELOADS.iter().map(|r| r.name)).collect();
         anyhow::ensure!(
             known.contains(&name.as_str()),
             "no scenario `{name}`; there are {}",
@@ -394,7 +351,7 @@ pub(crate) fn select(names: &[String]) -> anyhow::Result<Vec<&'static Row>> {
         );
     }
     let wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.name);
-    Ok(ROWS.iter().filter(wanted).collect())
+    Ok(rows().filter(wanted).collect())
 }
 
 /// The reloads of these names, or all when none is named.
@@ -406,7 +363,7 @@ pub(crate) fn select_reloads(names: &[String]) -> Vec<&'static Reload> {
 /// What is compared in turns.
 pub(crate) fn pairs(rows: &[&Row]) -> Vec<Pair> {
     let of_row = |row: &&Row| {
-        let of = Cell { shape: row.shape, subject: Tollgate };
+        let of = Cell { shape: row.shape, subject: Subject::Tollgate };
         let targets = row.targets.iter().filter(|target| target.method == Method::Turns);
         targets.map(move |target| Pair { of, against: target.against }).collect::<Vec<_>>()
     };
@@ -426,13 +383,12 @@ pub(crate) fn order(rows: &[&Row], round: usize) -> Vec<Cell> {
     cells.sort_unstable();
     cells.dedup();
     let mut ordered = Vec::new();
-    for family in 0..=Shape::Idle.family() {
+    let families: BTreeSet<Shape> = cells.iter().map(|cell| cell.shape.family()).collect();
+    for family in families {
         let mut members: Vec<Cell> =
             cells.iter().copied().filter(|cell| cell.shape.family() == family).collect();
-        if !members.is_empty() {
-            let by = round % members.len();
-            members.rotate_left(by);
-        }
+        let by = round % members.len();
+        members.rotate_left(by);
         ordered.extend(members);
     }
     ordered
@@ -440,7 +396,7 @@ pub(crate) fn order(rows: &[&Row], round: usize) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cell, Pair, ROWS, Shape, Subject, order, pairs, select};
+    use super::{Cell, Pair, Shape, Subject, order, pairs, rows, select};
     use std::collections::BTreeSet;
 
     #[test]
@@ -469,7 +425,7 @@ mod tests {
 
     #[test]
     fn each_round_has_each_cell_once_and_begins_elsewhere() {
-        let rows: Vec<_> = ROWS.iter().collect();
+        let rows: Vec<_> = rows().collect();
         let (first, second) = (order(&rows, 0), order(&rows, 1));
         assert_ne!(first[0], second[0]);
         let set = |cells: &[Cell]| cells.iter().copied().collect::<BTreeSet<_>>();

@@ -6,7 +6,7 @@ mod probe;
 use super::cell::{COMPLAINTS, CONFIGURATION, SLACK, start};
 use super::child::Child;
 use super::configuration::{self, Place};
-use super::plan::{Pressure, Reload, Subject};
+use super::plan::{Cell, Pressure, Reload, Shape, Subject};
 use super::programs::Program;
 use super::results::Spread;
 use super::{Behind, Options};
@@ -23,6 +23,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// What is started, with a document of its own.
+const CELL: Cell = Cell { shape: Shape::ManyRoutes, subject: Subject::Tollgate };
 /// The requests are spread over so many of the routes: each route with traffic takes memory of its own.
 const ROUTES_WITH_TRAFFIC: u32 = 1_000;
 /// What the process does behind a reload, such as freeing what is not used any more, is done within this.
@@ -56,11 +58,12 @@ pub(crate) fn measure(
         listen_port: sockets::free_port()?,
         origin_port: behind.origin.port(),
         collector: behind.collector,
+        identity: &behind.identity,
         directory: directory.path(),
         connections: options.connections,
     };
     let text = configuration::document_to_reload(row.routes, 0, &place)?;
-    let (child, address) = start(Subject::Tollgate, program, &place, &text, "/document", options)?;
+    let (child, address) = start(CELL, program, &place, &text, "/document", options)?;
     let load = Load { address, options, directory: directory.path() };
     let rate = match row.pressure {
         Pressure::Share(share) => Some(load.highest_rate()? * share),

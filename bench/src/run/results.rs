@@ -1,7 +1,7 @@
 //! All rounds together: medians, ratios, verdicts.
 
 use super::cell::Measure;
-use super::plan::{Cell, Figure, Method, Pair, Row, Target};
+use super::plan::{Cell, Figure, Method, Pair, Row, Subject, Target};
 use super::turns::Comparison;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -176,6 +176,19 @@ impl Results {
         }
     }
 
+    /// How the claim about Tollgate's figure itself came out; none where there is no such claim.
+    pub(crate) fn ceiling_verdict(&self, row: &Row) -> Option<(Verdict, Option<Spread>)> {
+        let ceiling = row.ceiling?;
+        let cell = Cell { shape: row.shape, subject: Subject::Tollgate };
+        if self.problem(cell).is_some() {
+            return Some((Verdict::Invalid, None));
+        }
+        let figures =
+            self.rounds.iter().filter_map(|round| row.figure.of(round.get(&cell)?.as_ref().ok()?));
+        let spread = Spread::of(figures.collect());
+        Some((Verdict::of(spread, ceiling), spread))
+    }
+
     /// Every comparison in turns, for the JSON output.
     pub(crate) fn raw_pairs(&self) -> Vec<RawPair<'_>> {
         let numbered = self.turns.iter().enumerate();
@@ -239,7 +252,8 @@ impl Figure {
 mod tests {
     use super::{Results, Spread, Verdict};
     use crate::run::cell::Measure;
-    use crate::run::plan::{Cell, ROWS, Shape, Subject};
+    use crate::run::plan::{Cell, Shape, Subject};
+    use crate::run::scenarios::rows;
 
     const OURS: Cell = Cell { shape: Shape::Small, subject: Subject::Tollgate };
     const PEER: Cell = Cell { shape: Shape::Small, subject: Subject::Haproxy };
@@ -285,7 +299,7 @@ mod tests {
 
     #[test]
     fn verdicts_follow_the_limit_and_an_error_spoils_the_row() {
-        let row = &ROWS[0];
+        let row = rows().next().expect("there are rows");
         let verdict = |results: &Results| results.verdict(OURS, row, &row.targets[0]).0;
         assert_eq!(verdict(&results(&[(0.72, 1.0)])), Verdict::Pass);
         assert_eq!(verdict(&results(&[(0.73, 1.0)])), Verdict::Miss);

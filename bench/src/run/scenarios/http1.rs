@@ -1,0 +1,136 @@
+//! HTTP/1.1 without TLS.
+
+use crate::run::plan::{Figure, Method, Row, Shape, Subject, Target, in_turns, shown, target};
+use Subject::{Floor, Haproxy, Nginx, Tollgate};
+
+/// Against the bare row, without a claim.
+const SHOWN: &[Target] = &[shown(Shape::Small, Tollgate, Method::Turns)];
+
+/// In the order of the table.
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "small",
+        title: "128 B, keep-alive",
+        shape: Shape::Small,
+        subjects: &[Floor, Haproxy, Nginx, Tollgate],
+        figure: Figure::Cpu,
+        targets: &[
+            target(Shape::Small, Haproxy, 0.72),
+            target(Shape::Small, Nginx, 0.70),
+            target(Shape::Small, Floor, 1.20),
+        ],
+        ceiling: None,
+    },
+    Row {
+        name: "gateway",
+        title: "128 B, 1,000 routes, header edits, metrics",
+        shape: Shape::Gateway,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[
+            target(Shape::Small, Haproxy, 0.76),
+            target(Shape::Small, Nginx, 0.74),
+            target(Shape::Small, Tollgate, 1.06),
+        ],
+        ceiling: None,
+    },
+    Row {
+        name: "everything",
+        title: "128 B, 1,000 routes, header edits, metrics, recorder, JSON log to a file",
+        shape: Shape::Everything,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[in_turns(Shape::Small, Haproxy, 0.80), in_turns(Shape::Small, Tollgate, 1.12)],
+        ceiling: None,
+    },
+    Row {
+        name: "record",
+        title: "128 B, recorder",
+        shape: Shape::Record,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[in_turns(Shape::Small, Tollgate, 1.02)],
+        ceiling: None,
+    },
+    Row {
+        name: "tracing-0",
+        title: "128 B, tracing, nothing sampled",
+        shape: Shape::TracedNone,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: SHOWN,
+        ceiling: None,
+    },
+    Row {
+        name: "tracing-10",
+        title: "128 B, tracing, 10 % sampled",
+        shape: Shape::TracedSome,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: SHOWN,
+        ceiling: None,
+    },
+    Row {
+        name: "tracing-100",
+        title: "128 B, tracing, all sampled",
+        shape: Shape::TracedAll,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: SHOWN,
+        ceiling: None,
+    },
+    Row {
+        name: "few-routes",
+        title: "128 B, 10 routes",
+        shape: Shape::FewRoutes,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[],
+        ceiling: None,
+    },
+    Row {
+        name: "many-routes",
+        title: "128 B, 100,000 routes",
+        shape: Shape::ManyRoutes,
+        subjects: &[Tollgate],
+        figure: Figure::Cpu,
+        targets: &[target(Shape::FewRoutes, Tollgate, 1.05)],
+        ceiling: None,
+    },
+    Row {
+        name: "medium",
+        title: "16 KiB, keep-alive",
+        shape: Shape::Medium,
+        subjects: &[Floor, Haproxy, Nginx, Tollgate],
+        figure: Figure::Cpu,
+        targets: &[target(Shape::Medium, Haproxy, 0.62), target(Shape::Medium, Nginx, 0.70)],
+        ceiling: None,
+    },
+    Row {
+        name: "large",
+        title: "1 MiB, keep-alive",
+        shape: Shape::Large,
+        subjects: &[Haproxy, Nginx, Tollgate],
+        figure: Figure::Cpu,
+        targets: &[target(Shape::Large, Haproxy, 0.60), target(Shape::Large, Nginx, 0.60)],
+        ceiling: None,
+    },
+    Row {
+        name: "churn",
+        title: "128 B, a new connection each",
+        shape: Shape::Churn,
+        subjects: &[Haproxy, Nginx, Tollgate],
+        figure: Figure::Cpu,
+        targets: &[target(Shape::Churn, Haproxy, 0.90), target(Shape::Churn, Nginx, 0.90)],
+        ceiling: None,
+    },
+    Row {
+        name: "idle",
+        title: "idle connections",
+        shape: Shape::Idle,
+        subjects: &[Haproxy, Nginx, Tollgate],
+        figure: Figure::IdleMemory,
+        targets: &[target(Shape::Idle, Haproxy, 1.00)],
+        ceiling: None,
+    },
+];
