@@ -6,19 +6,18 @@ use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use h3::error::Code;
 use quinn::{SendStream, VarInt};
-use tokio::time::Instant;
 use tollgate_decision::Reason;
+use tollgate_runtime::Clock;
 
 use crate::adapter::varint;
 use crate::ended::Ended;
 use crate::frames::BadFrames;
 
 /// How long failed streams count.
-const PERIOD: Duration = Duration::from_secs(30);
+const PERIOD_MS: u64 = 30_000;
 
 /// Frames that say nothing a connection may send, to begin with and for each request.
 const FREE_FRAMES: i64 = 1000;
@@ -37,12 +36,14 @@ pub(crate) struct Guard {
     free_frames: Cell<i64>,
     cancelled: Cell<u32>,
     provoked: Cell<u32>,
-    period_began: Cell<Instant>,
+    clock: Clock,
+    period_began_ms: Cell<u64>,
     max_cancelled: u32,
 }
 
 impl Guard {
     pub(crate) fn new(quinn: quinn::Connection, max_cancelled: u32) -> Rc<Self> {
+        let clock = Clock::new();
         Rc::new(Self {
             quinn,
             ended: RefCell::new(None),
@@ -52,7 +53,8 @@ impl Guard {
             free_frames: Cell::new(FREE_FRAMES),
             cancelled: Cell::new(0),
             provoked: Cell::new(0),
-            period_began: Cell::new(Instant::now()),
+            period_began_ms: Cell::new(clock.now_ms()),
+            clock,
             max_cancelled,
         })
     }
@@ -127,9 +129,9 @@ impl Guard {
     }
 
     fn count(&self, counter: &Cell<u32>, reason: Reason, detail: &str) {
-        let now = Instant::now();
-        if now - self.period_began.get() > PERIOD {
-            self.period_began.set(now);
+        let now_ms = self.clock.now_ms();
+        if now_ms - self.period_began_ms.get() > PERIOD_MS {
+            self.period_began_ms.set(now_ms);
             self.cancelled.set(0);
             self.provoked.set(0);
         }

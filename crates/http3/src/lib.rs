@@ -6,7 +6,7 @@
 //!
 //! QUIC is quinn's, with its GSO, GRO and congestion control. Of h3 this crate takes what belongs to a connection
 //! (control streams, settings, GOAWAY) and QPACK; frames on request streams are read and written here
-//! ([`frames`]), since there memory must be bounded and a body must not end but where its frames end.
+//! (`frames`), since there memory must be bounded and a body must not end but where its frames end.
 //!
 //! Workers share a port by connection ids that tell their worker ([`steering`]), so that a connection stays with
 //! its worker when its client's address changes.

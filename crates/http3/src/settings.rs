@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use aws_lc_rs::{hkdf, hmac};
@@ -60,23 +61,36 @@ impl Default for Settings {
     }
 }
 
-/// What the workers of a process share: the key of the tokens by which clients prove their address, and the
-/// memory of those that were used. Cheap to clone.
+/// What the workers of a process share: the keys of connection ids and of the tokens by which clients prove
+/// their address, and the memory of those that were used. Cheap to clone.
 #[derive(Clone)]
 pub struct Secret {
     key: [u8; 32],
     tokens: Arc<BloomTokenLog>,
+    ids: Arc<AtomicU64>,
 }
 
 /// Bytes of memory for the tokens that clients have used, and how many are expected in their lifetime.
 const TOKEN_LOG: (usize, u64) = (1 << 20, 1 << 20);
 
 impl Secret {
-    /// A secret from the machine's randomness.
-    pub fn random() -> io::Result<Self> {
+    /// A secret from the randomness that `tls` has, which is the machine's.
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn new(tls: &rustls::ServerConfig) -> io::Result<Self> {
         let mut key = [0; 32];
-        aws_lc_rs::rand::fill(&mut key).map_err(|_| io::Error::other("the system gives no randomness"))?;
-        Ok(Self { key, tokens: Arc::new(BloomTokenLog::new_expected_items(TOKEN_LOG.0, TOKEN_LOG.1)) })
+        let source = tls.crypto_provider().secure_random;
+        source.fill(&mut key).map_err(|_| io::Error::other("the system gives no randomness"))?;
+        let tokens = Arc::new(BloomTokenLog::new_expected_items(TOKEN_LOG.0, TOKEN_LOG.1));
+        Ok(Self { key, tokens, ids: Arc::default() })
+    }
+
+    /// The key of connection ids, and how many were made with it so far.
+    pub(crate) fn id_key(&self) -> (hmac::Key, Arc<AtomicU64>) {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.key);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, b"connection ids").as_ref());
+        (key, self.ids.clone())
     }
 
     /// The key of stateless resets (RFC 9000 section 10.3), which differs from worker to worker: a packet that
@@ -101,8 +115,8 @@ impl fmt::Debug for Secret {
 
 pub(crate) fn endpoint_config(secret: &Secret, worker: usize, workers: usize) -> io::Result<EndpointConfig> {
     let mut config = EndpointConfig::new(Arc::new(secret.reset_key(worker)));
-    let ids = WorkerIds::new(worker, workers)?;
-    config.cid_generator(move || Box::new(ids));
+    let ids = WorkerIds::new(secret, worker, workers)?;
+    config.cid_generator(move || Box::new(ids.clone()));
     Ok(config)
 }
 

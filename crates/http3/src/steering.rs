@@ -6,13 +6,17 @@
 //! program in the kernel chooses the socket by that byte. The first packets of a client carry an id that the
 //! client made up: they go by its first byte, too, and the worker that they reach keeps the connection.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use quinn::{ConnectionId, ConnectionIdGenerator};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::settings::Secret;
 
 /// The most workers that can share a port: their number is told in one byte.
 pub const MAX_WORKERS: usize = 256;
@@ -136,8 +140,11 @@ fn attach_program(_: &UdpSocket, _: usize) -> io::Result<()> {
 }
 
 /// Makes connection ids that tell their worker: the first byte modulo the number of workers is its index.
-#[derive(Clone, Copy, Debug)]
-pub struct WorkerIds {
+/// The rest is a keyed hash of a count, which nobody without the key can tell from chance.
+#[derive(Clone)]
+pub(crate) struct WorkerIds {
+    key: hmac::Key,
+    made: Arc<AtomicU64>,
     index: u8,
     workers: u16,
 }
@@ -147,10 +154,11 @@ const ID_LENGTH: usize = 8;
 
 impl WorkerIds {
     /// Ids of the worker `index` of `workers`, which are at most [`MAX_WORKERS`].
-    pub fn new(index: usize, workers: usize) -> io::Result<Self> {
+    pub(crate) fn new(secret: &Secret, index: usize, workers: usize) -> io::Result<Self> {
         match (u8::try_from(index), u16::try_from(workers)) {
             (Ok(worker), Ok(count)) if index < workers && workers <= MAX_WORKERS => {
-                Ok(Self { index: worker, workers: count })
+                let (key, made) = secret.id_key();
+                Ok(Self { key, made, index: worker, workers: count })
             }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -170,12 +178,10 @@ impl WorkerIds {
 
 impl ConnectionIdGenerator for WorkerIds {
     fn generate_cid(&mut self) -> ConnectionId {
+        let count = self.made.fetch_add(1, Ordering::Relaxed);
+        let hash = hmac::sign(&self.key, &count.to_be_bytes());
         let mut id = [0; ID_LENGTH];
-        if aws_lc_rs::rand::fill(&mut id).is_err() {
-            // The caller asks until an id is free, so each must be another one: the standard library's keys
-            // of hash maps are random and never the same.
-            id = RandomState::new().build_hasher().finish().to_be_bytes();
-        }
+        id.copy_from_slice(&hash.as_ref()[..ID_LENGTH]);
         id[0] = self.mark(id[0]);
         ConnectionId::new(&id)
     }
@@ -197,9 +203,13 @@ mod tests {
 
     #[test]
     fn ids_tell_their_worker_whatever_their_number() {
+        let tls = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_cert_resolver(std::sync::Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
+        let secret = crate::Secret::new(&tls).unwrap();
         for workers in 1..=256 {
             for index in [0, workers / 2, workers - 1] {
-                let ids = WorkerIds::new(index, workers).unwrap();
+                let ids = WorkerIds::new(&secret, index, workers).unwrap();
                 for random in 0..=255 {
                     assert_eq!(
                         usize::from(ids.mark(random)) % workers,
@@ -209,9 +219,9 @@ mod tests {
                 }
             }
         }
-        assert!(WorkerIds::new(2, 2).is_err());
-        assert!(WorkerIds::new(0, 257).is_err());
-        let mut ids = WorkerIds::new(1, 3).unwrap();
+        assert!(WorkerIds::new(&secret, 2, 2).is_err());
+        assert!(WorkerIds::new(&secret, 0, 257).is_err());
+        let mut ids = WorkerIds::new(&secret, 1, 3).unwrap();
         assert_ne!(ids.generate_cid(), ids.generate_cid());
     }
 

@@ -98,8 +98,10 @@ async fn ends_with(
     (code, endings(ended, before + 1).await[before].reason)
 }
 
-#[test]
-fn broken_frames_end_the_connection_with_their_code() {
+/// A name, what is sent, whether on a unidirectional stream, and how the connection must end.
+type Case = (&'static str, Vec<u8>, bool, u64, Reason);
+
+fn broken_frames() -> Vec<Case> {
     const FRAME_UNEXPECTED: u64 = 0x105;
     const FRAME_ERROR: u64 = 0x106;
     const EXCESSIVE_LOAD: u64 = 0x107;
@@ -111,7 +113,7 @@ fn broken_frames_end_the_connection_with_their_code() {
     let unknown = [request(), frame(0x21, b"").repeat(1200)].concat();
     let long_unknown = [vec![0], frame(4, b""), frame(0x21, &[0; 5000])].concat();
     let many_unknown = [vec![0], frame(4, b""), frame(0x21, b"").repeat(1200)].concat();
-    let cases = [
+    vec![
         ("a body first", frame(0, b"x"), false, FRAME_UNEXPECTED, Reason::ProtocolViolation),
         (
             "settings on a request",
@@ -154,7 +156,11 @@ fn broken_frames_end_the_connection_with_their_code() {
             FRAME_UNEXPECTED,
             Reason::ProtocolViolation,
         ),
-    ];
+    ]
+}
+
+#[test]
+fn broken_frames_end_the_connection_with_their_code() {
     async fn swallow(mut stream: ServerStream) {
         let _ = head(&mut stream).await;
         let _ = body(&mut stream).await;
@@ -162,7 +168,7 @@ fn broken_frames_end_the_connection_with_their_code() {
     run(async move {
         let server = server(Settings::default());
         let ended = serve(server.endpoint.clone(), swallow);
-        for (name, wire, uni, code, reason) in cases {
+        for (name, wire, uni, code, reason) in broken_frames() {
             assert_eq!(
                 ends_with(&server, &ended, &wire, uni).await,
                 (code, reason),

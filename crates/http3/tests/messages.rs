@@ -106,7 +106,8 @@ fn a_head_is_the_text_that_http1_would_have() {
 
 #[test]
 fn a_body_that_is_not_as_long_as_told_is_an_error() {
-    let cases: [(&str, Option<&str>, &[&[u8]], &str); 6] = [
+    type Case = (&'static str, Option<&'static str>, &'static [&'static [u8]], &'static str);
+    let cases: [Case; 6] = [
         ("none of it", Some("5"), &[], "bad_content_length"),
         ("too short", Some("5"), &[b"abcd"], "bad_content_length"),
         ("too long", Some("5"), &[b"abc", b"def"], "bad_content_length"),

@@ -70,9 +70,15 @@ pub fn server(settings: Settings) -> Server {
     let identity = Identity::new();
     let mut group = steering::bind_group("127.0.0.1:0".parse().unwrap(), 1).unwrap();
     let address = group.sockets[0].local_addr().unwrap();
-    let endpoint =
-        Endpoint::new(group.sockets.remove(0), &identity.server(), settings, Secret::random().unwrap(), 0, 1)
-            .unwrap();
+    let endpoint = Endpoint::new(
+        group.sockets.remove(0),
+        &identity.server(),
+        settings,
+        Secret::new(&identity.server()).unwrap(),
+        0,
+        1,
+    )
+    .unwrap();
     Server { endpoint: Rc::new(endpoint), identity, address }
 }
 
