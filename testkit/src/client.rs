@@ -262,6 +262,17 @@ impl Client {
         bytes
     }
 
+    /// Reads exactly so many bytes; `None` where the connection ends before.
+    pub fn try_exact(&mut self, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.take_body(&mut bytes, length).is_none().then_some(bytes)
+    }
+
+    /// Says that nothing more will be sent, to a side that may have closed already.
+    pub fn try_finish_sending(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
     /// Reads and throws away body bytes, keeping little in memory; tells how many came until the end.
     pub fn drain(&mut self) -> u64 {
         let mut count = self.received.len() as u64;

@@ -13,6 +13,7 @@ mod http10;
 mod interim;
 mod limits;
 mod logging;
+mod matrix;
 mod operating;
 mod reasons;
 mod reload;
