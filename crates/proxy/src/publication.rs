@@ -67,6 +67,8 @@ pub fn publish(worker: &Rc<Worker>, publication: Publication) {
     let mut pool = worker.pool.borrow_mut();
     gone.iter().for_each(|endpoint| pool.forget(*endpoint));
     drop(pool);
+    // Whoever accepts may find other certificates.
+    worker.changed.notify_waiters();
     if closed.is_empty() {
         // Control may have given up waiting.
         let _ = done.send(());

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tollgate_decision::Reason;
+use tollgate_http3::Ended;
 use tollgate_http1::{HeadLimits, Malformed, Progress, request};
 use tollgate_message::FieldList;
 
@@ -14,6 +15,7 @@ use super::client::Client;
 use super::forwarded::make_id;
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Facts};
+use crate::recorder;
 use crate::worker::{Published, Worker};
 
 /// How long a draining worker waits for the first request of a connection.
@@ -59,6 +61,10 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
                 Poll::Ready(_) if client.partial && !client.leftover.is_empty() => {
                     return Poll::Ready(closed_early(worker, client, &published));
                 }
+                Poll::Ready(Err(error)) if client.link.is_stream() => {
+                    tell_refused(worker, client, &error);
+                    return Poll::Ready(Intake::Closed);
+                }
                 Poll::Ready(_) => return Poll::Ready(Intake::Closed),
                 Poll::Pending if ends_idle(client) => return Poll::Ready(Intake::Closed),
                 Poll::Pending => return poll_deadline(cx, worker, client, &published),
@@ -102,6 +108,15 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             }
         }
     }
+}
+
+/// A stream whose head was refused, and answered, where it was read.
+fn tell_refused(worker: &Worker, client: &Client, error: &std::io::Error) {
+    let Some(ended) = error.get_ref().and_then(|inner| inner.downcast_ref::<Ended>()) else { return };
+    worker.published.borrow().shard.reason(ended.reason).add(1);
+    let server_name = client.secured.as_ref().and_then(|secured| secured.server_name.as_deref());
+    let (listener, peer) = (&client.listener, client.peer);
+    recorder::ended_connection(listener, peer, ended.reason.into(), server_name, &make_id(worker));
 }
 
 /// Whether a connection begins as HTTP/2 does, where that may be spoken. Over TLS it is agreed upon before.

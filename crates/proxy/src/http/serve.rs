@@ -66,7 +66,11 @@ enum Next {
 /// Tells a TLS client that the end is meant, as far as that can be said at once.
 async fn say_goodbye(client: &mut Client) {
     if client.secured.is_some() {
-        poll_fn(|cx| Poll::Ready(drop(client.link.poll_shutdown(cx)))).await;
+        poll_fn(|cx| {
+            let _ = client.link.poll_shutdown(cx);
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 
