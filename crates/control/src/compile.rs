@@ -1,11 +1,14 @@
 //! Compiling: a checked document becomes a snapshot, or findings that point into its text.
 
+pub mod acceptors;
+pub mod acme;
+mod files;
 mod grpc;
 mod listeners;
 mod logs;
 pub mod predecessor;
 mod routes;
-mod tls;
+pub mod tls;
 mod tracing;
 mod upstreams;
 
@@ -17,9 +20,13 @@ use tollgate_http1::HeadLimits;
 use tollgate_proxy::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Snapshot, Transport};
 use tollgate_routing::normalise::{Encoded, PathRules};
 use tollgate_routing::{Finding, RouteTable};
+use tollgate_tls::Roots;
 use tollgate_upstream::{HealthEvents, Upstream};
 
 use crate::resolve::Resolve;
+
+use self::acceptors::ListenerTls;
+use self::predecessor::Plan;
 
 pub use predecessor::{Plans, Predecessor};
 
@@ -55,6 +62,8 @@ pub fn compile_after(
         upstreams: Vec::new(),
         transports: Vec::new(),
         plans: HashMap::new(),
+        tls: before.tls().successor(),
+        system_roots: None,
         by_name: HashMap::new(),
     };
     compiler.upstreams();
@@ -73,6 +82,7 @@ pub fn compile_after(
         report_findings(document, table, &mut compiler.diagnostics);
     }
     let listeners = compiler.listeners();
+    let acme = compiler.acme();
     let logs = compiler.logs(&specs);
     let failed = compiler.diagnostics.has_errors();
     let snapshot = table.filter(|_| !failed).map(|table| {
@@ -89,7 +99,8 @@ pub fn compile_after(
         })
     });
     compiler.diagnostics.sort();
-    Compiled { snapshot, plans: compiler.plans, diagnostics: compiler.diagnostics }
+    let plans = Plans { upstreams: compiler.plans, tls: compiler.tls, acme };
+    Compiled { snapshot, plans, diagnostics: compiler.diagnostics }
 }
 
 struct Compiler<'a> {
@@ -101,7 +112,10 @@ struct Compiler<'a> {
     upstreams: Vec<Arc<Upstream>>,
     /// By the same index.
     transports: Vec<Arc<Transport>>,
-    plans: Plans,
+    plans: HashMap<String, Arc<Plan>>,
+    tls: ListenerTls,
+    /// Read at most once, and only if something needs them.
+    system_roots: Option<Roots>,
     /// Indexes by name; an inline destination's name is its address.
     by_name: HashMap<String, u32>,
 }

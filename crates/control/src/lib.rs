@@ -4,6 +4,7 @@
 pub mod bind;
 pub mod compile;
 pub mod config_state;
+pub mod dial;
 pub mod explain;
 pub mod exports;
 pub mod health;

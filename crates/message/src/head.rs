@@ -10,6 +10,10 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
+    /// HTTP/3
+    Http3,
 }
 
 impl Version {
@@ -18,6 +22,8 @@ impl Version {
         match self {
             Self::Http10 => "1.0",
             Self::Http11 => "1.1",
+            Self::Http2 => "2",
+            Self::Http3 => "3",
         }
     }
 }

@@ -61,6 +61,10 @@ known! {
     Origin = "origin",
     Traceparent = "traceparent",
     Tracestate = "tracestate",
+    GrpcTimeout = "grpc-timeout",
+    ClientCert = "client-cert",
+    ClientCertChain = "client-cert-chain",
+    StrictTransportSecurity = "strict-transport-security",
 }
 
 impl Known {
@@ -91,10 +95,12 @@ impl Known {
             (10, b't') => &[Self::Tracestate],
             (11, b'r') => &[Self::RetryAfter],
             (11, b't') => &[Self::Traceparent],
+            (11, b'c') => &[Self::ClientCert],
             (12, b'x') => &[Self::XRequestId],
             (12, b'c') => &[Self::ContentType],
             (12, b'm') => &[Self::MaxForwards],
             (12, b'p') => &[Self::ProxyStatus],
+            (12, b'g') => &[Self::GrpcTimeout],
             (13, b'a') => &[Self::Authorization],
             (13, b'c') => &[Self::ContentRange],
             (14, b'c') => &[Self::ContentLength],
@@ -104,9 +110,11 @@ impl Known {
             (16, b'p') => &[Self::ProxyConnection],
             (16, b'c') => &[Self::ContentEncoding],
             (17, b't') => &[Self::TransferEncoding],
+            (17, b'c') => &[Self::ClientCertChain],
             (17, b'x') => &[Self::XForwardedProto],
             (18, b'p') => &[Self::ProxyAuthenticate],
             (19, b'p') => &[Self::ProxyAuthorization],
+            (25, b's') => &[Self::StrictTransportSecurity],
             _ => &[],
         };
         for known in candidates {

@@ -12,8 +12,10 @@ use tollgate_telemetry::access::{Captured, Timings};
 use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
 
 use crate::evidence::Evidence;
-use crate::snapshot::Route;
-use crate::socket::Socket;
+use crate::http::grpc::Deadline;
+use crate::http::secured::Secured;
+use crate::link::Link;
+use crate::snapshot::{Route, Transport, UpstreamProtocol};
 use crate::tracer::{Context, Trace};
 use crate::worker::Published;
 
@@ -51,6 +53,8 @@ pub struct Exchange {
     pub notes: Notes,
     /// What decisions depended on, where a recorder may keep it.
     pub evidence: Evidence,
+    /// What is known of the client's connection, where it is encrypted.
+    pub secured: Option<Rc<Secured>>,
     /// Its part in a trace, once one was wanted.
     pub trace: Option<Box<Trace>>,
 }
@@ -70,6 +74,10 @@ pub struct Facts {
     pub expects: bool,
     /// The client asked for an upgrade, and the request was sent with it.
     pub upgrade: bool,
+    /// It is a gRPC call.
+    pub call: bool,
+    /// Where the call's time-out stands in the request, if it has one.
+    pub deadline: Option<Deadline>,
 }
 
 impl Default for Facts {
@@ -81,6 +89,8 @@ impl Default for Facts {
             last: false,
             expects: false,
             upgrade: false,
+            call: false,
+            deadline: None,
         }
     }
 }
@@ -96,6 +106,10 @@ pub struct Outgoing {
     pub replayable: bool,
     /// Sending failed; nothing more is sent.
     pub broken: bool,
+    /// How the body is written.
+    pub writer: BodyWriter,
+    /// Trailers that are told beside the bytes, once they have come.
+    pub trailers: Vec<u8>,
 }
 
 impl Outgoing {
@@ -119,6 +133,8 @@ impl Outgoing {
         self.sent = 0;
         self.replayable = false;
         self.broken = false;
+        self.writer = BodyWriter::Plain;
+        self.trailers = Vec::new();
     }
 }
 
@@ -134,6 +150,8 @@ pub enum BodyReader {
     Chunked(Box<Decoder>),
     /// Everything until the sender closes its side.
     UntilClose,
+    /// Everything until the stream ends, which tells an end from a cut.
+    Stream,
 }
 
 impl BodyReader {
@@ -153,7 +171,7 @@ impl BodyReader {
     }
 }
 
-/// How the response body is written to the client.
+/// How a body is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyWriter {
     /// As it is.
@@ -161,6 +179,8 @@ pub enum BodyWriter {
     Plain,
     /// In chunks.
     Chunked,
+    /// As it is, with its end and trailers told beside it.
+    Stream,
 }
 
 /// Where a response stands.
@@ -186,8 +206,6 @@ pub struct Incoming {
     pub partial: Vec<u8>,
     /// How its body arrives.
     pub body: BodyReader,
-    /// How its body is written.
-    pub writer: BodyWriter,
     /// Bytes that the client has not taken yet. At most what is received at once.
     pub pending: Outgoing,
     /// The status; 0 before there is one.
@@ -216,7 +234,6 @@ impl Incoming {
         self.phase = Phase::Head;
         self.partial = Vec::new();
         self.body = BodyReader::Done;
-        self.writer = BodyWriter::Plain;
         self.pending.reset();
         self.status = 0;
         self.begun = false;
@@ -231,8 +248,8 @@ impl Incoming {
 /// One try at an endpoint.
 #[derive(Debug)]
 pub struct Attempt {
-    /// The connection; `None` until it is open.
-    pub socket: Option<Socket>,
+    /// What carries it; `None` until it is open.
+    pub link: Option<Link>,
     /// Which endpoint.
     pub endpoint: u32,
     /// The endpoint's identity, for the pool.
@@ -264,6 +281,8 @@ pub struct Times {
     pub try_deadline_ms: u64,
     /// When the exchange must be over.
     pub total_deadline_ms: u64,
+    /// When the client's own deadline passes; `u64::MAX` without one.
+    pub call_ms: u64,
     /// The nearest deadline; `u64::MAX` while none is set.
     pub nearest_ms: u64,
     /// What the nearest deadline is for.
@@ -286,6 +305,8 @@ pub enum WaitingFor {
     Try,
     /// The end of the exchange.
     Total,
+    /// The end of the exchange, as the client set it.
+    Deadline,
 }
 
 impl WaitingFor {
@@ -298,6 +319,7 @@ impl WaitingFor {
             Self::Upstream => Reason::UpstreamStalled,
             Self::Client => Reason::ClientStalled,
             Self::Total => Reason::TotalTimeout,
+            Self::Deadline => Reason::DeadlineExceeded,
         }
     }
 }
@@ -372,6 +394,7 @@ impl Exchange {
         self.bytes = ByteCounts::default();
         self.notes.reset();
         self.evidence.reset();
+        self.secured = None;
         if let Some(trace) = &mut self.trace {
             trace.reset();
         }
@@ -392,6 +415,17 @@ impl Exchange {
     pub fn upstream(&self) -> Option<&Arc<Upstream>> {
         let published = self.published.as_ref()?;
         published.snapshot.upstreams.get(self.record.upstream? as usize)
+    }
+
+    /// How the upstream is spoken to, once it is decided.
+    pub fn transport(&self) -> Option<&Arc<Transport>> {
+        let published = self.published.as_ref()?;
+        published.snapshot.transports.get(self.record.upstream? as usize)
+    }
+
+    /// Whether the upstream gets the request on a stream of a multiplexed connection.
+    pub fn speaks_streams(&self) -> bool {
+        self.transport().is_some_and(|transport| transport.protocol == UpstreamProtocol::Http2)
     }
 
     /// Whether the client may be waiting for the endpoint before it sends any of its body.

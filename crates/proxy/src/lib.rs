@@ -7,13 +7,16 @@
 //! Connections that are carried as they are take another walk, in [`stream`].
 
 pub mod buffers;
+mod connect;
 pub mod decide;
 pub mod edits;
 pub mod evidence;
 pub mod exchange;
 pub mod http;
+pub mod link;
 pub mod listen;
-pub mod listening;
+mod listening;
+mod multiplexed;
 pub mod publication;
 pub mod recorder;
 pub mod snapshot;

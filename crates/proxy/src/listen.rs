@@ -18,7 +18,7 @@ use crate::http::forwarded::make_id;
 use crate::http::{Client, respond, serve};
 use crate::listening::Listening;
 use crate::recorder;
-use crate::snapshot::{Listener, Service};
+use crate::snapshot::{HttpService, Listener, Service};
 use crate::socket::Socket;
 use crate::stream;
 use crate::stream::tcp::Caller;
@@ -86,7 +86,7 @@ impl ConnectionLimits {
     pub fn admit_unnamed(self: &Arc<Self>) -> Result<ConnectionGuard, Reason> {
         let max = self.max.load(Ordering::Relaxed);
         if max == u32::MAX {
-            return Ok(ConnectionGuard { counted: None });
+            return Ok(ConnectionGuard::uncounted());
         }
         let admitted = self
             .open
@@ -125,6 +125,13 @@ impl ConnectionGuard {
 #[derive(Debug)]
 pub struct ConnectionGuard {
     counted: Option<Box<Counted>>,
+}
+
+impl ConnectionGuard {
+    /// For what is part of a connection that is counted already.
+    pub fn uncounted() -> Self {
+        Self { counted: None }
+    }
 }
 
 #[derive(Debug)]
@@ -274,11 +281,13 @@ fn admit(stream: TcpStream, address: SocketAddr, listening: &Rc<Listening>) {
     match (admitted, &settings.service) {
         (Ok(guard), Service::Tcp(_)) => carry(stream, address, listening, guard),
         (Ok(guard), Service::Http(_) | Service::Udp(_)) => {
-            let client = Client::new(Socket::fresh(stream), peer, listening.clone(), guard);
+            let client = Client::new(Socket::fresh(stream), address, listening.clone(), guard);
             tokio::task::spawn_local(serve::connection(client));
         }
         (Err(reason), service) => {
-            refuse(&stream, peer, listening, reason, matches!(service, Service::Http(_)))
+            // Over TLS there is nothing that could be said so early.
+            let plain = matches!(service, Service::Http(HttpService { tls: None, .. }));
+            refuse(&stream, peer, listening, reason, plain)
         }
     }
 }
@@ -301,7 +310,7 @@ fn refuse(stream: &TcpStream, peer: IpAddr, listening: &Rc<Listening>, reason: R
     worker.published.borrow().shard.reason(reason).add(1);
     listening.series.closed.add(1);
     let request_id = make_id(worker);
-    recorder::refused_connection(listening, peer, reason, &request_id);
+    recorder::refused_connection(listening, peer, reason.into(), &request_id);
     if speaks_http {
         let _ = stream.write(&respond::bare(reason, &request_id));
     }

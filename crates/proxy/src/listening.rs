@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tollgate_telemetry::shard::ListenerSeries;
 
 use crate::listen::ConnectionLimits;
-use crate::snapshot::Listener;
+use crate::snapshot::{Listener, Service};
 use crate::worker::{Published, Worker};
 
 /// A listener as one worker serves it. Connections hold it, so that they know what the document says about
@@ -48,6 +48,11 @@ impl Listening {
     /// The worker that serves it. Connections reach it through here, which keeps them small.
     pub fn worker(&self) -> &Rc<Worker> {
         &self.worker
+    }
+
+    /// Whether its clients may speak HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        matches!(&self.settings.borrow().service, Service::Http(http) if http.versions.http2)
     }
 
     /// Counts an exchange that begins on one of its connections.

@@ -12,6 +12,7 @@ use tollgate_upstream::Load;
 
 use crate::evidence::Pick;
 use crate::exchange::{ByteCounts, Exchange};
+use crate::http::Refusal;
 use crate::listening::Listening;
 use crate::snapshot::Snapshot;
 use crate::tracer::Context;
@@ -77,7 +78,7 @@ pub struct Names {
     pub listener: String,
     /// Of the route.
     pub route: Option<String>,
-    /// That the client of a connection asked for in its TLS hello.
+    /// That the client asked for in its TLS hello, of a connection that no head tells of.
     pub server: Option<Box<str>>,
     /// Of the upstream.
     pub upstream: Option<Arc<str>>,
@@ -140,23 +141,41 @@ pub fn consider(worker: &Worker, exchange: &Exchange, peer: IpAddr, listener: &L
     }
 }
 
-/// A connection was refused before anything of it was read.
-pub fn refused_connection(listener: &Listening, peer: IpAddr, reason: Reason, request_id: &[u8]) {
+/// A connection ended before anything of a request was read.
+pub fn refused_connection(listener: &Listening, peer: IpAddr, refusal: Refusal, request_id: &[u8]) {
+    ended_connection(listener, peer, refusal, None, request_id);
+}
+
+/// A connection ended before anything of a request was read; perhaps its TLS handshake named a server.
+pub fn ended_connection(
+    listener: &Listening,
+    peer: IpAddr,
+    refusal: Refusal,
+    server_name: Option<&str>,
+    request_id: &[u8],
+) {
+    let reason = refusal.reason;
     let worker = listener.worker();
     let Some(keeper) = worker.keeper.as_ref().filter(|keeper| keeper.recorder().is_on()) else { return };
     let Some(class) = keeper.recorder().class(reason, 0, 0) else { return };
     let published = worker.published();
+    let mut record = Record::ended(reason);
+    record.detail = refusal.detail;
     let entry = Entry {
         request_id: request_id.into(),
         began: worker.clock.wall(),
         started_us: worker.clock.now_us(),
         client: Asker { address: peer, peer },
-        names: Names { listener: listener.settings().name.clone(), ..Names::default() },
+        names: Names {
+            listener: listener.settings().name.clone(),
+            server: server_name.map(Into::into),
+            ..Names::default()
+        },
         snapshot: Arc::downgrade(&published.snapshot),
         snapshot_number: published.snapshot.number,
         head: None,
         trace: None,
-        record: Record::ended(reason),
+        record,
         picks: Box::default(),
         loads: Box::default(),
         status: reason.status(),

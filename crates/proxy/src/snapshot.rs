@@ -76,6 +76,8 @@ pub enum Service {
 pub struct HttpService {
     /// How its connections are encrypted; `None` for plain ones.
     pub tls: Option<Arc<Acceptor>>,
+    /// How long a TLS handshake may take, in milliseconds.
+    pub handshake_ms: u64,
     /// The versions that it speaks.
     pub versions: HttpVersions,
     /// Plain requests are sent to https on this port instead of being routed.
@@ -192,7 +194,7 @@ impl HttpService {
     /// HTTP/1.1 over plain TCP.
     pub fn plain() -> Self {
         let versions = HttpVersions { http1: true, http2: false, http3: false };
-        Self { tls: None, versions, redirect_https: None, hsts: None }
+        Self { tls: None, handshake_ms: u64::MAX, versions, redirect_https: None, hsts: None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The one place where exchanges touch sockets: receive into a buffer, send, splice, look whether the
 //! other side is still there.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
@@ -13,12 +13,17 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tollgate_runtime::splice::Pipe;
+use tollgate_tls::{HandshakeFailure, Session};
+
+mod secured;
+
+use secured::{Secured, Under};
 
 /// How many calls a socket serves before the reactor knows it: more than a short connection needs. They
 /// do not count towards the turn of their task, so a client that never pauses would keep all others waiting.
 const FRESH_CALLS: u8 = 8;
 
-/// A connected TCP socket.
+/// A connected TCP socket, with or without TLS on it.
 ///
 /// One that was just accepted is not known to the reactor until there is something to wait for: a
 /// client that sends one request and closes is served without the two system calls that make it known
@@ -33,6 +38,7 @@ enum State {
     /// Not blocking, unknown to the reactor; with the number of calls it may still serve like that.
     Fresh(std::net::TcpStream, u8),
     Registered(TcpStream),
+    Secured(Box<Secured>),
     /// The reactor would not take it.
     Lost,
 }
@@ -48,9 +54,49 @@ impl Socket {
         Self { state: State::Fresh(stream, FRESH_CALLS) }
     }
 
+    /// No socket: what there was has gone elsewhere.
+    pub fn lost() -> Self {
+        Self { state: State::Lost }
+    }
+
     /// Whether the reactor knows the socket. One that it does not know wakes nobody.
     pub fn is_registered(&self) -> bool {
-        matches!(self.state, State::Registered(_))
+        match &self.state {
+            State::Registered(_) => true,
+            State::Secured(secured) => secured.wire.socket.is_registered(),
+            State::Fresh(..) | State::Lost => false,
+        }
+    }
+
+    /// Speaks TLS on it from now on. `early` has been received already, and is the start of it.
+    pub fn secure(&mut self, session: Session, early: Vec<u8>) {
+        let socket = Self { state: std::mem::replace(&mut self.state, State::Lost) };
+        self.state = State::Secured(Box::new(Secured::new(Under { socket, early }, session)));
+    }
+
+    /// The TLS session, if there is one.
+    pub fn session(&self) -> Option<&Session> {
+        match &self.state {
+            State::Secured(secured) => Some(&secured.session),
+            _ => None,
+        }
+    }
+
+    /// Brings a TLS handshake forward; without TLS there is none.
+    pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeFailure>> {
+        match &mut self.state {
+            State::Secured(secured) => secured.session.poll_handshake(cx, &mut secured.wire),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ready when all that was taken has been handed to the kernel.
+    #[inline]
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.state {
+            State::Secured(secured) => secured.session.poll_flush(cx, &mut secured.wire),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     /// Receives into `buf`; 0 means that the peer has closed its side.
@@ -58,6 +104,9 @@ impl Socket {
     /// `poll_read` takes a short read as "nothing more is there", which saves the call that would
     /// only return `EAGAIN`. So `buf` should be larger than what is expected.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let State::Secured(secured) = &mut self.state {
+            return secured.session.poll_recv(cx, &mut secured.wire, buf);
+        }
         if let Some(stream) = self.fresh_call() {
             match rustix::net::recv(stream, &mut *buf, RecvFlags::DONTWAIT) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -71,6 +120,9 @@ impl Socket {
 
     /// Sends bytes; may take fewer than given.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let State::Secured(secured) = &mut self.state {
+            return secured.session.poll_send(cx, &mut secured.wire, bytes);
+        }
         if let Some(stream) = self.fresh_call() {
             match rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -84,6 +136,10 @@ impl Socket {
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.state {
             State::Fresh(stream, _) => Poll::Ready(stream.shutdown(Shutdown::Write)),
+            State::Secured(secured) => {
+                ready!(secured.session.poll_close(cx, &mut secured.wire))?;
+                secured.wire.socket.poll_shutdown(cx)
+            }
             _ => Pin::new(self.registered()?).poll_shutdown(cx),
         }
     }
@@ -119,14 +175,16 @@ impl Socket {
 
     /// Whether bytes can move between it and a pipe.
     pub fn can_splice(&self) -> bool {
-        true
+        !matches!(self.state, State::Secured(_))
     }
 
     /// Whether an idle connection still looks alive, as far as the reactor has heard. Costs no system
     /// call unless something has arrived, and whatever arrives on an idle connection ends it: its
     /// close, or bytes nobody asked for.
-    pub fn looks_alive(&self) -> bool {
-        match &self.state {
+    pub fn looks_alive(&mut self) -> bool {
+        match &mut self.state {
+            // Tickets come when they like, and are no answer to anything.
+            State::Secured(secured) => secured.is_quiet(),
             State::Registered(stream) => {
                 matches!(stream.try_read(&mut [0; 1]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             }
@@ -137,6 +195,9 @@ impl Socket {
     /// Asks the kernel whether the connection is open and nothing has arrived on it. One system call more
     /// than [`Socket::looks_alive`], for requests that could not be sent a second time.
     pub fn is_alive(&self) -> bool {
+        if self.session().is_some_and(Session::has_plaintext) {
+            return false;
+        }
         let Some(socket) = self.as_fd() else { return false };
         let peeked = rustix::net::recv(socket, &mut [0u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         matches!(peeked, Err(Errno::AGAIN))
@@ -144,12 +205,7 @@ impl Socket {
 
     /// The port on this side; 0 if the kernel does not tell.
     pub fn local_port(&self) -> u16 {
-        let address = match &self.state {
-            State::Fresh(stream, _) => stream.local_addr(),
-            State::Registered(stream) => stream.local_addr(),
-            State::Lost => return 0,
-        };
-        address.map_or(0, |address| address.port())
+        self.local_address().map_or(0, |address| address.port())
     }
 
     /// The address on this side.
@@ -157,6 +213,7 @@ impl Socket {
         match &self.state {
             State::Fresh(stream, _) => stream.local_addr().ok(),
             State::Registered(stream) => stream.local_addr().ok(),
+            State::Secured(secured) => secured.wire.socket.local_address(),
             State::Lost => None,
         }
     }
@@ -185,6 +242,7 @@ impl Socket {
         match &self.state {
             State::Fresh(stream, _) => Some(stream.as_fd()),
             State::Registered(stream) => Some(stream.as_fd()),
+            State::Secured(secured) => secured.wire.socket.as_fd(),
             State::Lost => None,
         }
     }
@@ -198,7 +256,52 @@ impl Socket {
         }
         match &mut self.state {
             State::Registered(stream) => Ok(stream),
-            State::Fresh(..) | State::Lost => Err(io::ErrorKind::NotConnected.into()),
+            State::Fresh(..) | State::Secured(_) | State::Lost => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+}
+
+/// For libraries that read and write their connection themselves.
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let State::Registered(stream) = &mut self.state {
+            return Pin::new(stream).poll_read(cx, buf);
+        }
+        let received = ready!(self.poll_recv(cx, buf.initialize_unfilled()))?;
+        buf.advance(received);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.state {
+            State::Secured(secured) => secured.poll_send_parts(cx, parts),
+            _ => Pin::new(self.registered()?).poll_write_vectored(cx, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Socket::poll_flush(&mut self, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Socket::poll_shutdown(&mut self, cx)
     }
 }

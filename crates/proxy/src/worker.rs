@@ -19,6 +19,7 @@ use crate::exchange::Exchange;
 use crate::http::EndpointTallies;
 use crate::listen::{self, ListenSocket};
 use crate::listening::Listening;
+use crate::multiplexed::Multiplexed;
 use crate::publication::{self, Publication};
 use crate::recorder::Entry;
 use crate::snapshot::Snapshot;
@@ -35,6 +36,8 @@ const PIPES_KEPT: usize = 64;
 pub struct Idle {
     /// The connection.
     pub socket: Socket,
+    /// The transport that it was opened with.
+    pub transport: u64,
     /// More may still come on it that belongs to nothing: the kernel is asked before it is used again.
     pub doubtful: bool,
 }
@@ -84,6 +87,8 @@ pub struct Worker {
     pub listening: RefCell<Vec<Rc<Listening>>>,
     /// Idle upstream connections.
     pub pool: RefCell<Pool<Idle>>,
+    /// Connections to endpoints that exchanges share.
+    pub multiplexed: RefCell<Multiplexed>,
     /// Deadlines of connections.
     pub wheel: RefCell<Wheel>,
     /// Buffers for use within one poll.
@@ -141,6 +146,7 @@ impl Worker {
             published: RefCell::new(Rc::new(Published::new(snapshot, shard))),
             listening: RefCell::default(),
             pool: RefCell::default(),
+            multiplexed: RefCell::default(),
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
             clock,
             buffers: RefCell::default(),
@@ -299,6 +305,7 @@ async fn tick(worker: Rc<Worker>) {
         ticks += 1;
         if ticks.is_multiple_of(20) {
             worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());
+            worker.multiplexed.borrow_mut().sweep(now);
         }
     }
 }

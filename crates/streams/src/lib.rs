@@ -8,7 +8,10 @@
 use std::io;
 use std::task::{Context, Poll};
 
+pub mod failure;
 pub mod text;
+
+pub use failure::StreamFailure;
 
 /// One exchange's stream of a multiplexed connection.
 ///

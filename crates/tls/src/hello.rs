@@ -231,3 +231,62 @@ impl<'a> Fields<'a> {
         self.take(usize::from(len))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES_MAX, Hello, peek};
+
+    fn sized(kind: &[u8], content: &[u8]) -> Vec<u8> {
+        [kind, &(content.len() as u16).to_be_bytes(), content].concat()
+    }
+
+    /// A ClientHello with these extensions, in one record.
+    fn hello(extensions: &[u8]) -> Vec<u8> {
+        let body = [&[3, 3], &[9; 32][..], &[0], &[0, 2, 0x13, 1], &[1, 0], &sized(&[], extensions)].concat();
+        sized(&[22, 3, 1], &sized(&[1, 0], &body))
+    }
+
+    fn name(text: &str) -> Vec<u8> {
+        sized(&[0, 0], &sized(&[], &sized(&[0], text.as_bytes())))
+    }
+
+    fn seen(extensions: &[u8]) -> (Option<String>, Vec<Vec<u8>>) {
+        match peek(&hello(extensions)) {
+            Hello::Complete { server_name, alpn } => {
+                (server_name.map(String::from), alpn.iter().map(<[u8]>::to_vec).collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn names_and_protocols_are_read() {
+        assert_eq!(seen(&[]), (None, Vec::new()));
+        assert_eq!(seen(&name("Shop.Example.")), (Some("shop.example".into()), Vec::new()));
+        assert_eq!(seen(&name("10.0.0.1")).0, None);
+        assert_eq!(seen(&name("sh\0op")).0, None);
+        let alpn = sized(&[0, 16], &sized(&[], b"\x02h2\x08http/1.1"));
+        let (server_name, protocols) = seen(&[alpn, sized(&[0xfa, 0xfa], b"x"), name("a.b")].concat());
+        assert_eq!(
+            (server_name.as_deref(), &*protocols),
+            (Some("a.b"), &[b"h2".to_vec(), b"http/1.1".to_vec()][..])
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert_eq!(peek(&[]), Hello::Partial);
+        for plain in ["GET / HTTP/1.1", "\x16\x02", "\x16\x03\x09", "\x16\x03\x01\0\0", "\x15\x03\x01\0\x02"]
+        {
+            assert_eq!(peek(plain.as_bytes()), Hello::NotTls, "{plain:?}");
+        }
+        // Not a ClientHello; a length beyond the end; a name list that is cut short.
+        assert_eq!(peek(&[22, 3, 1, 0, 1, 2]), Hello::Malformed);
+        assert_eq!(peek(&hello(&[0, 0, 0, 9, 0])), Hello::Malformed);
+        assert_eq!(peek(&hello(&sized(&[0, 0], &[0, 9, 0]))), Hello::Malformed);
+        let huge = [22, 3, 1, 0x40, 0, 1, 0, 0x40, 1];
+        assert_eq!(peek(&huge), Hello::Partial);
+        assert_eq!(peek(&[&huge[..], &[0; 0x3ffc]].concat()), Hello::Malformed);
+        assert_eq!(peek(&[22, 3, 1, 0, 1, 0].repeat(BYTES_MAX)), Hello::Malformed);
+    }
+}

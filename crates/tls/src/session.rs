@@ -62,7 +62,7 @@ enum Stage {
     /// A server that has not seen the whole first message.
     Hello(Arc<Acceptor>),
     /// The acceptor is there for a server only.
-    Running(Engine, Option<Arc<Acceptor>>),
+    Running(Box<Engine>, Option<Arc<Acceptor>>),
     /// It ended by an error.
     Failed,
 }
@@ -89,7 +89,7 @@ impl Session {
         name: &str,
         must_speak: Option<Arc<[u8]>>,
     ) -> Result<Self, HandshakeFailure> {
-        let stage = Stage::Running(Engine::Client(connection), None);
+        let stage = Stage::Running(Box::new(Engine::Client(connection)), None);
         let mut session = Self::new(stage, Some(name.into()), must_speak);
         session.0.run()?;
         Ok(session)

@@ -21,6 +21,7 @@ mod routing;
 mod shutdown;
 mod streaming;
 mod targets;
+mod tcp;
 mod telling;
 mod timeouts;
 mod tracing;

@@ -66,6 +66,9 @@ fn acme_name(name: &HostPattern, origin: Origin, found: &mut Diagnostics) {
     } else if name.as_str().parse::<std::net::IpAddr>().is_ok() {
         let message = format!("`{name}` is an address, and ACME gives certificates for names");
         Diagnostic::error(origin, message).mend("write the name that leads to it, or `certificates`")
+    } else if !name.as_str().contains('.') {
+        let message = format!("`{name}` has no dot, and ACME gives certificates for public names");
+        Diagnostic::error(origin, message).mend("write the whole name: `shop.example.com`")
     } else {
         return;
     };

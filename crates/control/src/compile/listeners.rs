@@ -9,6 +9,7 @@ use tollgate_proxy::snapshot::{
 use tollgate_proxy::trust::TrustedProxies;
 
 use super::Compiler;
+use super::acceptors::handshake_ms;
 
 /// A TCP connection that is silent for so long is closed, where the document says nothing.
 const TCP_IDLE_MS: u64 = 3_600_000;
@@ -69,6 +70,7 @@ impl Compiler<'_> {
                 true => Some(self.acceptor(listener)?),
                 false => None,
             },
+            handshake_ms: handshake_ms(listener),
             versions: HttpVersions { http1: versions.h1, http2: versions.h2, http3: versions.h3 },
             redirect_https: match listener.redirect_https.as_ref().map(|redirect| redirect.value) {
                 Some(config::RedirectHttps::To(port)) => Some(port),
@@ -99,7 +101,10 @@ impl Compiler<'_> {
             names: names.into(),
             otherwise,
             timeouts: TcpTimeouts {
-                prelude_ms: self.document.timeouts.head.get().as_millis() as u64,
+                prelude_ms: match listener.ends_tls() {
+                    true => handshake_ms(listener),
+                    false => self.document.timeouts.head.get().as_millis() as u64,
+                },
                 connect_ms: connect.map_or(u64::MAX, |time| time.as_millis() as u64),
                 idle_ms: listener
                     .idle_timeout

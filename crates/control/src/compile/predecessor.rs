@@ -10,6 +10,8 @@ use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_telemetry::trace::Tracing;
 use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
 
+use super::acceptors::ListenerTls;
+use super::acme::AcmePlan;
 use super::tls::ConnectorPlan;
 
 /// What an upstream was made from. The same plan makes the same upstream.
@@ -38,8 +40,16 @@ pub struct TransportPlan {
     pub max_streams: u32,
 }
 
-/// Plans by upstream name.
-pub type Plans = HashMap<String, Arc<Plan>>;
+/// What a snapshot was made from, for the document after it, and what is to be done while it runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plans {
+    /// By upstream name.
+    pub upstreams: HashMap<String, Arc<Plan>>,
+    /// The TLS of the listeners, with their certificates.
+    pub tls: ListenerTls,
+    /// The certificates to get by ACME; `None` for none.
+    pub acme: Option<AcmePlan>,
+}
 
 /// An upstream of the snapshot that runs.
 #[derive(Clone, Debug)]
@@ -56,6 +66,7 @@ pub struct Predecessor {
     pub number: u64,
     upstreams: HashMap<String, Running>,
     tracing: Option<Arc<Tracing>>,
+    tls: ListenerTls,
 }
 
 impl Predecessor {
@@ -63,19 +74,25 @@ impl Predecessor {
     pub fn of(snapshot: &Snapshot, plans: &Plans) -> Self {
         let known = |(upstream, transport): (&Arc<Upstream>, &Arc<Transport>)| {
             let name = upstream.name().to_string();
-            let plan = plans.get(&name)?.clone();
+            let plan = plans.upstreams.get(&name)?.clone();
             Some((name, Running { upstream: upstream.clone(), transport: transport.clone(), plan }))
         };
         Self {
             number: snapshot.number,
             upstreams: snapshot.upstreams.iter().zip(&snapshot.transports).filter_map(known).collect(),
             tracing: snapshot.tracing.clone(),
+            tls: plans.tls.clone(),
         }
     }
 
     /// Its tracing, which goes on where the settings stay.
     pub fn tracing(&self) -> Option<&Arc<Tracing>> {
         self.tracing.as_ref()
+    }
+
+    /// The TLS of its listeners.
+    pub fn tls(&self) -> &ListenerTls {
+        &self.tls
     }
 
     /// The upstream of this name, if it was made from this plan.

@@ -152,7 +152,10 @@ fn spec(route: &config::Route, name: String) -> RouteSpec {
     let mut paths: Vec<PathMatch> = route.paths.iter().map(|p| path_match(&p.value)).collect();
     let mut methods: Vec<String> = route.methods.iter().map(|m| m.value.to_string()).collect();
     if let Some(calls) = &route.grpc {
-        headers.push(grpc::content_type());
+        // Of one field there is one condition; who writes one about the content type knows which.
+        if !headers.iter().any(|known| known.name.eq_ignore_ascii_case("content-type")) {
+            headers.push(grpc::content_type());
+        }
         paths.extend(grpc::path(calls));
         methods.push("POST".to_owned());
     }

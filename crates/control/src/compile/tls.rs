@@ -1,93 +1,34 @@
-//! TLS of a document: files become what listeners and upstreams encrypt with.
+//! TLS towards the upstreams of a document.
 
-use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::io;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use tollgate_config::{self as config, Diagnostic, FilePath, Located};
-use tollgate_tls::{Acceptor, Connector};
+use tollgate_config::{self as config, Diagnostic, Located};
+use tollgate_tls::{Certificate, ClientSettings, Connector, Problem, Roots};
 
 use super::Compiler;
+use super::files::FileContent;
 
-/// Bytes of a file of certificates or a key, at most: the bundle of a system's authorities has about 250 KiB.
-const LARGEST: u64 = 4 << 20;
+/// For how many names of endpoints of an upstream sessions are kept to be resumed.
+const RESUMED_NAMES: usize = 256;
 
-/// A file that was read. Two of them are the same if their contents are.
-#[derive(Clone)]
-pub struct FileContent {
-    seal: u64,
-    bytes: Arc<[u8]>,
-}
-
-impl PartialEq for FileContent {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
-    }
-}
-
-// It may be a private key.
-impl fmt::Debug for FileContent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({} bytes, {:016x})", self.bytes.len(), self.seal)
-    }
-}
-
-impl FileContent {
-    /// The content.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn read(path: &Path) -> io::Result<Self> {
-        use io::Read;
-        static KEY: OnceLock<RandomState> = OnceLock::new();
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(io::Error::other(format!("it has more than {LARGEST} bytes")));
-        }
-        let seal = KEY.get_or_init(RandomState::new).hash_one(&bytes);
-        Ok(Self { seal, bytes: bytes.into() })
-    }
-}
-
-/// What a connector is made from. The same plan makes the same connector.
+/// What a connector is made from. The same plan makes the same connector; the places in the document do not count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectorPlan {
     /// The authorities, PEM; `None` for those of the system.
-    pub roots: Option<FileContent>,
+    pub roots: Option<Located<FileContent>>,
     /// The name to verify; `None` for the endpoint's host.
-    pub name: Option<String>,
+    pub name: Option<Located<String>>,
     /// Tollgate's own certificate chain and key, PEM.
-    pub identity: Option<(FileContent, FileContent)>,
+    pub identity: Option<(Located<FileContent>, Located<FileContent>)>,
     /// Any certificate is accepted.
     pub insecure: bool,
-    /// HTTP/2 is agreed on by ALPN.
+    /// HTTP/2 is agreed on by ALPN. Without it nothing is offered, which is HTTP/1.1 or whatever the upstream is for.
     pub http2: bool,
 }
 
-impl ConnectorPlan {
-    /// The connector of the plan.
-    pub fn connector(&self) -> Arc<Connector> {
-        Arc::new(Connector)
-    }
-}
-
 impl Compiler<'_> {
-    /// Reads a file that the document names. `None` after a finding.
-    fn file(&mut self, path: &Located<FilePath>) -> Option<FileContent> {
-        FileContent::read(path.value.path())
-            .map_err(|error| {
-                let message = format!("cannot read `{}`: {error}", path.value.path().display());
-                self.diagnostics.push(Diagnostic::error(path.origin, message));
-            })
-            .ok()
-    }
-
     /// The plan of an upstream's TLS. `None` after a finding.
-    pub(super) fn connector(&mut self, tls: &config::UpstreamTls, http2: bool) -> Option<ConnectorPlan> {
+    pub(super) fn connector_plan(&mut self, tls: &config::UpstreamTls, http2: bool) -> Option<ConnectorPlan> {
         let roots = match &tls.ca {
             Some(path) => Some(self.file(path)?),
             None => None,
@@ -99,26 +40,49 @@ impl Compiler<'_> {
             }
             _ => None,
         };
-        Some(ConnectorPlan {
-            roots,
-            name: tls.name.as_ref().map(|name| name.value.as_str().to_owned()),
-            identity,
-            insecure: tls.insecure_accept_any_certificate.value,
-            http2,
-        })
+        let name = tls
+            .name
+            .as_ref()
+            .map(|name| Located { value: name.value.as_str().to_owned(), origin: name.origin });
+        let insecure = tls.insecure_accept_any_certificate.value;
+        Some(ConnectorPlan { roots, name, identity, insecure, http2 })
     }
 
-    /// The acceptor of a listener. `None` after a finding.
-    pub(super) fn acceptor(&mut self, listener: &config::Listener) -> Option<Arc<Acceptor>> {
-        let before = self.diagnostics.errors();
-        for certificate in listener.tls.iter().flat_map(|tls| tls.certificates.iter()) {
-            self.file(&certificate.cert);
-            self.file(&certificate.key);
-            certificate.ocsp.iter().for_each(|ocsp| drop(self.file(ocsp)));
+    /// The connector of a plan. `None` after a finding.
+    pub(super) fn connector(&mut self, plan: &ConnectorPlan) -> Option<Arc<Connector>> {
+        let found = |origin| move |problem: Problem| Diagnostic::error(origin, problem.what().to_owned());
+        let made = (|| {
+            let certificate = match &plan.identity {
+                None => None,
+                Some((cert, key)) => {
+                    let made = Certificate::from_pem("client_cert", cert.bytes(), key.bytes());
+                    Some(made.map_err(|problem| {
+                        let key_is_wrong = problem.what().contains("key");
+                        found(if key_is_wrong { key.origin } else { cert.origin })(problem)
+                    })?)
+                }
+            };
+            let roots = match &plan.roots {
+                Some(pem) => Roots::from_pem(pem.bytes()).map_err(found(pem.origin))?,
+                None => self.system_roots.get_or_insert_with(Roots::system).clone(),
+            };
+            Connector::new(ClientSettings {
+                roots,
+                name: plan.name.as_ref().map(|name| name.value.clone()),
+                alpn: plan.http2.then(|| b"h2".to_vec()),
+                must_agree: plan.http2,
+                certificate,
+                insecure_accept_any_certificate: plan.insecure,
+                resumed_names: RESUMED_NAMES,
+            })
+            .map_err(found(plan.name.as_ref().map_or(config::Origin::start_of(0), |name| name.origin)))
+        })();
+        match made {
+            Ok(connector) => Some(Arc::new(connector)),
+            Err(finding) => {
+                self.diagnostics.push(finding);
+                None
+            }
         }
-        if let Some(clients) = listener.tls.as_ref().and_then(|tls| tls.client_certificates.as_ref()) {
-            self.file(&clients.ca);
-        }
-        (self.diagnostics.errors() == before).then(|| Arc::new(Acceptor))
     }
 }

@@ -51,7 +51,7 @@ mod tests {
     fn tracing_goes_on_where_its_settings_stay_and_only_there() {
         let text = "tracing: { otlp: 'http://[::1]:4318', headers: { x-key: a } }";
         let first = after(&Predecessor::default(), text);
-        let before = Predecessor::of(&first, &Plans::new());
+        let before = Predecessor::of(&first, &Plans::default());
         let same = |text: &str| {
             let snapshot = after(&before, text);
             let (one, other) = (first.tracing.as_ref().unwrap(), snapshot.tracing.as_ref().unwrap());

@@ -7,6 +7,7 @@ use tollgate_config::{
     self as config, Balance, Diagnostic, EndpointAddress, Located, Probe as ProbeSetting, Switch,
 };
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
+use tollgate_tls::Connector;
 use tollgate_upstream::balancers::balancer;
 use tollgate_upstream::probes::{GrpcProbe, HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
 use tollgate_upstream::{
@@ -16,15 +17,11 @@ use tollgate_upstream::{
 use super::Compiler;
 use super::predecessor::{Plan, TransportPlan};
 use super::tls::ConnectorPlan;
+use crate::dial::UpstreamDial;
 
 /// Streams of one connection that are used at once, where the document says nothing: what servers allow at least
 /// (RFC 9113 section 6.5.2).
 const MAX_STREAMS: u32 = 100;
-
-fn transport(plan: &TransportPlan) -> Transport {
-    let connector = plan.tls.as_ref().map(ConnectorPlan::connector);
-    Transport::new(plan.protocol, connector, plan.proxy_header, plan.max_streams)
-}
 
 impl Compiler<'_> {
     /// Compiles all named upstreams.
@@ -61,11 +58,11 @@ impl Compiler<'_> {
         self.by_name.insert(name.clone(), index);
         let transport = match self.before.same_transport(&name, &plan.transport) {
             Some(transport) => transport.clone(),
-            None => Arc::new(transport(&plan.transport)),
+            None => Arc::new(self.transport(&plan.transport)),
         };
         let (upstream, plan) = match self.before.same(&name, &plan) {
             Some((upstream, plan)) => (upstream.clone(), plan.clone()),
-            None => (Arc::new(self.upstream(&name, &plan)), Arc::new(plan)),
+            None => (Arc::new(self.upstream(&name, &plan, &transport)), Arc::new(plan)),
         };
         self.upstreams.push(upstream);
         self.transports.push(transport);
@@ -73,11 +70,16 @@ impl Compiler<'_> {
         index
     }
 
+    fn transport(&mut self, plan: &TransportPlan) -> Transport {
+        let connector = plan.tls.as_ref().and_then(|tls| self.connector(tls));
+        Transport::new(plan.protocol, connector, plan.proxy_header, plan.max_streams)
+    }
+
     fn transport_plan(&mut self, upstream: &config::Upstream) -> TransportPlan {
         let http2 = upstream.is_http2();
         TransportPlan {
             protocol: if http2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
-            tls: upstream.encryption().and_then(|tls| self.connector(&tls, http2)),
+            tls: upstream.encryption().and_then(|tls| self.connector_plan(&tls, http2)),
             proxy_header: upstream.proxy_protocol.as_ref().map(|header| match header.value {
                 config::ProxyHeader::V1 => ProxyHeader::V1,
                 config::ProxyHeader::V2 => ProxyHeader::V2,
@@ -93,15 +95,21 @@ impl Compiler<'_> {
         let tls = address.is_https().then(config::UpstreamTls::standard);
         TransportPlan {
             protocol: UpstreamProtocol::Http1,
-            tls: tls.and_then(|tls| self.connector(&tls, false)),
+            tls: tls.and_then(|tls| self.connector_plan(&tls, false)),
             proxy_header: None,
             max_streams: 1,
         }
     }
 
-    fn upstream(&mut self, name: &str, plan: &Plan) -> Upstream {
+    fn upstream(&mut self, name: &str, plan: &Plan, transport: &Transport) -> Upstream {
         let (settings, balance) = match &plan.settings {
-            Some(upstream) => (self.settings(upstream, plan.budget), upstream.balance),
+            Some(upstream) => {
+                let probes = upstream
+                    .health
+                    .as_ref()
+                    .and_then(|health| self.probes(health, &plan.transport, transport));
+                (settings(upstream, plan.budget, probes), upstream.balance)
+            }
             None => (
                 UpstreamSettings { retries: plan.budget, ..UpstreamSettings::default() },
                 Balance::RoundRobin,
@@ -146,32 +154,26 @@ impl Compiler<'_> {
         RetryBudgetSettings { min: budget.min, percent: u32::from(budget.share.basis_points()) / 100 }
     }
 
-    fn settings(&mut self, upstream: &config::Upstream, retries: RetryBudgetSettings) -> UpstreamSettings {
-        let outliers = match &upstream.ejection.value {
-            Switch::Off => OutlierSettings { consecutive_failures: 0, ..OutlierSettings::default() },
-            Switch::On(ejection) => OutlierSettings {
-                consecutive_failures: ejection.consecutive_failures.get(),
-                base_ejection_ms: ejection.base.get().as_millis() as u64,
-                max_ejection_ms: ejection.max.get().as_millis() as u64,
-                max_ejected_percent: u32::from(ejection.max_percent.basis_points()) / 100,
-            },
-        };
-        UpstreamSettings {
-            panic_threshold_percent: u32::from(upstream.panic_threshold.basis_points()) / 100,
-            outliers,
-            probes: upstream.health.as_ref().and_then(|health| self.probes(health)),
-            retries,
-            pool: PoolSettings {
-                max_idle: upstream.pool.max_idle.get() as usize,
-                idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,
-            },
+    /// What probes connect with, which speak HTTP/1.1 whatever the requests speak.
+    fn http1_connector(&mut self, plan: &TransportPlan, transport: &Transport) -> Option<Arc<Connector>> {
+        match &plan.tls {
+            Some(tls) if tls.http2 => self.connector(&ConnectorPlan { http2: false, ..tls.clone() }),
+            _ => transport.tls.clone(),
         }
     }
 
-    fn probes(&mut self, health: &Located<config::Health>) -> Option<ProbePlan> {
+    fn probes(
+        &mut self,
+        health: &Located<config::Health>,
+        plan: &TransportPlan,
+        transport: &Transport,
+    ) -> Option<ProbePlan> {
         let probe: Arc<dyn Probe> = match &health.probe {
             ProbeSetting::Tcp(_) => Arc::new(TcpProbe),
-            ProbeSetting::Grpc(grpc) => Arc::new(GrpcProbe::new(grpc.service.as_str())),
+            ProbeSetting::Grpc(grpc) => {
+                let dial = UpstreamDial { proxy_header: transport.proxy_header, tls: transport.tls.clone() };
+                Arc::new(GrpcProbe::new(grpc.service.as_str()).over(Arc::new(dial), transport.tls.is_some()))
+            }
             ProbeSetting::Http(http) => {
                 let settings = HttpProbeSettings {
                     method: http.method.to_string(),
@@ -185,7 +187,11 @@ impl Compiler<'_> {
                     expected: http.statuses.iter().map(|s| s.first()..=s.last()).collect(),
                 };
                 match HttpProbe::new(settings) {
-                    Ok(probe) => Arc::new(probe),
+                    Ok(probe) => {
+                        let tls = self.http1_connector(plan, transport);
+                        let dial = UpstreamDial { proxy_header: transport.proxy_header, tls };
+                        Arc::new(probe.over(Arc::new(dial)))
+                    }
                     Err(error) => {
                         self.diagnostics.push(Diagnostic::error(health.origin, error.to_string()));
                         return None;
@@ -195,5 +201,31 @@ impl Compiler<'_> {
         };
         let thresholds = Thresholds { rise: health.rise.get(), fall: health.fall.get() };
         Some(ProbePlan { probe, interval: health.every.get(), timeout: health.timeout.get(), thresholds })
+    }
+}
+
+fn settings(
+    upstream: &config::Upstream,
+    retries: RetryBudgetSettings,
+    probes: Option<ProbePlan>,
+) -> UpstreamSettings {
+    let outliers = match &upstream.ejection.value {
+        Switch::Off => OutlierSettings { consecutive_failures: 0, ..OutlierSettings::default() },
+        Switch::On(ejection) => OutlierSettings {
+            consecutive_failures: ejection.consecutive_failures.get(),
+            base_ejection_ms: ejection.base.get().as_millis() as u64,
+            max_ejection_ms: ejection.max.get().as_millis() as u64,
+            max_ejected_percent: u32::from(ejection.max_percent.basis_points()) / 100,
+        },
+    };
+    UpstreamSettings {
+        panic_threshold_percent: u32::from(upstream.panic_threshold.basis_points()) / 100,
+        outliers,
+        probes,
+        retries,
+        pool: PoolSettings {
+            max_idle: upstream.pool.max_idle.get() as usize,
+            idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,
+        },
     }
 }

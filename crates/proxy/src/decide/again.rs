@@ -148,6 +148,10 @@ pub fn verify(snapshot: &Snapshot, entry: &Entry) -> Result<(), Divergence> {
         Reading::Understood(_) if reason == Reason::HeadTimeout => {
             Err(Divergence::Refusal { recorded: reason, again: None })
         }
+        // What the listener and the connection decide, before any route does.
+        Reading::Understood(_) if matches!(reason, Reason::HttpsRedirect | Reason::Misdirected) => {
+            same_choice(entry, &Choice::default())
+        }
         Reading::Understood(understood) => {
             let (view, seed) = (understood.view(), entry.record.seed);
             let choice = super::choose(snapshot, &view, understood.body, seed, &mut Scratch::default());

@@ -3,7 +3,7 @@
 use tollgate_decision::Reason;
 use tollgate_message::BodyLength;
 use tollgate_routing::RequestView;
-use tollgate_routing::rewrite::{RedirectedRequest, Scheme, redirect_location};
+use tollgate_routing::rewrite::{Redirect, RedirectedRequest, Scheme, redirect_location};
 
 use super::Refusal;
 use super::client::Client;
@@ -21,14 +21,21 @@ pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal
     exchange.record.detail = refusal.detail;
     exchange.response.status = refusal.reason.status();
     let (facts, notes) = (exchange.facts, &exchange.notes);
+    let hsts = exchange.secured.as_ref().and_then(|secured| secured.hsts.as_deref());
     let out = &mut exchange.response.pending.bytes;
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
         let edits = &Edits::default();
-        let answer = Answer { date, request_id, method: facts.method, connection, edits };
-        respond::refusal(out, refusal, &answer);
+        let answer = Answer { date, request_id, method: facts.method, connection, edits, hsts };
+        match facts.call {
+            true => respond::call_refusal(out, refusal, &answer),
+            false => respond::refusal(out, refusal, &answer),
+        }
     });
+    if facts.call {
+        exchange.response.status = 200;
+    }
     exchange.response.close = close;
     log::keep_answer(exchange);
 }
@@ -53,6 +60,42 @@ pub struct Place<'a> {
     pub matched: usize,
     /// The port that it came to.
     pub port: u16,
+    /// The scheme that it came by.
+    pub scheme: Scheme,
+}
+
+/// Puts the redirect of a plain request to https in the place of a response. `location` is a buffer.
+pub fn answer_https(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    view: &RequestView<'_>,
+    port: u16,
+    location: &mut Vec<u8>,
+) {
+    let redirect = Redirect { scheme: Some(Scheme::Https), port: Some(port), ..Redirect::default() };
+    let request = RedirectedRequest {
+        scheme: Scheme::Http,
+        host: view.host,
+        listener_port: port,
+        path: view.path,
+        matched_prefix: b"",
+        query: view.query,
+    };
+    redirect_location(&redirect, &request, location);
+    let (close, status) = (!exchange.facts.persists, Reason::HttpsRedirect.status());
+    let (facts, notes) = (exchange.facts, &exchange.notes);
+    let out = &mut exchange.response.pending.bytes;
+    worker.with_http_date(|date| {
+        let connection = respond::connection_line(facts.version, close);
+        let [request_id, ..] = notes.parts();
+        let edits = &Edits::default();
+        let answer = Answer { date, request_id, method: facts.method, connection, edits, hsts: None };
+        respond::redirect(out, status, location, &answer);
+    });
+    exchange.response.status = status;
+    exchange.response.close = close;
+    log::keep_answer(exchange);
+    exchange.record.reason = Some(Reason::HttpsRedirect);
 }
 
 /// Puts the answer that a route gives itself in the place of a response. `location` is a buffer.
@@ -65,19 +108,20 @@ pub fn answer_action(
 ) {
     let close = !exchange.facts.persists;
     let (facts, notes) = (exchange.facts, &exchange.notes);
+    let hsts = exchange.secured.as_ref().and_then(|secured| secured.hsts.as_deref());
     let out = &mut exchange.response.pending.bytes;
     let mut status = 0;
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
         let edits = &route.settings.response_edits;
-        let answer = Answer { date, request_id, method: facts.method, connection, edits };
+        let answer = Answer { date, request_id, method: facts.method, connection, edits, hsts };
         match &route.action {
             Action::Redirect { redirect, status: code } => {
                 let view = &place.view;
                 let matched_prefix = view.path.get(..place.matched).unwrap_or_default();
                 let request = RedirectedRequest {
-                    scheme: Scheme::Http,
+                    scheme: place.scheme,
                     host: view.host,
                     listener_port: place.port,
                     path: view.path,

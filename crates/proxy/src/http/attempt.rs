@@ -1,19 +1,21 @@
 //! One try at an endpoint: pick it, lease an idle connection or open one.
 
-use std::io;
-use std::time::Duration;
+use std::rc::Rc;
 
-use rustix::io::Errno;
-use tokio::net::TcpStream;
 use tollgate_decision::Reason;
-use tollgate_message::Method;
+use tollgate_message::{Method, Version};
+use tollgate_proxy_protocol::Details;
 use tollgate_runtime::wheel::NEVER;
 use tollgate_upstream::{PickKey, View};
 
+use super::client::Client;
 use super::{tally, trace};
+use crate::connect::{self, Place};
 use crate::decide;
 use crate::exchange::{Attempt, Exchange};
-use crate::socket::Socket;
+use crate::link::Link;
+use crate::snapshot::{Transport, UpstreamProtocol};
+use crate::stream::proxy_header;
 use crate::worker::{Idle, Worker};
 
 /// Picks an endpoint and begins an attempt at it, without a connection yet.
@@ -35,7 +37,7 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
     exchange.attempt = Some(Attempt {
-        socket: None,
+        link: None,
         endpoint,
         id: chosen.id(),
         reused: false,
@@ -44,6 +46,9 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
         in_flight: chosen.begin(),
     });
     let try_ms = exchange.route().map_or(NEVER, |r| r.settings.timeouts.try_ms);
+    if let Some(deadline) = exchange.facts.deadline {
+        deadline.write(&mut exchange.request.bytes, exchange.times.call_ms.saturating_sub(now));
+    }
     exchange.times.attempt_us = worker.clock.now_us();
     let start_us = exchange.since_start(exchange.times.attempt_us);
     exchange.record.attempt(endpoint, start_us);
@@ -53,20 +58,35 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Leases an idle connection to the attempt's endpoint, if there is one that lives.
+/// Leases an idle connection to the attempt's endpoint, or a stream on one that has room, if there is one.
 pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
     let repeatable = exchange.facts.method.is_idempotent()
         && !exchange.facts.upgrade
         && exchange.request.replayable
         && exchange.body.is_done();
+    let Some(transport) = exchange.transport() else { return false };
+    let (id, protocol) = (transport.id, transport.protocol);
+    // Who opens a connection with a PROXY header has said on whose behalf it is.
+    if transport.proxy_header.is_some() {
+        return false;
+    }
     let Some(attempt) = &mut exchange.attempt else { return false };
     let now = worker.clock.now_ms();
-    // What could not be sent a second time is worth a question to the kernel.
-    let lives = |idle: &mut Idle| {
-        idle.socket.looks_alive() && (repeatable && !idle.doubtful || idle.socket.is_alive())
+    attempt.link = match protocol {
+        UpstreamProtocol::Http1 => {
+            // What could not be sent a second time is worth a question to the kernel.
+            let lives = |idle: &mut Idle| {
+                idle.transport == id
+                    && idle.socket.looks_alive()
+                    && (repeatable && !idle.doubtful || idle.socket.is_alive())
+            };
+            worker.pool.borrow_mut().take(attempt.id, now, lives).map(|idle| idle.socket.into())
+        }
+        UpstreamProtocol::Http2 => {
+            worker.multiplexed.borrow_mut().stream((attempt.id, id), now).map(Link::from)
+        }
     };
-    attempt.socket = worker.pool.borrow_mut().take(attempt.id, now, lives).map(|idle| idle.socket);
-    attempt.reused = attempt.socket.is_some();
+    attempt.reused = attempt.link.is_some();
     if let Some(latest) = exchange.record.latest() {
         latest.reused = attempt.reused;
     }
@@ -78,72 +98,72 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
     attempt.reused
 }
 
-/// Opens a connection to the attempt's endpoint.
-pub async fn connect(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
-    let (Some(published), Some(index), Some(route)) =
-        (exchange.published.clone(), exchange.record.upstream, exchange.route())
-    else {
+/// Opens a connection to the attempt's endpoint, or waits for one that somebody else opens.
+pub async fn connect(worker: &Rc<Worker>, client: &Client, exchange: &mut Exchange) -> Result<(), Reason> {
+    let (Some(published), Some(index), Some(route), Some(transport)) = (
+        exchange.published.clone(),
+        exchange.record.upstream,
+        exchange.route(),
+        exchange.transport().cloned(),
+    ) else {
         return Err(Reason::NoDestination);
     };
     let series = &published.shard.upstreams[index as usize];
     let upstream = &published.snapshot.upstreams[index as usize];
     let Some(attempt) = &exchange.attempt else { return Err(Reason::NoEndpoint) };
-    let address = upstream.endpoint(attempt.endpoint).ok_or(Reason::NoEndpoint)?.address();
+    let endpoint = upstream.endpoint(attempt.endpoint).ok_or(Reason::NoEndpoint)?;
     let began = worker.clock.now_us();
     let now_ms = began / 1000;
     let total = exchange.times.total_deadline_ms.min(exchange.times.try_deadline_ms).saturating_sub(now_ms);
     let limit = route.settings.timeouts.connect_ms.min(total);
-    let result = open(address, limit).await;
+    let opening = announcement(client, exchange, &transport);
+    let idle_ms = upstream.settings().pool.idle_timeout_ms;
+    let place = Place { endpoint, transport: &transport, opening: &opening, idle_ms };
+    let opening = async {
+        match transport.protocol {
+            UpstreamProtocol::Http1 => {
+                let socket = connect::open(&place).await?;
+                series.connections_opened.add(1);
+                Ok(socket.into())
+            }
+            UpstreamProtocol::Http2 => connect::stream(worker, &place, series).await,
+        }
+    };
+    let result = connect::within(limit, opening).await;
     worker.clock.refresh();
     exchange.times.connect_us = worker.clock.now_us().saturating_sub(began);
     if let Some(latest) = exchange.record.latest() {
         latest.connect_us = exchange.times.connect_us;
     }
     match result {
-        Ok(socket) => {
-            series.connections_opened.add(1);
+        Ok(link) => {
             if let Some(attempt) = &mut exchange.attempt {
-                attempt.socket = Some(socket);
+                attempt.link = Some(link);
             }
             Ok(())
         }
-        Err((reason, detail)) => {
+        Err(failed) => {
             series.connects_failed.add(1);
-            exchange.record.detail = detail;
-            Err(reason)
+            exchange.record.detail = failed.detail;
+            Err(failed.reason)
         }
     }
 }
 
-async fn open(
-    address: std::net::SocketAddr,
-    limit_ms: u64,
-) -> Result<Socket, (Reason, Option<&'static str>)> {
-    let connecting = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok::<_, io::Error>(Socket::new(stream))
-    };
-    // A limit beyond a year is none; tokio's timer does not reach that far.
-    match tokio::time::timeout(Duration::from_millis(limit_ms.min(31_536_000_000)), connecting).await {
-        Ok(Ok(socket)) => Ok(socket),
-        Ok(Err(error)) => Err((Reason::ConnectFailed, describe(&error))),
-        Err(_) => Err((Reason::ConnectTimeout, None)),
-    }
-}
-
-/// Why no connection could be opened, where that says more than the reason.
-pub fn describe(error: &io::Error) -> Option<&'static str> {
-    match Errno::from_io_error(error)? {
-        Errno::CONNREFUSED => Some("the endpoint refused the connection: nothing listens there"),
-        Errno::HOSTUNREACH => Some("the endpoint's host cannot be reached"),
-        Errno::NETUNREACH => Some("the endpoint's network cannot be reached"),
-        Errno::TIMEDOUT => Some("the endpoint's host does not answer"),
-        Errno::ACCESS | Errno::PERM => Some("this machine does not allow connections to the endpoint"),
-        Errno::MFILE | Errno::NFILE => Some("this process or machine has no descriptors left"),
-        Errno::ADDRNOTAVAIL => Some("this machine has no port left for connections to the endpoint"),
+/// The PROXY header that a connection begins with, where its endpoint wants one.
+fn announcement(client: &Client, exchange: &Exchange, transport: &Transport) -> Vec<u8> {
+    let Some(version) = transport.proxy_header else { return Vec::new() };
+    let [request_id, ..] = exchange.notes.parts();
+    let authority = client.secured.as_ref().and_then(|secured| secured.server_name.as_deref());
+    let alpn = match client.version {
+        Some(Version::Http2) => Some(&b"h2"[..]),
+        Some(Version::Http3) => Some(&b"h3"[..]),
         _ => None,
-    }
+    };
+    let details = Details { alpn, authority, unique_id: Some(request_id), tls: None };
+    let mut out = Vec::new();
+    proxy_header::write(&mut out, version, client.address(), client.destination(), &details);
+    out
 }
 
 /// The attempt is over and went well: its connection goes back to the pool if it can carry another.
@@ -156,13 +176,14 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
     let settings = exchange.upstream().map(|u| u.settings().pool);
     let index = exchange.attempt.as_ref().map(|attempt| attempt.endpoint);
     let endpoint = exchange.upstream().zip(index).and_then(|(upstream, index)| upstream.endpoint(index));
+    let transport = exchange.transport().filter(|t| t.proxy_header.is_none()).map(|t| t.id);
     let wanted = endpoint.is_some_and(|endpoint| !endpoint.is_retired()) && !worker.is_draining();
     tally::attempt_ended(worker, exchange, exchange.record.reason.unwrap_or(Reason::Forwarded));
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
-    if let Some(socket) = attempt.socket.filter(|_| clean && wanted) {
+    if let (Some(Link::Bytes(socket)), Some(transport), true) = (attempt.link, transport, clean && wanted) {
         // Origins that send a body with these send it a moment later, as the next response.
         let doubtful = exchange.facts.method == Method::Head || matches!(exchange.response.status, 204 | 304);
-        let (idle, now) = (Idle { socket, doubtful }, worker.clock.now_ms());
+        let (idle, now) = (Idle { socket, doubtful, transport }, worker.clock.now_ms());
         worker.pool.borrow_mut().put(attempt.id, idle, settings, now);
     }
 }

@@ -7,19 +7,23 @@ use tollgate_http1::connection::ConnectionOptions;
 use tollgate_http1::framing;
 use tollgate_http1::request::RequestLine;
 use tollgate_message::{BodyLength, Known, RequestHead, Version};
+use tollgate_routing::RequestView;
+use tollgate_routing::rewrite::Scheme;
+use tollgate_runtime::wheel::NEVER;
 
-use super::answer::{Place, answer_action, answer_refusal, end_unforwarded};
+use super::answer::{Place, answer_action, answer_https, answer_refusal, end_unforwarded};
 use super::client::Client;
 use super::forwarded::Origins;
 use super::identify::{Identity, identify};
 use super::intake::Intake;
 use super::log;
 use super::request_head::{self, Source};
-use super::{Refusal, request_body, trace};
+use super::secured::Secured;
+use super::{Refusal, grpc, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
-use crate::exchange::{BodyReader, Exchange, Facts};
-use crate::snapshot::{Action, Listener, Snapshot};
+use crate::exchange::{BodyReader, BodyWriter, Exchange, Facts};
+use crate::snapshot::{Action, HttpService, Listener, Service, Snapshot};
 use crate::worker::{Published, Worker};
 
 /// A head that is complete, in the worker's buffers.
@@ -51,7 +55,8 @@ pub fn begin(
     }
     let listening = client.listener.clone();
     let own_listener = &*listening.settings();
-    let origins = Origins::of(worker, &own_listener.trusted, client.peer, &head.fields);
+    let secured = client.secured.as_deref();
+    let origins = Origins::of(worker, &own_listener.trusted, client.peer, secured, &head.fields);
     exchange.notes.keep([origins.request_id.as_bytes(), b"", b"", b""]);
     trace::begin(&mut exchange, &head.fields);
 
@@ -74,6 +79,14 @@ pub fn begin(
         exchange.notes.client = Some(origins.client(&own_listener.trusted, &head.fields));
     }
     let view = identity.view(&head);
+    if let Some(step) = turn_away(own_listener, secured, &view) {
+        end_unforwarded(client, &mut exchange, body, &scratch[body_start..end]);
+        match step {
+            Away::Https(port) => answer_https(worker, &mut exchange, &view, port, rewritten),
+            Away::Misdirected => answer_refusal(worker, &mut exchange, Reason::Misdirected.into()),
+        }
+        return Intake::Answered(exchange);
+    }
     let choice = decide::choose(snapshot, &view, body, exchange.record.seed, routing);
     let rest = body_start..end;
     exchange.record.route = choice.found.map(|found| found.route);
@@ -90,26 +103,66 @@ pub fn begin(
     let (route, matched) = (&snapshot.routes[found.route as usize], found.matched as usize);
     trace::routed(&mut exchange, route.settings.trace, &head.fields);
     let Action::Forward(_) = &route.action else {
-        let place = Place { view, matched, port: port(own_listener, client) };
+        let scheme = if secured.is_some() { Scheme::Https } else { Scheme::Http };
+        let place = Place { view, matched, port: port(own_listener, client), scheme };
         end_unforwarded(client, &mut exchange, body, &scratch[rest]);
         answer_action(worker, &mut exchange, route, &place, rewritten);
         return Intake::Answered(exchange);
     };
     // A request whose body is still coming could not be told from what follows the upgrade.
-    let upgrade = body == BodyLength::None && wants_upgrade(&head, options) && route.settings.upgrade;
+    let upgrade = body == BodyLength::None
+        && wants_upgrade(&head, options)
+        && route.settings.upgrade
+        && !exchange.speaks_streams();
     exchange.facts.upgrade = upgrade;
-    let source =
-        Source { head, bytes: head_bytes, list: fields, options, body, identity, matched, origins, upgrade };
+    let timeout_ms = if exchange.facts.call { grpc::timeout_ms(fields, &head) } else { None };
+    let source = Source {
+        head,
+        bytes: head_bytes,
+        list: fields,
+        options,
+        body,
+        identity,
+        matched,
+        origins,
+        upgrade,
+        timed_call: timeout_ms.is_some(),
+    };
     let Exchange { request, trace, .. } = &mut *exchange;
     let trace = trace.as_deref_mut();
     request_head::write(&mut request.bytes, &source, snapshot, &route.settings, trace, rewritten);
+    if timeout_ms.is_some() {
+        let bytes = &mut exchange.request.bytes;
+        bytes.truncate(bytes.len() - 2);
+        exchange.facts.deadline = Some(grpc::write_timeout(bytes));
+        bytes.extend_from_slice(b"\r\n");
+    }
+    exchange.times.call_ms = timeout_ms.map_or(NEVER, |ms| worker.clock.now_ms() + ms);
     forward(worker, client, exchange, body, &mut Received { scratch, start: body_start, end })
+}
+
+/// Why a request is not routed on the connection that it came on.
+enum Away {
+    /// It should come over TLS, to this port.
+    Https(u16),
+    /// It should come on a connection that was opened for its host.
+    Misdirected,
+}
+
+fn turn_away(listener: &Listener, secured: Option<&Secured>, view: &RequestView<'_>) -> Option<Away> {
+    match secured {
+        Some(secured) => (!secured.serves(view.host)).then_some(Away::Misdirected),
+        None => match &listener.service {
+            Service::Http(HttpService { redirect_https: Some(port), .. }) => Some(Away::Https(*port)),
+            _ => None,
+        },
+    }
 }
 
 /// The port that a request came to. Port 0 of the document is whichever the kernel gave.
 fn port(listener: &Listener, client: &Client) -> u16 {
     match listener.address.port() {
-        0 => client.socket.local_port(),
+        0 => client.local_port(),
         port => port,
     }
 }
@@ -133,12 +186,15 @@ fn open(
     let last = !options.persists(head.version);
     exchange.facts = Facts {
         method: head.method,
-        version: head.version,
+        version: client.version.unwrap_or(head.version),
         persists: !last && !worn && client.draining_since().is_none(),
         last,
         expects: head.fields.has(Known::Expect),
         upgrade: false,
+        call: client.link.is_stream() && grpc::is_call(head),
+        deadline: None,
     };
+    exchange.secured = client.secured.clone();
     exchange
 }
 
@@ -197,11 +253,21 @@ fn forward(
 ) -> Intake {
     let now = worker.clock.now_ms();
     let total_ms = exchange.route().map_or(0, |r| r.settings.timeouts.total_ms);
-    exchange.times.total_deadline_ms = now.saturating_add(total_ms);
+    exchange.times.total_deadline_ms = now.saturating_add(total_ms).min(exchange.times.call_ms);
     exchange.request.replayable = true;
     let trailers_max =
         exchange.published.as_ref().map_or(usize::MAX, |p| p.snapshot.http.request_head.head_size);
-    exchange.body = BodyReader::new(body, trailers_max);
+    let streams = exchange.speaks_streams();
+    exchange.body = match body {
+        BodyLength::None => BodyReader::Done,
+        _ if client.link.is_stream() => BodyReader::Stream,
+        _ => BodyReader::new(body, trailers_max),
+    };
+    exchange.request.writer = match body {
+        _ if streams => BodyWriter::Stream,
+        BodyLength::Chunked => BodyWriter::Chunked,
+        _ => BodyWriter::Plain,
+    };
     if received.start < received.end
         && let Err(refusal) = request_body::take_received(client, &mut exchange, received)
     {

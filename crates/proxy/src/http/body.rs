@@ -6,7 +6,7 @@ use std::ops::Range;
 use tollgate_http1::Malformed;
 use tollgate_http1::chunked::{CHUNK_HEADER_MAX, LAST_CHUNK, write_chunk_header};
 
-use crate::exchange::{BodyReader, BodyWriter};
+use crate::exchange::{BodyReader, BodyWriter, Outgoing};
 
 /// Body bytes ready to be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Block {
     pub range: Range<usize>,
     /// The end of the body, where trailers make it too long for the buffer.
     pub tail: Vec<u8>,
+    /// The trailers, where they are told beside the bytes.
+    pub trailers: Vec<u8>,
     /// How many of them are the body's own.
     pub data: u64,
 }
@@ -35,7 +37,7 @@ pub fn take(
     let mut trailers = Vec::new();
     let (data, consumed) = match reader {
         BodyReader::Done => (start..start, start),
-        BodyReader::UntilClose => (start..end, end),
+        BodyReader::UntilClose | BodyReader::Stream => (start..end, end),
         BodyReader::Known(remaining) => {
             let take = usize::try_from(*remaining).unwrap_or(usize::MAX).min(end - start);
             *remaining -= take as u64;
@@ -56,9 +58,11 @@ pub fn take(
     surplus.extend_from_slice(&scratch[consumed..end]);
     let size = data.len();
     let ends = reader.is_done() && consumed > start;
-    let mut block = Block { range: data, tail: Vec::new(), data: size as u64 };
-    if writer == BodyWriter::Chunked {
-        frame(&mut block, scratch, ends, trailers);
+    let mut block = Block { range: data, data: size as u64, ..Block::default() };
+    match writer {
+        BodyWriter::Plain => {}
+        BodyWriter::Chunked => frame(&mut block, scratch, ends, trailers),
+        BodyWriter::Stream => block.trailers = trailers,
     }
     Ok(block)
 }
@@ -77,8 +81,21 @@ fn frame(block: &mut Block, scratch: &mut [u8], ends: bool, trailers: Vec<u8>) {
         scratch[block.range.end..block.range.end + LAST_CHUNK.len()].copy_from_slice(LAST_CHUNK);
         block.range.end += LAST_CHUNK.len();
     } else {
-        block.tail = [b"0\r\n", trailers.as_slice(), b"\r\n"].concat();
+        block.tail = last_chunk(&trailers);
     }
+}
+
+/// A stream has ended, or a connection that a body ended with: writes the end of the body as it leaves.
+pub fn finish(out: &mut Outgoing, trailers: Vec<u8>) {
+    match out.writer {
+        BodyWriter::Plain => {}
+        BodyWriter::Chunked => out.bytes.extend_from_slice(&last_chunk(&trailers)),
+        BodyWriter::Stream => out.trailers = trailers,
+    }
+}
+
+fn last_chunk(trailers: &[u8]) -> Vec<u8> {
+    [b"0\r\n", trailers, b"\r\n"].concat()
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! A client's connection.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
+use tollgate_message::Version;
 use tollgate_runtime::TimerKey;
+use tollgate_streams::MessageStream;
 
+use super::secured::Secured;
+use crate::link::Link;
 use crate::listen::ConnectionGuard;
 use crate::listening::Listening;
 use crate::socket::Socket;
@@ -12,8 +16,12 @@ use crate::worker::Worker;
 
 /// A client's connection between and during exchanges. Small, since many of them do nothing.
 pub struct Client {
-    /// The connection.
-    pub socket: Socket,
+    /// What carries its messages.
+    pub link: Link,
+    /// The version that all its messages have; `None` where each tells its own.
+    pub version: Option<Version>,
+    /// What its TLS handshake told; `None` for a plain connection.
+    pub secured: Option<Rc<Secured>>,
     /// Who is at the other end; an IPv4 address as such, however it came in.
     pub peer: IpAddr,
     /// The listener that took it.
@@ -23,6 +31,12 @@ pub struct Client {
     pub leftover: Vec<u8>,
     /// The connection's deadline.
     pub timer: TimerKey,
+    /// The port of the other end.
+    pub peer_port: u16,
+    /// The port that it came to, where its link cannot tell.
+    pub port: u16,
+    /// Where the client connected to, where a PROXY header has told.
+    pub told_destination: Option<Box<SocketAddr>>,
     /// How many requests it has carried.
     pub served: u32,
     /// The client has said that it will send nothing more.
@@ -35,20 +49,74 @@ pub struct Client {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(socket: Socket, peer: IpAddr, listener: Rc<Listening>, guard: ConnectionGuard) -> Self {
+    pub fn new(
+        link: impl Into<Link>,
+        peer: SocketAddr,
+        listener: Rc<Listening>,
+        guard: ConnectionGuard,
+    ) -> Self {
         let worker = listener.worker();
         let timer = worker.wheel.borrow_mut().insert();
         worker.open.connections.set(worker.open.connections.get() + 1);
         Self {
-            socket,
-            peer,
+            link: link.into(),
+            version: None,
+            secured: None,
+            peer: peer.ip().to_canonical(),
             listener,
             leftover: Vec::new(),
             timer,
+            peer_port: peer.port(),
+            port: 0,
+            told_destination: None,
             served: 0,
             half_closed: false,
             partial: false,
             guard,
+        }
+    }
+
+    /// One exchange's stream of a connection that this client has.
+    pub fn stream(&self, stream: Box<dyn MessageStream>, version: Version) -> Self {
+        let listener = self.listener.clone();
+        let mut client = Self::new(stream, self.address(), listener, ConnectionGuard::uncounted());
+        client.version = Some(version);
+        client.secured = self.secured.clone();
+        client.port = self.port;
+        client.told_destination = self.told_destination.clone();
+        client
+    }
+
+    /// The address of the other end.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.peer, self.peer_port)
+    }
+
+    /// The address that the client connected to, as far as that is known.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        match (&self.told_destination, &self.link) {
+            (Some(told), _) => Some(**told),
+            (None, Link::Bytes(socket)) => socket.local_address(),
+            (None, Link::Stream(_)) => {
+                Some(SocketAddr::new(self.listener.settings().address.ip(), self.port))
+            }
+        }
+    }
+
+    /// The port that the client came to; 0 if the kernel does not tell.
+    pub fn local_port(&self) -> u16 {
+        match &self.link {
+            Link::Bytes(socket) => socket.local_port(),
+            Link::Stream(_) => self.port,
+        }
+    }
+
+    /// Hands over the connection itself to what serves all its streams.
+    pub fn take_socket(&mut self) -> Option<Socket> {
+        self.port = self.local_port();
+        match &mut self.link {
+            Link::Bytes(socket) => Some(std::mem::replace(socket, Socket::lost())),
+            Link::Stream(_) => None,
         }
     }
 

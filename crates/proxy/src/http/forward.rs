@@ -69,6 +69,10 @@ pub fn poll(
         }
         moved = true;
     }
+    client.link.flush(cx);
+    if let Some(link) = exchange.attempt.as_mut().and_then(|attempt| attempt.link.as_mut()) {
+        link.flush(cx);
+    }
     watch_client(cx, client, exchange, &mut buffers)?;
     drop(buffers);
     poll_deadline(cx, worker, client, exchange, moved)
@@ -98,14 +102,21 @@ fn watch_client(
     exchange: &Exchange,
     buffers: &mut Buffers,
 ) -> Result<(), Failure> {
-    if !exchange.body.is_done() || client.half_closed || !client.leftover.is_empty() {
+    if client.link.poll_cancelled(cx).is_ready() {
+        return Err(client.link.client_gone().into());
+    }
+    if client.link.is_stream()
+        || !exchange.body.is_done()
+        || client.half_closed
+        || !client.leftover.is_empty()
+    {
         return Ok(());
     }
     // A client that the reactor does not know is left alone at first: most answers come at once.
-    if !client.socket.is_registered() && exchange.times.nearest_ms == NEVER {
+    if !client.link.is_registered() && exchange.times.nearest_ms == NEVER {
         return Ok(());
     }
-    match client.socket.poll_recv(cx, buffers.room(HEADROOM)) {
+    match client.link.poll_recv(cx, buffers.room(HEADROOM)) {
         Poll::Ready(Ok(0)) => client.half_closed = true,
         Poll::Ready(Ok(received)) => client.keep(&buffers.scratch[HEADROOM..HEADROOM + received]),
         Poll::Ready(Err(_)) => return Err(Reason::ClientClosed.into()),
@@ -127,7 +138,7 @@ fn poll_deadline(
     } else if exchange.times.nearest_ms <= now {
         return Poll::Ready(Err(exchange.times.waiting_for.reason().into()));
     }
-    let wake_at = match client.socket.is_registered() {
+    let wake_at = match client.link.is_registered() {
         true => exchange.times.nearest_ms,
         // Nobody would hear of its end: look soon.
         false => exchange.times.nearest_ms.min(now + LOOK_MS),
@@ -165,6 +176,9 @@ fn next_deadline(exchange: &Exchange, now: u64) -> (u64, WaitingFor) {
                 nearest = limit;
             }
         }
+    }
+    if nearest.1 == WaitingFor::Total && exchange.times.call_ms <= nearest.0 {
+        nearest.1 = WaitingFor::Deadline;
     }
     // Where all are switched off too: `NEVER` stands for a wait that has not been looked at yet.
     (nearest.0.min(NEVER - 1), nearest.1)

@@ -7,6 +7,7 @@ use tollgate_http1::encode::{self, Removed};
 use tollgate_message::{Field, Fields, Known};
 use tollgate_runtime::random::uuid_v7;
 
+use super::secured::Secured;
 use crate::edits::Edits;
 use crate::snapshot::Snapshot;
 use crate::trust::TrustedProxies;
@@ -24,6 +25,8 @@ pub struct Origins<'a> {
     pub trusted: bool,
     /// The request id, taken or made.
     pub request_id: RequestId<'a>,
+    /// What is known of the connection, where it is encrypted.
+    pub secured: Option<&'a Secured>,
 }
 
 /// A request id.
@@ -47,11 +50,22 @@ impl RequestId<'_> {
 
 impl<'a> Origins<'a> {
     /// Reads a request's fields, and makes a request id where none is to be taken.
-    pub fn of(worker: &Worker, trusted: &TrustedProxies, peer: IpAddr, fields: &Fields<'a>) -> Self {
+    pub fn of(
+        worker: &Worker,
+        trusted: &TrustedProxies,
+        peer: IpAddr,
+        secured: Option<&'a Secured>,
+        fields: &Fields<'a>,
+    ) -> Self {
         let trusted = trusted.contains(peer);
         let taken = fields.get(Known::XRequestId).filter(|id| trusted && is_sound_id(id));
         let request_id = taken.map_or_else(|| RequestId::Made(make_id(worker)), RequestId::Taken);
-        Self { peer, trusted, request_id }
+        Self { peer, trusted, request_id, secured }
+    }
+
+    /// The scheme that the client's connection implies.
+    fn scheme(&self) -> &'static str {
+        if self.secured.is_some() { "https" } else { "http" }
     }
 
     /// The client's address: the peer's, or what a trusted peer says.
@@ -59,6 +73,10 @@ impl<'a> Origins<'a> {
         // The last field line holds the addresses added last.
         let said = if self.trusted { fields.all(Known::XForwardedFor).last() } else { None };
         said.and_then(|value| trusted.client_address(value)).unwrap_or(self.peer)
+    }
+
+    fn client_cert(&self) -> Option<&'a str> {
+        self.secured?.client_cert.as_deref()
     }
 
     /// Marks the incoming fields that do not go on.
@@ -71,6 +89,8 @@ impl<'a> Origins<'a> {
             | Known::XForwardedPort
             | Known::XRealIp
             | Known::Forwarded => !self.trusted,
+            // RFC 9440 section 4: what a client claims of its certificate goes no further.
+            Known::ClientCert | Known::ClientCertChain => !self.trusted || self.client_cert().is_some(),
             _ => false,
         };
         if drop {
@@ -98,14 +118,17 @@ impl<'a> Origins<'a> {
                 out.extend_from_slice(b"\r\n");
             }
             if !keeps(Known::XForwardedProto) && adds(Known::XForwardedProto) {
-                out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+                encode::line(out, b"X-Forwarded-Proto", self.scheme().as_bytes());
             }
             if !keeps(Known::XForwardedHost) && !authority.is_empty() && adds(Known::XForwardedHost) {
                 encode::line(out, b"X-Forwarded-Host", authority);
             }
         }
         if snapshot.http.forwarded.rfc7239 && adds(Known::Forwarded) {
-            write_forwarded(out, self.peer, authority);
+            write_forwarded(out, self.peer, authority, self.scheme());
+        }
+        if let Some(certificate) = self.client_cert().filter(|_| adds(Known::ClientCert)) {
+            encode::line(out, b"Client-Cert", certificate.as_bytes());
         }
         if adds(Known::Via) {
             out.extend_from_slice(b"Via: 1.1 tollgate\r\n");
@@ -118,7 +141,7 @@ impl<'a> Origins<'a> {
 
 /// An element of `Forwarded` (RFC 7239 section 4). The host is quoted, since its port's colon is not a
 /// token character; it was checked to hold nothing that would end the quotes.
-fn write_forwarded(out: &mut Vec<u8>, peer: IpAddr, authority: &[u8]) {
+fn write_forwarded(out: &mut Vec<u8>, peer: IpAddr, authority: &[u8], scheme: &str) {
     out.extend_from_slice(b"Forwarded: for=");
     if peer.is_ipv6() {
         out.extend_from_slice(b"\"[");
@@ -132,7 +155,9 @@ fn write_forwarded(out: &mut Vec<u8>, peer: IpAddr, authority: &[u8]) {
         out.extend_from_slice(authority);
         out.push(b'"');
     }
-    out.extend_from_slice(b";proto=http\r\n");
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(scheme.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 fn write_address(out: &mut Vec<u8>, address: IpAddr) {

@@ -25,9 +25,14 @@ pub enum Intake {
     Forward(Box<Exchange>),
     /// An exchange that is answered already: the answer is on its way out.
     Answered(Box<Exchange>),
+    /// The client speaks HTTP/2, of which these bytes have come (RFC 9113 section 3.3).
+    Http2(Vec<u8>),
     /// The connection is over.
     Closed,
 }
+
+/// How an HTTP/2 connection begins: a head of HTTP/1 as nobody else writes it (RFC 9113 section 3.4).
+const PREFACE_HEAD: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// Receives until a head is complete, and begins its exchange.
 pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> Poll<Intake> {
@@ -43,13 +48,13 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             if let Some(since) = client.draining_since().filter(|_| client.leftover.is_empty()) {
                 // A request that has come already is served: the kernel is asked, since the runtime may
                 // not have heard of it yet.
-                if client.served > 0 && client.socket.is_alive() {
+                if client.served > 0 && client.link.is_alive() {
                     return Poll::Ready(Intake::Closed);
                 }
                 // The first request of a new connection may be on its way.
                 worker.wheel.borrow_mut().set(client.timer, since + FIRST_REQUEST_MS);
             }
-            let received = match client.socket.poll_recv(cx, buffers.room(end)) {
+            let received = match client.link.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
                 Poll::Ready(_) if client.partial && !client.leftover.is_empty() => {
                     return Poll::Ready(closed_early(worker, client, &published));
@@ -83,6 +88,11 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
                 keep_partial(worker, client, &published, &buffers.scratch[HEADROOM..HEADROOM + received])
             }
             Err(malformed) => {
+                let received = &buffers.scratch[HEADROOM..end];
+                if is_preface(client, received) {
+                    client.leftover = Vec::new();
+                    return Poll::Ready(Intake::Http2(received.to_vec()));
+                }
                 let refusal = malformed.as_request_reason().into();
                 let bytes = match worker.records() {
                     true => evidence_of(&buffers.scratch[HEADROOM..end], &limits, malformed),
@@ -94,13 +104,21 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
     }
 }
 
+/// Whether a connection begins as HTTP/2 does, where that may be spoken. Over TLS it is agreed upon before.
+fn is_preface(client: &Client, received: &[u8]) -> bool {
+    client.served == 0
+        && client.secured.is_none()
+        && received.starts_with(PREFACE_HEAD)
+        && client.listener.speaks_http2()
+}
+
 /// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The
 /// kernel is asked, since what has come may not have been heard of yet, and would be lost.
 fn ends_idle(client: &Client) -> bool {
     client.draining_since().is_some()
         && client.served > 0
         && client.leftover.is_empty()
-        && client.socket.is_alive()
+        && client.link.is_alive()
 }
 
 /// Nothing more has come. A connection may wait long for a request, but a head must come quickly.

@@ -10,7 +10,7 @@ use super::body::{self, Block};
 use super::client::Client;
 use super::forward::{Failure, Moved};
 use crate::buffers::{Buffers, HEADROOM};
-use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
+use crate::exchange::{BodyReader, Exchange, Phase};
 
 /// Takes over the part of the body that was received together with the head.
 /// What belongs to later requests stays with the client.
@@ -23,6 +23,7 @@ pub fn take_received(
         take(client, exchange, received.scratch, received.start, received.end).map_err(Refusal::from)?;
     exchange.request.bytes.extend_from_slice(&received.scratch[block.range]);
     exchange.request.bytes.extend_from_slice(&block.tail);
+    keep_trailers(exchange, block.trailers);
     if exchange.request.bytes.len() > replay_max(exchange) {
         exchange.request.replayable = false;
     }
@@ -36,18 +37,21 @@ fn take(
     start: usize,
     end: usize,
 ) -> Result<Block, Reason> {
-    let writer = match exchange.body {
-        BodyReader::Chunked(_) => BodyWriter::Chunked,
-        _ => BodyWriter::Plain,
-    };
-    let block = body::take(&mut exchange.body, writer, scratch, start, end, &mut client.leftover)
-        .map_err(|m| m.as_request_reason())?;
+    let block =
+        body::take(&mut exchange.body, exchange.request.writer, scratch, start, end, &mut client.leftover)
+            .map_err(|m| m.as_request_reason())?;
     exchange.bytes.received += block.data;
     let max = exchange.route().and_then(|r| r.settings.max_body);
     if exchange.response.phase != Phase::Tunnel && max.is_some_and(|max| exchange.bytes.received > max) {
         return Err(Reason::BodyTooLarge);
     }
     Ok(block)
+}
+
+fn keep_trailers(exchange: &mut Exchange, trailers: Vec<u8>) {
+    if !trailers.is_empty() {
+        exchange.request.trailers = trailers;
+    }
 }
 
 fn replay_max(exchange: &Exchange) -> usize {
@@ -76,7 +80,11 @@ pub fn poll(
         if !exchange.request.replayable {
             exchange.request.forget_sent();
         }
-        if exchange.body.is_done() || client.half_closed {
+        if exchange.body.is_done() {
+            finish(cx, exchange);
+            return Ok(moved);
+        }
+        if client.half_closed {
             return Ok(moved);
         }
         match receive(cx, client, exchange, buffers)? {
@@ -86,12 +94,20 @@ pub fn poll(
     }
 }
 
+/// Everything is sent: tells the end where that is told beside the bytes.
+fn finish(cx: &mut Context<'_>, exchange: &mut Exchange) {
+    let Some(link) = exchange.attempt.as_mut().and_then(|attempt| attempt.link.as_mut()) else { return };
+    if let Poll::Ready(Err(_)) = link.poll_finish(cx, &exchange.request.trailers) {
+        exchange.request.broken = true;
+    }
+}
+
 /// An endpoint that takes no more bytes may have answered already, so its answer decides what becomes
 /// of the exchange.
 fn send_pending(cx: &mut Context<'_>, exchange: &mut Exchange) -> Poll<()> {
     let Some(attempt) = &mut exchange.attempt else { return Poll::Pending };
-    let Some(socket) = &mut attempt.socket else { return Poll::Pending };
-    match socket.poll_send(cx, exchange.request.pending()) {
+    let Some(link) = &mut attempt.link else { return Poll::Pending };
+    match link.poll_send(cx, exchange.request.pending()) {
         Poll::Ready(Ok(sent)) => {
             exchange.request.sent += sent;
             attempt.sent_any |= sent > 0;
@@ -114,10 +130,10 @@ fn receive(
     buffers: &mut Buffers,
 ) -> Result<Poll<()>, Failure> {
     let end = if client.leftover.is_empty() {
-        match client.socket.poll_recv(cx, buffers.room(HEADROOM)) {
-            Poll::Ready(Ok(0)) => return client_closed(cx, client, exchange),
+        match client.link.poll_recv(cx, buffers.room(HEADROOM)) {
+            Poll::Ready(Ok(0)) => return client_ended(cx, client, exchange),
             Poll::Ready(Ok(received)) => HEADROOM + received,
-            Poll::Ready(Err(_)) => return Err(Failure::from(Reason::ClientClosed)),
+            Poll::Ready(Err(_)) => return Err(Failure::from(client.link.client_gone())),
             Poll::Pending => return Ok(Poll::Pending),
         }
     } else {
@@ -140,9 +156,9 @@ fn receive(
     let mut sent = 0;
     if !request.replayable
         && let Some(attempt) = &mut exchange.attempt
-        && let Some(socket) = &mut attempt.socket
+        && let Some(link) = &mut attempt.link
     {
-        match socket.poll_send(cx, bytes) {
+        match link.poll_send(cx, bytes) {
             Poll::Ready(Ok(count)) => {
                 sent = count;
                 attempt.sent_any = true;
@@ -155,23 +171,30 @@ fn receive(
         request.bytes.extend_from_slice(&bytes[sent..]);
         request.bytes.extend_from_slice(&block.tail);
     }
+    keep_trailers(exchange, block.trailers);
     Ok(Poll::Ready(()))
 }
 
-/// The client sends nothing more. In a tunnel that is passed on; in a body it is a cut.
-fn client_closed(
+/// The client sends nothing more. A stream has ended with that. In a tunnel it is passed on; in a body it is
+/// a cut.
+fn client_ended(
     cx: &mut Context<'_>,
     client: &mut Client,
     exchange: &mut Exchange,
 ) -> Result<Poll<()>, Failure> {
+    if let (BodyReader::Stream, false) = (&exchange.body, exchange.response.phase == Phase::Tunnel) {
+        exchange.body = BodyReader::Done;
+        body::finish(&mut exchange.request, client.link.take_trailers());
+        return Ok(Poll::Ready(()));
+    }
     if exchange.response.phase != Phase::Tunnel {
         return Err(Failure::from(Reason::ClientClosed));
     }
     client.half_closed = true;
     exchange.body = BodyReader::Done;
-    if let Some(socket) = exchange.attempt.as_mut().and_then(|a| a.socket.as_mut()) {
-        // A socket that cannot be shut down is closed already.
-        let _ = socket.poll_shutdown(cx);
+    if let Some(link) = exchange.attempt.as_mut().and_then(|a| a.link.as_mut()) {
+        // What cannot be shut down is closed already.
+        let _ = link.poll_shutdown(cx);
     }
     Ok(Poll::Ready(()))
 }

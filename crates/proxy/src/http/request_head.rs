@@ -31,6 +31,8 @@ pub struct Source<'a> {
     pub origins: Origins<'a>,
     /// An upgrade is asked for and allowed.
     pub upgrade: bool,
+    /// It is a gRPC call with a time-out.
+    pub timed_call: bool,
 }
 
 /// Writes the head for the origin. `rewritten` is a buffer for a changed path.
@@ -101,6 +103,8 @@ fn mark(source: &Source<'_>, settings: &RouteSettings, trace: Option<&Trace>) ->
             Known::TransferEncoding | Known::Te => removed.insert(index),
             Known::Upgrade if !source.upgrade => removed.insert(index),
             known if known.is_hop_by_hop() => removed.insert(index),
+            // A call's time-out is written anew, less what was spent.
+            Known::GrpcTimeout if source.timed_call => removed.insert(index),
             Known::Traceparent | Known::Tracestate => trace::mark(trace, index, field, &mut removed),
             _ => source.origins.mark(index, field, &mut removed),
         }

@@ -4,7 +4,7 @@ use tollgate_decision::Reason;
 use tollgate_http1::encode;
 use tollgate_message::{Method, Version};
 
-use super::Refusal;
+use super::{Refusal, grpc};
 use crate::edits::Edits;
 use crate::snapshot::FixedResponse;
 
@@ -21,6 +21,8 @@ pub struct Answer<'a> {
     pub connection: &'static [u8],
     /// The route's changes to responses.
     pub edits: &'a Edits,
+    /// The value of `Strict-Transport-Security`, where the listener sends one.
+    pub hsts: Option<&'a str>,
 }
 
 impl Answer<'_> {
@@ -49,6 +51,14 @@ pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, answer: &Answer<'_>) {
     finish(out, Some("application/problem+json"), Some(body.as_bytes()), answer);
 }
 
+/// Writes the answer for a refused gRPC call: its status in what is head and trailers at once.
+pub fn call_refusal(out: &mut Vec<u8>, refusal: Refusal, answer: &Answer<'_>) {
+    begin(out, 200, answer);
+    answer.line(out, "Content-Type", b"application/grpc");
+    grpc::status_lines(out, refusal);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Writes a redirect.
 pub fn redirect(out: &mut Vec<u8>, status: u16, location: &[u8], answer: &Answer<'_>) {
     begin(out, status, answer);
@@ -69,9 +79,9 @@ pub fn fixed(out: &mut Vec<u8>, response: &FixedResponse, answer: &Answer<'_>) {
 /// The `Connection` line for a client of this version: nothing where its version implies what happens.
 pub fn connection_line(version: Version, close: bool) -> &'static [u8] {
     match (version, close) {
+        (Version::Http2 | Version::Http3, _) | (Version::Http11, false) => b"",
         (_, true) => b"Connection: close\r\n",
         (Version::Http10, false) => b"Connection: keep-alive\r\n",
-        (Version::Http11, false) => b"",
     }
 }
 
@@ -109,6 +119,9 @@ fn begin(out: &mut Vec<u8>, status: u16, answer: &Answer<'_>) {
     answer.line(out, "Date", answer.date.as_bytes());
     if !answer.request_id.is_empty() {
         answer.line(out, "X-Request-ID", answer.request_id);
+    }
+    if let Some(hsts) = answer.hsts {
+        answer.line(out, "Strict-Transport-Security", hsts.as_bytes());
     }
     out.extend_from_slice(answer.edits.lines());
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tollgate_decision::Reason;
-use tollgate_http1::chunked::{Decoder, LAST_CHUNK};
+use tollgate_http1::chunked::Decoder;
 use tollgate_http1::connection::ConnectionOptions;
 use tollgate_http1::response::{self, StatusLine};
 use tollgate_http1::{Progress, encode, framing};
@@ -21,7 +21,7 @@ use super::response_head::{self, Source};
 use super::tally;
 use crate::buffers::{Buffers, HEADROOM, RECEIVE};
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
-use crate::socket::Socket;
+use crate::link::{self, Link};
 use crate::worker::Worker;
 
 /// From so many missing bytes on, a body of known length moves inside the kernel.
@@ -55,7 +55,7 @@ pub fn poll(
         if finished {
             return Ok(moved);
         }
-        let received = if may_splice(worker, exchange) {
+        let received = if may_splice(worker, client, exchange) {
             splice_in(cx, exchange)?
         } else {
             receive(cx, worker, client, exchange, buffers)?
@@ -77,18 +77,18 @@ fn send_waiting(
     let response = &mut exchange.response;
     let mut sent_any = false;
     while !response.pending.pending().is_empty() {
-        match client.socket.poll_send(cx, response.pending.pending()) {
+        match client.link.poll_send(cx, response.pending.pending()) {
             Poll::Ready(Ok(sent)) => response.pending.sent += sent,
-            Poll::Ready(Err(_)) => return Err(Reason::ClientClosed.into()),
+            Poll::Ready(Err(_)) => return Err(client.link.client_gone().into()),
             Poll::Pending => return Ok(Poll::Pending),
         }
         sent_any = true;
     }
     response.pending.forget_sent();
     while let Some(pipe) = response.pipe.as_mut().filter(|p| p.held() > 0) {
-        match client.socket.poll_splice_out(cx, pipe) {
+        match client.link.poll_splice_out(cx, pipe) {
             Poll::Ready(Ok(_)) => sent_any = true,
-            Poll::Ready(Err(_)) => return Err(Reason::ClientClosed.into()),
+            Poll::Ready(Err(_)) => return Err(client.link.client_gone().into()),
             Poll::Pending => return Ok(Poll::Pending),
         }
     }
@@ -97,10 +97,14 @@ fn send_waiting(
 
 /// Whether the rest of the body moves inside the kernel. Makes sure that there is a pipe for it: without
 /// descriptors for one the body is copied.
-fn may_splice(worker: &Worker, exchange: &mut Exchange) -> bool {
+fn may_splice(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> bool {
     let response = &mut exchange.response;
     let BodyReader::Known(remaining) = response.body else { return false };
     if response.phase == Phase::Body && response.pipe.is_none() && remaining >= SPLICE_MIN {
+        let upstream = exchange.attempt.as_mut().and_then(|a| a.link.as_mut()).and_then(Link::splices);
+        if upstream.is_none() || client.link.splices().is_none() {
+            return false;
+        }
         let kept = worker.kept_pipe();
         response.pipe = kept.or_else(|| Pipe::new().ok());
     }
@@ -109,9 +113,8 @@ fn may_splice(worker: &Worker, exchange: &mut Exchange) -> bool {
 
 fn splice_in(cx: &mut Context<'_>, exchange: &mut Exchange) -> Result<Poll<()>, Failure> {
     let BodyReader::Known(remaining) = &mut exchange.response.body else { return Ok(Poll::Pending) };
-    let Some(socket) = exchange.attempt.as_mut().and_then(|a| a.socket.as_mut()) else {
-        return Ok(Poll::Pending);
-    };
+    let upstream = exchange.attempt.as_mut().and_then(|a| a.link.as_mut()).and_then(Link::splices);
+    let Some(socket) = upstream else { return Ok(Poll::Pending) };
     let Some(pipe) = &mut exchange.response.pipe else { return Ok(Poll::Pending) };
     match socket.poll_splice_in(cx, pipe, *remaining) {
         Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Err(Reason::ResponseIncomplete.into()),
@@ -143,11 +146,16 @@ fn receive(
 ) -> Result<Poll<()>, Failure> {
     let start = buffers.load(&exchange.response.partial);
     let phase = exchange.response.phase;
-    let Some(socket) = attempt_socket(exchange) else { return Ok(Poll::Pending) };
+    let Some(link) = exchange.attempt.as_mut().and_then(|a| a.link.as_mut()) else {
+        return Ok(Poll::Pending);
+    };
     let room = if phase == Phase::Head { buffers.head_room(start) } else { buffers.room(start) };
-    let received = match socket.poll_recv(cx, room) {
+    let received = match link.poll_recv(cx, room) {
         Poll::Ready(Ok(received)) => received,
-        Poll::Ready(Err(_)) => return Err(cut(exchange).into()),
+        Poll::Ready(Err(error)) => {
+            let reason = link::stream_reason(&error).unwrap_or_else(|| cut(exchange));
+            return Err(reason.into());
+        }
         Poll::Pending => return Ok(Poll::Pending),
     };
     if received == 0 {
@@ -172,10 +180,6 @@ fn receive(
     Ok(Poll::Ready(()))
 }
 
-fn attempt_socket(exchange: &mut Exchange) -> Option<&mut Socket> {
-    exchange.attempt.as_mut()?.socket.as_mut()
-}
-
 /// The reason when an endpoint's connection breaks.
 fn cut(exchange: &Exchange) -> Reason {
     match exchange.response.phase {
@@ -193,15 +197,17 @@ fn end_of_upstream(
 ) -> Result<(), Failure> {
     let reason = cut(exchange);
     let response = &mut exchange.response;
-    if !matches!(response.body, BodyReader::UntilClose) {
+    if !matches!(response.body, BodyReader::UntilClose | BodyReader::Stream) {
         return Err(reason.into());
     }
     response.body = BodyReader::Done;
     if response.phase == Phase::Tunnel {
         // A client that cannot be told is gone; its side will show it.
-        let _ = client.socket.poll_shutdown(cx);
-    } else if response.writer == BodyWriter::Chunked {
-        response.pending.bytes.extend_from_slice(LAST_CHUNK);
+        let _ = client.link.poll_shutdown(cx);
+    } else {
+        let link = exchange.attempt.as_mut().and_then(|a| a.link.as_mut());
+        let trailers = link.map(Link::take_trailers).unwrap_or_default();
+        body::finish(&mut response.pending, trailers);
     }
     Ok(())
 }
@@ -279,6 +285,7 @@ fn interim_head(
             writer: BodyWriter::Plain,
             close: false,
             request_id: &[],
+            hsts: None,
         };
         response_head::write_interim(out, &source);
     }
@@ -321,21 +328,18 @@ fn final_head(
     response.status = line.status;
     response.phase = Phase::Body;
     response.upstream_persists = options.persists(view.version) && length != BodyLength::UntilClose;
-    (response.body, response.writer) = match length {
-        BodyLength::None => (BodyReader::Done, BodyWriter::Plain),
-        BodyLength::Known(length) => (BodyReader::Known(length), BodyWriter::Plain),
-        BodyLength::Chunked => (
-            BodyReader::Chunked(Box::new(Decoder::new(response_head_max))),
-            response_head::writer_for_unknown_length(exchange.facts.version),
-        ),
-        BodyLength::UntilClose => {
-            (BodyReader::UntilClose, response_head::writer_for_unknown_length(exchange.facts.version))
-        }
+    let carried = exchange.attempt.as_ref().and_then(|a| a.link.as_ref()).is_some_and(Link::is_stream);
+    response.body = match length {
+        BodyLength::None => BodyReader::Done,
+        _ if carried => BodyReader::Stream,
+        BodyLength::Known(length) => BodyReader::Known(length),
+        BodyLength::Chunked => BodyReader::Chunked(Box::new(Decoder::new(response_head_max))),
+        BodyLength::UntilClose => BodyReader::UntilClose,
     };
+    response.pending.writer = response_head::writer(exchange.facts.version, length);
     // A body without length or chunks ends with the connection.
-    let unframed = !response.body.is_done()
-        && !matches!(response.body, BodyReader::Known(_))
-        && response.writer == BodyWriter::Plain;
+    let unframed = !matches!(length, BodyLength::None | BodyLength::Known(_))
+        && response.pending.writer == BodyWriter::Plain;
     // Whoever answers before the body has come may never read it, and what is left of it is no request.
     let early = !exchange.body.is_done();
     let last = client.half_closed || client.draining_since().is_some();
@@ -349,9 +353,10 @@ fn final_head(
         list: fields,
         options,
         facts: exchange.facts,
-        writer: exchange.response.writer,
+        writer: exchange.response.pending.writer,
         close: exchange.response.close,
         request_id,
+        hsts: exchange.secured.as_ref().and_then(|secured| secured.hsts.as_deref()),
     };
     response_head::write(out, &source, &route.settings.response_edits, |out| {
         worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));
@@ -387,9 +392,15 @@ fn send_body(
 ) -> Result<(), Failure> {
     let mut surplus = Vec::new();
     let response = &mut exchange.response;
-    let block =
-        body::take(&mut response.body, response.writer, &mut buffers.scratch, start, end, &mut surplus)
-            .map_err(Failure::response)?;
+    let block = body::take(
+        &mut response.body,
+        response.pending.writer,
+        &mut buffers.scratch,
+        start,
+        end,
+        &mut surplus,
+    )
+    .map_err(Failure::response)?;
     if !surplus.is_empty() {
         // Bytes behind the response belong to nothing that was asked for.
         response.upstream_persists = false;
@@ -407,6 +418,9 @@ fn send_body(
     buffers.head.clear();
     result?;
     exchange.response.pending.bytes.extend_from_slice(&block.tail);
+    if !block.trailers.is_empty() {
+        exchange.response.pending.trailers = block.trailers;
+    }
     Ok(())
 }
 
@@ -428,9 +442,9 @@ fn send(
     let mut sent = 0;
     if pending.pending().is_empty() && !bytes.is_empty() {
         exchange.response.begun = true;
-        match client.socket.poll_send(cx, bytes) {
+        match client.link.poll_send(cx, bytes) {
             Poll::Ready(Ok(count)) => sent = count,
-            Poll::Ready(Err(_)) => return Err(Reason::ClientClosed.into()),
+            Poll::Ready(Err(_)) => return Err(client.link.client_gone().into()),
             Poll::Pending => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use tollgate_http1::connection::{self, ConnectionOptions};
 use tollgate_http1::encode::{self, Removed};
-use tollgate_message::{FieldList, Known, ResponseHead, Version};
+use tollgate_message::{BodyLength, FieldList, Known, ResponseHead, Version};
 
 use super::respond::connection_line;
 use crate::edits::Edits;
@@ -26,6 +26,8 @@ pub struct Source<'a> {
     pub close: bool,
     /// The request id.
     pub request_id: &'a [u8],
+    /// The value of `Strict-Transport-Security`, where the listener sends one.
+    pub hsts: Option<&'a str>,
 }
 
 /// Writes the head of a final response.
@@ -44,6 +46,9 @@ pub fn write(out: &mut Vec<u8>, source: &Source<'_>, edits: &Edits, with_date: i
     out.extend_from_slice(connection_line(source.facts.version, source.close));
     if !edits.replaces("x-request-id") {
         encode::line(out, b"X-Request-ID", source.request_id);
+    }
+    if let Some(hsts) = source.hsts.filter(|_| !edits.replaces("strict-transport-security")) {
+        encode::line(out, b"Strict-Transport-Security", hsts.as_bytes());
     }
     out.extend_from_slice(edits.lines());
     out.extend_from_slice(b"\r\n");
@@ -71,6 +76,7 @@ fn mark(source: &Source<'_>, keep_upgrade: bool) -> Removed {
             // 426 says with it what to upgrade to (RFC 9110 section 15.5.22).
             Known::Upgrade => !keep_upgrade && source.head.status != 426,
             Known::XRequestId => !source.request_id.is_empty(),
+            Known::StrictTransportSecurity => source.hsts.is_some(),
             // Repeated equal lengths become one; a response without a body must not have any.
             Known::ContentLength => {
                 lengths += 1;
@@ -88,7 +94,11 @@ fn mark(source: &Source<'_>, keep_upgrade: bool) -> Removed {
     removed
 }
 
-/// How a body that arrives without a known length is written: in chunks where the client knows them.
-pub fn writer_for_unknown_length(version: Version) -> BodyWriter {
-    if version == Version::Http11 { BodyWriter::Chunked } else { BodyWriter::Plain }
+/// How a body is written: what has no known length in chunks, where the client knows them.
+pub fn writer(version: Version, length: BodyLength) -> BodyWriter {
+    match (version, length) {
+        (Version::Http2 | Version::Http3, _) => BodyWriter::Stream,
+        (Version::Http11, BodyLength::Chunked | BodyLength::UntilClose) => BodyWriter::Chunked,
+        _ => BodyWriter::Plain,
+    }
 }

@@ -68,8 +68,14 @@ fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
             | Reason::TryTimeout
             | Reason::UpstreamStalled
             | Reason::ResponseIncomplete
+            | Reason::UpstreamReset
+            | Reason::UpstreamRefusedStream
+            | Reason::UpstreamTlsFailed
+            | Reason::UpstreamCertificateRefused
+            | Reason::UpstreamAlpnMismatch
     );
-    let unsent = !attempt.sent_any;
+    // What the endpoint has not looked at is as good as not sent.
+    let unsent = !attempt.sent_any || reason == Reason::UpstreamRefusedStream;
     let repeatable = exchange.facts.method.is_idempotent() && !exchange.facts.upgrade;
     kind && exchange.response.phase == Phase::Head
         && !exchange.response.begun

@@ -5,14 +5,15 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use tollgate_decision::Reason;
+use tollgate_decision::{Reason, Side};
 use tollgate_http1::Malformed;
 
 use super::account::account;
 use super::answer::answer_refusal;
 use super::client::Client;
+use super::handshake::{self, Spoken};
 use super::intake::{self, Intake};
-use super::{attempt, forward, retry};
+use super::{attempt, forward, grpc, http2, retry};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
@@ -30,9 +31,52 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 #[expect(clippy::manual_async_fn, reason = "see above")]
 pub fn connection(mut client: Client) -> impl Future<Output = ()> {
     async move {
+        // Boxed: what only some connections need would lie in each of them otherwise.
+        let spoken = match handshake::has_prelude(&client) {
+            true => Box::pin(handshake::shake(&mut client)).await,
+            false => Some(Spoken::Http1),
+        };
         begin(&client);
-        while serve_next(&mut client).await {}
+        let mut next = match spoken {
+            None => Next::End,
+            Some(Spoken::Http1) => Next::Request,
+            Some(Spoken::Http2) => Next::Http2(Vec::new()),
+        };
+        while let Next::Request = next {
+            next = serve_next(&mut client).await;
+        }
+        if let Next::Http2(received) = next {
+            Box::pin(http2::connection(&mut client, received)).await;
+        }
+        say_goodbye(&mut client).await;
         client.listener.series.closed.add(1);
+    }
+}
+
+/// What a connection carries next.
+enum Next {
+    /// A request.
+    Request,
+    /// HTTP/2, of which these bytes have come.
+    Http2(Vec<u8>),
+    /// Nothing more.
+    End,
+}
+
+/// Tells a TLS client that the end is meant, as far as that can be said at once.
+async fn say_goodbye(client: &mut Client) {
+    if client.secured.is_some() {
+        poll_fn(|cx| Poll::Ready(drop(client.link.poll_shutdown(cx)))).await;
+    }
+}
+
+/// Serves the one request of a stream.
+pub async fn stream(mut client: Client) {
+    client.worker().clock.refresh();
+    // Whoever opens streams only to cancel them must not reach an endpoint with that.
+    let cancelled = poll_fn(|cx| Poll::Ready(client.link.poll_cancelled(cx).is_ready())).await;
+    if !cancelled {
+        serve_next(&mut client).await;
     }
 }
 
@@ -43,8 +87,8 @@ fn begin(client: &Client) {
     worker.wheel.borrow_mut().set(client.timer, worker.clock.now_ms() + head_ms);
 }
 
-/// Serves one request. Whether the connection may carry another.
-async fn serve_next(client: &mut Client) -> bool {
+/// Serves one request, and tells what may come after it.
+async fn serve_next(client: &mut Client) -> Next {
     let intake = poll_fn(|cx| {
         let worker = client.worker().clone();
         intake::poll(cx, &worker, client)
@@ -59,7 +103,8 @@ async fn serve_next(client: &mut Client) -> bool {
             exchange
         }
         Intake::Answered(exchange) => exchange,
-        Intake::Closed => return false,
+        Intake::Http2(received) => return Next::Http2(received),
+        Intake::Closed => return Next::End,
     };
     let worker = client.worker().clone();
     let sent = poll_fn(|cx| poll_send_answer(cx, &worker, client, &mut exchange)).await;
@@ -76,13 +121,13 @@ async fn serve_next(client: &mut Client) -> bool {
     let more = unread || !exchange.facts.last && !client.half_closed;
     worker.recycle(exchange);
     if close {
-        if sent.is_ok() && more {
+        if sent.is_ok() && more && !client.link.is_stream() {
             Box::pin(linger(&worker, client)).await;
         }
-        return false;
+        return Next::End;
     }
     await_next(&worker, client);
-    true
+    Next::Request
 }
 
 /// Attempts at endpoints until one has answered, or none may be made any more.
@@ -94,7 +139,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
             Ok(())
         } else {
             // Boxed: opening is rare, and its state would lie in every connection's otherwise.
-            Box::pin(attempt::connect(worker, exchange)).await
+            Box::pin(attempt::connect(worker, client, exchange)).await
         };
         let result = match connected {
             Ok(()) => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await.map_err(|failure| {
@@ -127,6 +172,14 @@ fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     exchange.response.pipe = None;
     // After interim responses there can still be a final one.
     let begun = exchange.response.begun && exchange.response.phase != Phase::Head;
+    if begun && exchange.facts.call && reason.side() != Side::Client {
+        // A call's status stands behind its messages, so its failure can still be told.
+        exchange.response.pending.bytes.clear();
+        exchange.response.pending.sent = 0;
+        exchange.response.pending.trailers.clear();
+        grpc::status_lines(&mut exchange.response.pending.trailers, reason.into());
+        return;
+    }
     if begun || reason.status() == 0 {
         // The client has the start of a response. It must not take that for the whole: what is waiting
         // is thrown away, and the connection reset.
@@ -152,29 +205,34 @@ fn poll_send_answer(
 ) -> Poll<Result<(), Reason>> {
     worker.clock.refresh();
     if exchange.response.cut {
-        client.socket.reset_on_close();
+        client.link.cut();
         return Poll::Ready(Err(Reason::ClientClosed));
     }
-    let pending = &mut exchange.response.pending;
     let mut moved = false;
+    let pending = &mut exchange.response.pending;
     while !pending.pending().is_empty() {
-        match client.socket.poll_send(cx, pending.pending()) {
+        match client.link.poll_send(cx, pending.pending()) {
             Poll::Ready(Ok(sent)) => pending.sent += sent,
-            Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::ClientClosed)),
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(client.link.client_gone())),
             Poll::Pending => return poll_write_deadline(cx, worker, client, exchange, moved),
         }
         moved = true;
     }
-    Poll::Ready(Ok(()))
+    match client.link.poll_finish(cx, &pending.trailers) {
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+        Poll::Ready(Err(_)) => Poll::Ready(Err(client.link.client_gone())),
+        Poll::Pending => poll_write_deadline(cx, worker, client, exchange, moved),
+    }
 }
 
 fn poll_write_deadline(
     cx: &mut Context<'_>,
     worker: &Worker,
-    client: &Client,
+    client: &mut Client,
     exchange: &mut Exchange,
     moved: bool,
 ) -> Poll<Result<(), Reason>> {
+    client.link.flush(cx);
     let now = worker.clock.now_ms();
     let mut wheel = worker.wheel.borrow_mut();
     wheel.register(client.timer, cx.waker());
@@ -196,12 +254,12 @@ async fn linger(worker: &Rc<Worker>, client: &mut Client) {
     poll_fn(|cx| {
         worker.clock.refresh();
         // A connection that cannot be shut down is gone.
-        if client.socket.poll_shutdown(cx).is_pending() {
+        if client.link.poll_shutdown(cx).is_pending() {
             return Poll::Pending;
         }
         let mut buffers = worker.buffers.borrow_mut();
         while read < LINGER_BYTES {
-            match client.socket.poll_recv(cx, buffers.room(HEADROOM)) {
+            match client.link.poll_recv(cx, buffers.room(HEADROOM)) {
                 Poll::Ready(Ok(received)) if received > 0 => read += received,
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
@@ -236,6 +294,6 @@ mod tests {
     #[test]
     fn a_waiting_connection_is_small() {
         let size = future_size(connection);
-        assert!(size <= 272, "{size} bytes");
+        assert!(size <= 288, "{size} bytes");
     }
 }

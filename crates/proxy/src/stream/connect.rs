@@ -1,13 +1,12 @@
 //! A connection to an endpoint: pick one, open, and pick another where that fails.
 
-use std::io;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tollgate_decision::Reason;
 use tollgate_upstream::{BackOff, Failure};
 
 use super::account;
+use crate::connect::{self, Place};
 use crate::exchange::Exchange;
 use crate::http::attempt;
 use crate::snapshot::TcpService;
@@ -19,18 +18,17 @@ const BUDGET_ASKS: u32 = 40;
 /// Between two attempts. An endpoint that was tried is not picked again while there are others, so the wait is for
 /// the retry budget, and for upstreams that are all away for a moment.
 const BACK_OFF: BackOff = BackOff { base_ms: 10, cap_ms: 250 };
-/// A limit beyond a year is none; tokio's timer does not reach that far.
-const LONGEST_MS: u64 = 31_536_000_000;
 
 /// Connects to an endpoint of the exchange's upstream.
 pub async fn connect(
     worker: &Worker,
     exchange: &mut Exchange,
     service: &TcpService,
+    opening: &[u8],
 ) -> Result<Socket, Reason> {
     loop {
         attempt::begin(worker, exchange)?;
-        let reason = match open(worker, exchange, service.timeouts.connect_ms).await {
+        let reason = match open(worker, exchange, service.timeouts.connect_ms, opening).await {
             Ok(socket) => {
                 // What follows is no retry any more, however long it takes.
                 exchange.retrying = None;
@@ -55,33 +53,29 @@ pub async fn connect(
 }
 
 /// Opens a connection to the attempt's endpoint.
-async fn open(worker: &Worker, exchange: &mut Exchange, connect_ms: u64) -> Result<Socket, Reason> {
+async fn open(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    connect_ms: u64,
+    opening: &[u8],
+) -> Result<Socket, Reason> {
     let attempt = exchange.attempt.as_ref().ok_or(Reason::NoEndpoint)?;
     let endpoint = exchange.upstream().and_then(|upstream| upstream.endpoint(attempt.endpoint));
-    let address = endpoint.ok_or(Reason::NoEndpoint)?.address();
+    let (endpoint, transport) = endpoint.zip(exchange.transport()).ok_or(Reason::NoEndpoint)?;
     let began = worker.clock.now_us();
-    let connecting = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok::<_, io::Error>(Socket::new(stream))
-    };
-    let result = tokio::time::timeout(Duration::from_millis(connect_ms.min(LONGEST_MS)), connecting).await;
+    let place = Place { endpoint, transport, opening, idle_ms: 0 };
+    let result = connect::within(connect_ms, connect::open(&place)).await;
     worker.clock.refresh();
     exchange.times.connect_us = worker.clock.now_us().saturating_sub(began);
     let connect_us = exchange.times.connect_us;
     exchange.record.latest().into_iter().for_each(|latest| latest.connect_us = connect_us);
-    let (result, detail) = match result {
-        Ok(Ok(socket)) => (Ok(socket), None),
-        Ok(Err(error)) => (Err(Reason::ConnectFailed), attempt::describe(&error)),
-        Err(_) => (Err(Reason::ConnectTimeout), None),
-    };
-    exchange.record.detail = detail;
+    exchange.record.detail = result.as_ref().err().and_then(|refusal| refusal.detail);
     if let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream) {
         let series = &published.shard.upstreams[index as usize];
         let counter = if result.is_ok() { &series.connections_opened } else { &series.connects_failed };
         counter.add(1);
     }
-    result
+    result.map_err(|refusal| refusal.reason)
 }
 
 /// Tells the endpoint's health that the attempt failed for this reason.

@@ -50,19 +50,14 @@ pub fn write(
     }
 }
 
-/// Puts the header that the upstream wants before what is to be sent to it. Returns its length.
-pub(super) fn put_first(caller: &mut Caller, exchange: &Exchange, alpn: Option<&[u8]>) -> usize {
-    let transports = exchange.published.as_ref().map(|published| &published.snapshot.transports);
-    let transport = transports.zip(exchange.record.upstream).and_then(|(all, at)| all.get(at as usize));
-    let Some(version) = transport.and_then(|transport| transport.proxy_header) else { return 0 };
+/// The header that the upstream wants, if it wants one.
+pub(super) fn announcement(caller: &Caller, exchange: &Exchange, alpn: Option<&[u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let Some(version) = exchange.transport().and_then(|transport| transport.proxy_header) else { return out };
     let destination = caller.destination.or_else(|| caller.socket.local_address());
     let [id, _, _, name] = exchange.notes.parts();
     let authority = std::str::from_utf8(name).ok().filter(|name| !name.is_empty());
     let details = Details { alpn, authority, unique_id: Some(id), tls: None };
-    let mut first = Vec::new();
-    write(&mut first, version, caller.client, destination, &details);
-    let length = first.len();
-    first.append(&mut caller.received);
-    caller.received = first;
-    length
+    write(&mut out, version, caller.client, destination, &details);
+    out
 }

@@ -128,13 +128,24 @@ async fn reach(caller: &mut Caller, exchange: &mut Exchange) -> Result<(Socket, 
     }
     let mut agreed = tls::Agreed::default();
     if let Some(acceptor) = &service.tls {
-        agreed = tls::terminate(caller, acceptor).await?;
+        agreed = tls::terminate(caller, acceptor).await.map_err(|refusal| {
+            exchange.record.detail = refusal.detail;
+            refusal.reason
+        })?;
     }
     let upstream = choose(caller, exchange, service, agreed.server_name.take()).await;
     exchange.record.upstream = Some(upstream?);
-    let mut socket = connect::connect(caller.worker(), exchange, service).await?;
-    socket = tls::secure(exchange, socket).await?;
-    let announced = proxy_header::put_first(caller, exchange, agreed.alpn.as_deref());
+    let header = proxy_header::announcement(caller, exchange, agreed.alpn.as_deref());
+    // Where TLS follows, the header goes before it; else it leaves with the client's first bytes.
+    let before_tls = exchange.transport().is_some_and(|transport| transport.tls.is_some());
+    let opening = if before_tls { header.as_slice() } else { b"" };
+    let socket = connect::connect(caller.worker(), exchange, service, opening).await?;
+    if before_tls {
+        return Ok((socket, 0));
+    }
+    let announced = header.len();
+    let received = std::mem::replace(&mut caller.received, header);
+    caller.received.extend(received);
     Ok((socket, announced))
 }
 

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use tollgate_decision::Reason;
 use tollgate_tls::Acceptor;
 
 use super::tcp::Caller;
-use crate::exchange::Exchange;
-use crate::socket::Socket;
+use crate::http::{Refusal, handshake};
 
 /// What a client and this side have agreed on.
 #[derive(Debug, Default)]
@@ -20,18 +18,10 @@ pub struct Agreed {
 
 /// Ends the client's TLS here: from now on the caller's socket gives and takes what is inside. The handshake begins
 /// with what the caller has received already.
-pub async fn terminate(_caller: &mut Caller, _acceptor: &Arc<Acceptor>) -> Result<Agreed, Reason> {
-    // Never carried as it is: the upstream would get what it cannot read.
-    Err(Reason::TlsHandshakeFailed)
-}
-
-/// Begins TLS towards the endpoint, where its upstream wants it.
-pub async fn secure(exchange: &Exchange, socket: Socket) -> Result<Socket, Reason> {
-    let transports = exchange.published.as_ref().map(|published| &published.snapshot.transports);
-    let transport = transports.zip(exchange.record.upstream).and_then(|(all, at)| all.get(at as usize));
-    match transport.and_then(|transport| transport.tls.as_ref()) {
-        // Never in the clear instead.
-        Some(_) => Err(Reason::UpstreamTlsFailed),
-        None => Ok(socket),
-    }
+pub async fn terminate(caller: &mut Caller, acceptor: &Arc<Acceptor>) -> Result<Agreed, Refusal> {
+    let worker = caller.worker().clone();
+    caller.socket.secure(acceptor.accept(), std::mem::take(&mut caller.received));
+    handshake::within(&worker, &mut caller.socket, caller.timer).await?;
+    let Some(session) = caller.socket.session() else { return Ok(Agreed::default()) };
+    Ok(Agreed { server_name: session.server_name().map(Into::into), alpn: session.alpn().map(Into::into) })
 }

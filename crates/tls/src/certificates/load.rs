@@ -11,7 +11,7 @@ use aws_lc_rs::digest;
 use rustls::SignatureAlgorithm;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -185,10 +185,14 @@ impl Certificate {
             return Err(Problem::new("there is no certificate in it"));
         };
         let description = describe(id, leaf)?;
-        let key = CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => Problem::new("the key does not belong to the certificate"),
-            error => Problem::new(format!("the key cannot be used: {error}")),
-        })?;
+        let key = default_provider()
+            .key_provider
+            .load_private_key(key)
+            .map_err(|error| Problem::new(format!("the key cannot be used: {error}")))?;
+        if key.public_key().is_some_and(|public| !is_key_of(&public, leaf)) {
+            return Err(Problem::new("the key does not belong to the certificate"));
+        }
+        let key = CertifiedKey::new(chain, key);
         let kind = match key.key.algorithm() {
             SignatureAlgorithm::ECDSA => KeyKind::Ecdsa,
             SignatureAlgorithm::ED25519 => KeyKind::Ed25519,
@@ -271,6 +275,12 @@ impl Certificate {
     pub(super) fn kind(&self) -> KeyKind {
         self.description.kind
     }
+}
+
+/// Whether this is the certificate's public key. rustls would ask webpki, which does not look at certificates
+/// that answer a challenge, since it does not know their critical extension.
+fn is_key_of(public: &SubjectPublicKeyInfoDer<'_>, leaf: &[u8]) -> bool {
+    X509Certificate::from_der(leaf).is_ok_and(|(_, parsed)| parsed.public_key().raw == public.as_ref())
 }
 
 fn parse_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {

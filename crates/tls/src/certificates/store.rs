@@ -90,8 +90,8 @@ impl Store {
             // A client that asks for no name gets the default even where unknown names are refused.
             Some(None) | None => &self.default,
         };
-        let keys = candidates.iter().map(|at| self.certificates[*at].key());
-        keys.filter(|key| key.key.choose_scheme(schemes).is_some()).next().cloned()
+        let mut keys = candidates.iter().map(|at| self.certificates[*at].key());
+        keys.find(|key| key.key.choose_scheme(schemes).is_some()).cloned()
     }
 }
 

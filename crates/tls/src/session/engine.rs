@@ -58,6 +58,15 @@ pub(super) enum Stop {
     Exhausted,
 }
 
+/// What came of one state.
+enum Step {
+    /// Data was decrypted; there may be more to look at.
+    Data,
+    /// rustls is to be asked again.
+    Again,
+    Stop(Stop),
+}
+
 impl Engine {
     /// What both sides know of a connection.
     pub(super) fn common(&self) -> &CommonState {
@@ -92,8 +101,17 @@ impl Engine {
             };
             used += discard;
             match stop {
-                Ok(None) => {}
-                Ok(Some(stop)) => return (used, Ok(stop)),
+                // The common case: all that came in are records of data, and rustls has nothing to add. Anything
+                // else that there is to know would be in bytes that are still to be looked at.
+                Ok(Step::Data)
+                    if used == input.len()
+                        && matches!(task, Task::Nothing)
+                        && !self.common().wants_write() =>
+                {
+                    return (used, Ok(Stop::Traffic));
+                }
+                Ok(Step::Data | Step::Again) => {}
+                Ok(Step::Stop(stop)) => return (used, Ok(stop)),
                 Err(error) => {
                     self.alerts(out);
                     return (used, Err(error));
@@ -117,21 +135,21 @@ impl Engine {
                     step(status.discard, status.state, &mut sink, Task::Nothing, out)
                 }
             };
-            if !matches!(stop, Ok(None)) {
+            if !matches!(stop, Ok(Step::Again)) {
                 return;
             }
         }
     }
 }
 
-/// Handles one state. No stop means that rustls is to be asked again.
+/// Handles one state.
 fn step<Data>(
     mut discard: usize,
     state: Result<ConnectionState<'_, '_, Data>, rustls::Error>,
     sink: &mut Sink<'_>,
     task: Task<'_>,
     out: &mut Outbox,
-) -> (usize, Result<Option<Stop>, rustls::Error>) {
+) -> (usize, Result<Step, rustls::Error>) {
     let state = match state {
         Ok(state) => state,
         Err(error) => return (discard, Err(error)),
@@ -147,7 +165,7 @@ fn step<Data>(
                     Err(error) => return (discard, Err(error)),
                 }
             }
-            None
+            Step::Data
         }
         // The peer may send early data only where it was told so, which no acceptor does.
         ConnectionState::ReadEarlyData(_) => {
@@ -159,16 +177,16 @@ fn step<Data>(
                 Err(EncodeError::InsufficientSize(size)) => Err(Some(size)),
                 Err(EncodeError::AlreadyEncoded) => Err(None),
             });
-            None
+            Step::Again
         }
         ConnectionState::TransmitTlsData(transmit) => {
             transmit.done();
-            None
+            Step::Again
         }
-        ConnectionState::BlockedHandshake => Some(Stop::Blocked),
-        ConnectionState::PeerClosed => Some(Stop::PeerClosed),
-        ConnectionState::Closed => Some(Stop::Closed),
-        ConnectionState::WriteTraffic(traffic) => Some(write(traffic, task, out)),
+        ConnectionState::BlockedHandshake => Step::Stop(Stop::Blocked),
+        ConnectionState::PeerClosed => Step::Stop(Stop::PeerClosed),
+        ConnectionState::Closed => Step::Stop(Stop::Closed),
+        ConnectionState::WriteTraffic(traffic) => Step::Stop(write(traffic, task, out)),
         _ => return (discard, Err(rustls::Error::General("a state that is not known".into()))),
     };
     (discard, Ok(stop))

@@ -56,6 +56,10 @@ impl Inner {
         matches!(&self.stage, Stage::Running(engine, _) if !engine.common().is_handshaking())
     }
 
+    fn is_client(&self) -> bool {
+        matches!(&self.stage, Stage::Running(engine, _) if matches!(**engine, Engine::Client(_)))
+    }
+
     /// Whether the protocol that was agreed upon is the one that is spoken.
     fn check_protocol(&self) -> Result<(), HandshakeFailure> {
         let (Stage::Running(engine, _), Some(wanted)) = (&self.stage, &self.must_speak) else {
@@ -93,7 +97,7 @@ impl Inner {
                 Hello::Malformed => acceptor.config_for(None, &hello::Alpn::default()),
             };
             let connection = UnbufferedServerConnection::new(config).map_err(|error| failure::own(&error))?;
-            self.stage = Stage::Running(Engine::Server(connection), Some(acceptor));
+            self.stage = Stage::Running(Box::new(Engine::Server(connection)), Some(acceptor));
         }
         self.run()
     }
@@ -113,7 +117,7 @@ impl Inner {
         if self.incoming.is_empty() {
             self.incoming = Vec::new();
         }
-        let is_server = matches!(engine, Engine::Server(_));
+        let is_server = matches!(**engine, Engine::Server(_));
         if let Err(error) = result {
             let name = self.server_name.as_deref();
             let covered = acceptor.as_ref().is_none_or(|acceptor| acceptor.serves(name));
@@ -137,9 +141,9 @@ impl Inner {
 
     /// The peer closed its side.
     fn went(&mut self) -> HandshakeFailure {
-        let failure = match &self.stage {
-            Stage::Running(Engine::Client(_), _) => failure::endpoint_went(),
-            _ => failure::client_went(self.began),
+        let failure = match self.is_client() {
+            true => failure::endpoint_went(),
+            false => failure::client_went(self.began),
         };
         self.stage = Stage::Failed;
         failure
@@ -147,9 +151,9 @@ impl Inner {
 
     /// The wire failed.
     fn lost(&mut self, text: String) -> HandshakeFailure {
-        let failure = match &self.stage {
-            Stage::Running(Engine::Client(_), _) => failure::endpoint_lost(text),
-            _ => failure::client_lost(text),
+        let failure = match self.is_client() {
+            true => failure::endpoint_lost(text),
+            false => failure::client_lost(text),
         };
         self.stage = Stage::Failed;
         failure

@@ -256,3 +256,116 @@ pub fn connector(settings: ClientSettings) -> Connector {
 pub fn ticket_keys() -> Arc<TicketKeys> {
     Arc::new(TicketKeys::new(Clock::new(), std::time::Duration::from_secs(3600)).expect("randomness"))
 }
+
+/// Settings of a plain rustls client.
+pub fn plain_client(
+    authority: &Authority,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> Arc<rustls::ClientConfig> {
+    use rustls::pki_types::pem::PemObject;
+    let mut store = rustls::RootCertStore::empty();
+    let root = rustls::pki_types::CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("PEM");
+    store.add(root).expect("a root");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(versions).expect("versions");
+    Arc::new(builder.with_root_certificates(store).with_no_client_auth())
+}
+
+/// A plain rustls client at the end of a wire.
+pub struct Plain {
+    pub client: rustls::ClientConnection,
+    end: End,
+    pub other: End,
+}
+
+impl Plain {
+    pub fn new(config: &Arc<rustls::ClientConfig>, host: &str) -> Self {
+        let name = host.to_owned().try_into().expect("a name");
+        let client = rustls::ClientConnection::new(config.clone(), name).expect("a client");
+        let (end, other) = wire();
+        Self { client, end, other }
+    }
+
+    /// Hands bytes to and fro once.
+    pub fn exchange(&mut self) -> Result<(), rustls::Error> {
+        let mut bytes = Vec::new();
+        while self.client.wants_write() {
+            self.client.write_tls(&mut bytes).expect("written");
+        }
+        self.end.outgoing.borrow_mut().bytes.extend(bytes);
+        let bytes: Vec<u8> = self.end.incoming.borrow_mut().bytes.drain(..).collect();
+        let mut bytes = &bytes[..];
+        while !bytes.is_empty() {
+            self.client.read_tls(&mut bytes).expect("read");
+            self.client.process_new_packets()?;
+        }
+        Ok(())
+    }
+
+    pub fn handshake(&mut self, server: &mut Side) -> Result<(), HandshakeFailure> {
+        loop {
+            self.exchange().expect("a good server");
+            if let Poll::Ready(outcome) = server.handshake() {
+                outcome?;
+                let _ = server.flush();
+                self.exchange().expect("a good server");
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A plain client that remembers what was stapled.
+#[derive(Debug, Default)]
+pub struct Staples(std::sync::Mutex<Vec<u8>>);
+
+impl Staples {
+    pub fn client(self: Arc<Self>) -> Arc<rustls::ClientConfig> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().expect("versions").dangerous();
+        Arc::new(builder.with_custom_certificate_verifier(self).with_no_client_auth())
+    }
+
+    pub fn last(&self) -> Vec<u8> {
+        self.0.lock().expect("a lock").clone()
+    }
+}
+
+impl rustls::client::danger::ServerCertVerifier for Staples {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &rustls::pki_types::CertificateDer<'_>,
+        _intermediates: &[rustls::pki_types::CertificateDer<'_>],
+        _server_name: &rustls::pki_types::ServerName<'_>,
+        ocsp_response: &[u8],
+        _now: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        *self.0.lock().expect("a lock") = ocsp_response.to_vec();
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &rustls::pki_types::CertificateDer<'_>,
+        _dss: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &rustls::pki_types::CertificateDer<'_>,
+        _dss: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.signature_verification_algorithms.supported_schemes()
+    }
+}

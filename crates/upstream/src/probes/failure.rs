@@ -14,6 +14,8 @@ pub enum ProbeFailure {
     Connect(io::ErrorKind),
     /// There was no connection in time.
     ConnectTimeout(Duration),
+    /// There was a connection, and what comes before the probe failed on it: this, in words.
+    Unusable(Arc<str>),
     /// There was a connection, but no whole answer head in time.
     NoAnswer(Duration),
     /// The connection ended before the answer head did.
@@ -45,6 +47,8 @@ impl ProbeFailure {
     pub(super) fn from_connect(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
+            // Made by who dials, with a text of its own.
+            io::ErrorKind::Other => Self::Unusable(error.to_string().into()),
             kind => Self::Connect(kind),
         }
     }
@@ -64,6 +68,7 @@ impl fmt::Display for ProbeFailure {
             Self::Refused => f.write_str("connection refused"),
             Self::Connect(kind) => write!(f, "no connection: {kind}"),
             Self::ConnectTimeout(timeout) => write!(f, "no connection in {timeout:?}"),
+            Self::Unusable(problem) => write!(f, "the connection cannot be used: {problem}"),
             Self::NoAnswer(timeout) => write!(f, "no answer in {timeout:?}"),
             Self::Closed => f.write_str("the connection was closed before the answer"),
             Self::Broken(kind) => write!(f, "the connection broke: {kind}"),

@@ -324,7 +324,7 @@ impl Desk {
         self.refusals.1 += 1;
         if self.refusals.1 <= REFUSALS_RECORDED {
             let peer = key.client.ip().to_canonical();
-            recorder::refused_connection(&self.listening, peer, reason, &make_id(round.worker));
+            recorder::refused_connection(&self.listening, peer, reason.into(), &make_id(round.worker));
         }
         Dropped::Refused(reason)
     }
