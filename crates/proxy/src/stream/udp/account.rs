@@ -138,6 +138,7 @@ fn entry(worker: &Worker, listening: &Listening, flow: &Flow, timings: Timings, 
         names: Names {
             listener: listening.settings().name.clone(),
             route: None,
+            server: None,
             upstream: Some(Arc::clone(decision.place.upstream.name())),
             endpoints: decision.names.clone(),
         },
