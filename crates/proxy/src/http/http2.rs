@@ -32,10 +32,11 @@ enum Event {
     Ended(Ended),
 }
 
-/// Serves all streams of a connection, of which `received` has been read already.
-pub async fn connection(client: &mut Client, received: Vec<u8>) {
+/// Serves all streams of a connection. What has been read of it already is the client's leftover.
+pub async fn connection(client: &mut Client) {
     let worker = client.worker().clone();
     let Some(socket) = client.take_socket() else { return };
+    let received = std::mem::take(&mut client.leftover);
     let clock = worker.clone();
     let now = Rc::new(move || clock.clock.now_ms());
     let handshake = Server::handshake(socket, settings(&worker), received.into(), now);

@@ -27,8 +27,8 @@ pub enum Intake {
     Forward(Box<Exchange>),
     /// An exchange that is answered already: the answer is on its way out.
     Answered(Box<Exchange>),
-    /// The client speaks HTTP/2, of which these bytes have come (RFC 9113 section 3.3).
-    Http2(Vec<u8>),
+    /// The client speaks HTTP/2 (RFC 9113 section 3.3); what has come of it is its leftover.
+    Http2,
     /// The connection is over.
     Closed,
 }
@@ -96,8 +96,8 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             Err(malformed) => {
                 let received = &buffers.scratch[HEADROOM..end];
                 if is_preface(client, received) {
-                    client.leftover = Vec::new();
-                    return Poll::Ready(Intake::Http2(received.to_vec()));
+                    client.leftover = received.to_vec();
+                    return Poll::Ready(Intake::Http2);
                 }
                 let refusal = malformed.as_request_reason().into();
                 let bytes = match worker.records() {

@@ -40,13 +40,13 @@ pub fn connection(mut client: Client) -> impl Future<Output = ()> {
         let mut next = match spoken {
             None => Next::End,
             Some(Spoken::Http1) => Next::Request,
-            Some(Spoken::Http2) => Next::Http2(Vec::new()),
+            Some(Spoken::Http2) => Next::Http2,
         };
         while let Next::Request = next {
             next = serve_next(&mut client).await;
         }
-        if let Next::Http2(received) = next {
-            Box::pin(http2::connection(&mut client, received)).await;
+        if let Next::Http2 = next {
+            Box::pin(http2::connection(&mut client)).await;
         }
         say_goodbye(&mut client).await;
         client.listener.series.closed.add(1);
@@ -57,8 +57,8 @@ pub fn connection(mut client: Client) -> impl Future<Output = ()> {
 enum Next {
     /// A request.
     Request,
-    /// HTTP/2, of which these bytes have come.
-    Http2(Vec<u8>),
+    /// HTTP/2; what has come of it is the client's leftover.
+    Http2,
     /// Nothing more.
     End,
 }
@@ -107,7 +107,7 @@ async fn serve_next(client: &mut Client) -> Next {
             exchange
         }
         Intake::Answered(exchange) => exchange,
-        Intake::Http2(received) => return Next::Http2(received),
+        Intake::Http2 => return Next::Http2,
         Intake::Closed => return Next::End,
     };
     let worker = client.worker().clone();
