@@ -185,7 +185,12 @@ fn start(text: &str) -> Instance {
         say: |_| {},
     };
     let process = Arc::new(Process::start(first.snapshot.clone(), &options).unwrap());
-    Instance::new(process, first, bundle, Surroundings { file: None, resolver, events, say: |_| {} })
+    Instance::new(
+        process,
+        first,
+        bundle,
+        Surroundings { file: None, resolver, events, acme: Acme::new(|_| {}), say: |_| {} },
+    )
 }
 
 async fn end(instance: &Instance) {

@@ -365,8 +365,8 @@ fn a_connection_is_a_line_in_the_access_log() {
         connection.send("good day");
         open.open();
     });
-    let document =
-        format!("{PRELUDE}{CARRY}").replace("access_log: none\n", "access_log: { stdout: {}, format: json }\n");
+    let document = format!("{PRELUDE}{CARRY}")
+        .replace("access_log: none\n", "access_log: { stdout: {}, format: json }\n");
     let tollgate = Launch::new(PROGRAM, &document).with("origin", origin.address()).start();
     let mut client = tollgate.connect();
     client.send("hello");
