@@ -88,7 +88,9 @@ impl ChallengeCertificates for Gallery {
     fn remove(&self, name: &str) {
         let mut shown = self.shown();
         shown.challenges.remove(name);
-        shown.sets().for_each(|set| drop(set.certificates.remove_challenge(name)));
+        for set in shown.sets() {
+            set.certificates.remove_challenge(name);
+        }
     }
 }
 
