@@ -12,6 +12,7 @@ fn readiness_says_why() {
     let lines = [
         "[+] document: number 1, 2 routes, 2 upstreams",
         &format!("[+] listener web: bound to {address}"),
+        &format!("[+] listener secured: bound to {}", tollgate.addresses()[1]),
         "[+] drain: not draining",
         "[i] upstream shop: 2 of 2 endpoints usable",
         "[i] upstream gone: 1 of 1 endpoints usable",

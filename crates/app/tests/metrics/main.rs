@@ -26,7 +26,10 @@ impl Busy {
         });
         let (refused, guard) = refusing();
         let document = format!(
-            "version: 1\nlisten: {{ address: \"127.0.0.1:0\", name: web }}\nworkers: 2\naccess_log: none\n\
+            "version: 1\nworkers: 2\naccess_log: none\n\
+             listen:\n  - {{ address: \"127.0.0.1:0\", name: web }}\n  \
+             - {{ address: \"127.0.0.1:0\", name: secured, tls: {{ acme: [shop.example.com] }} }}\n\
+             acme: {{ directory: \"https://{refused}/directory\", storage: kept, challenge: tls-alpn-01 }}\n\
              admin: {{ listen: \"127.0.0.1:0\" }}\n\
              upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none }}\n  \
              gone: {{ endpoints: [\"{refused}\"] }}\n\
@@ -34,7 +37,7 @@ impl Busy {
              - {{ name: gone, path: /gone, to: gone, retry: none }}\n",
             origin.address()
         );
-        let tollgate = Launch::new(PROGRAM, &document).start();
+        let tollgate = Launch::new(PROGRAM, &document).listeners(2).start();
         let mut client = tollgate.connect();
         for (path, status) in
             [("/shop", 200), ("/shop", 200), ("/shop/missing", 404), ("/gone", 502), ("/", 404)]

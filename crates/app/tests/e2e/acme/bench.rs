@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -86,7 +87,10 @@ impl Bench {
         roots.add(CertificateDer::from_pem_slice(self.server.root_pem().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Arc::new(config.unwrap().with_root_certificates(roots).with_no_client_auth())
+        let mut config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
+        // Else a client would go on to see the certificate of its first connection.
+        config.resumption = Resumption::disabled();
+        Arc::new(config)
     }
 
     /// The files of the storage, by their names.

@@ -17,7 +17,6 @@ fn renewals_disturb_no_request_and_need_no_reload() {
     let visitor = bench.visitor(&tollgate, SHOP);
     let mut staying = visitor.connect().unwrap();
     let first = staying.certificate();
-    // From now on every certificate is to be renewed at once, but the one that is there was asked about.
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
@@ -32,8 +31,9 @@ fn renewals_disturb_no_request_and_need_no_reload() {
                 })
             })
             .collect();
+        // From now on the authority wants every certificate renewed at once. It was asked about the one that is there;
+        // another document has it asked again.
         bench.server.suggest(Some((now() - Duration::from_secs(20), now() - Duration::from_secs(10))));
-        // Another document lets the program ask anew; what follows happens without one.
         let changed =
             bench.document("http-01", &[SHOP]).replace("acme: {", "acme: { email: ops@example.com,");
         tollgate.reload(&changed);
