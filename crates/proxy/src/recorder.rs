@@ -78,7 +78,7 @@ pub struct Names {
     pub listener: String,
     /// Of the route.
     pub route: Option<String>,
-    /// That the client of a connection asked for in its TLS hello.
+    /// That the client asked for in its TLS hello, of a connection that no head tells of.
     pub server: Option<Box<str>>,
     /// Of the upstream.
     pub upstream: Option<Arc<str>>,

@@ -11,6 +11,7 @@ mod connector;
 mod facts;
 mod failure;
 pub mod hello;
+pub mod ocsp;
 mod profile;
 mod roots;
 mod session;

@@ -4,6 +4,7 @@ mod carried;
 mod connections;
 mod decided;
 mod endpoints;
+mod flows;
 mod malformed;
 
 use std::collections::HashMap;
@@ -153,6 +154,11 @@ fn connections_that_are_carried() {
 }
 
 #[test]
+fn flows_that_are_refused() {
+    run(flows::ROWS);
+}
+
+#[test]
 fn what_the_document_decides() {
     run(decided::ROWS);
 }
@@ -184,14 +190,13 @@ const UNPROVOKED: &[Reason] = &[
     Reason::FrameFlood,
     Reason::HeadFlood,
     Reason::DeadlineExceeded,
-    Reason::FlowTableFull,
-    Reason::ClientFlowsFull,
 ];
 
 /// A reason without a row is a reason that nobody has seen explained.
 #[test]
 fn each_reason_of_the_catalogue_has_its_row() {
-    let groups = [malformed::ROWS, carried::ROWS, connections::ROWS, decided::ROWS, endpoints::ROWS];
+    let groups =
+        [malformed::ROWS, carried::ROWS, connections::ROWS, decided::ROWS, endpoints::ROWS, flows::ROWS];
     let mut rows: HashMap<&str, usize> = HashMap::new();
     for row in groups.into_iter().flatten() {
         *rows.entry(row.reason.code()).or_default() += 1;

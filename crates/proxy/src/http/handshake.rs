@@ -118,12 +118,20 @@ fn agreed(client: &mut Client, acceptor: Arc<Acceptor>, hsts: Option<Arc<str>>) 
     let Link::Bytes(socket) = &client.link else { return Spoken::Http1 };
     let Some(session) = socket.session() else { return Spoken::Http1 };
     let spoken = if session.alpn() == Some(b"h2") { Spoken::Http2 } else { Spoken::Http1 };
+    let settings = client.listener.settings();
+    let speaks_http3 = matches!(&settings.service, Service::Http(http) if http.versions.http3);
+    let alt_svc = speaks_http3.then(|| match settings.address.port() {
+        0 => tollgate_http3::alt_svc(socket.local_port()),
+        port => tollgate_http3::alt_svc(port),
+    });
     let secured = Secured {
         acceptor,
         server_name: session.server_name().map(Into::into),
         client_cert: session.peer_certificate().map(|leaf| client_cert_field(leaf).into()),
         hsts,
+        alt_svc: alt_svc.map(Into::into),
     };
+    drop(settings);
     client.secured = Some(Rc::new(secured));
     spoken
 }

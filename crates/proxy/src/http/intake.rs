@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use tollgate_decision::Reason;
 use tollgate_http1::{HeadLimits, Malformed, Progress, request};
+use tollgate_http3::Ended;
 use tollgate_message::FieldList;
 
 use super::Refusal;
@@ -14,6 +15,7 @@ use super::client::Client;
 use super::forwarded::make_id;
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Facts};
+use crate::recorder;
 use crate::worker::{Published, Worker};
 
 /// How long a draining worker waits for the first request of a connection.
@@ -25,8 +27,8 @@ pub enum Intake {
     Forward(Box<Exchange>),
     /// An exchange that is answered already: the answer is on its way out.
     Answered(Box<Exchange>),
-    /// The client speaks HTTP/2, of which these bytes have come (RFC 9113 section 3.3).
-    Http2(Vec<u8>),
+    /// The client speaks HTTP/2 (RFC 9113 section 3.3); what has come of it is its leftover.
+    Http2,
     /// The connection is over.
     Closed,
 }
@@ -59,6 +61,10 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
                 Poll::Ready(_) if client.partial && !client.leftover.is_empty() => {
                     return Poll::Ready(closed_early(worker, client, &published));
                 }
+                Poll::Ready(Err(error)) if client.link.is_stream() => {
+                    tell_refused(worker, client, &error);
+                    return Poll::Ready(Intake::Closed);
+                }
                 Poll::Ready(_) => return Poll::Ready(Intake::Closed),
                 Poll::Pending if ends_idle(client) => return Poll::Ready(Intake::Closed),
                 Poll::Pending => return poll_deadline(cx, worker, client, &published),
@@ -90,8 +96,8 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             Err(malformed) => {
                 let received = &buffers.scratch[HEADROOM..end];
                 if is_preface(client, received) {
-                    client.leftover = Vec::new();
-                    return Poll::Ready(Intake::Http2(received.to_vec()));
+                    client.leftover = received.to_vec();
+                    return Poll::Ready(Intake::Http2);
                 }
                 let refusal = malformed.as_request_reason().into();
                 let bytes = match worker.records() {
@@ -102,6 +108,15 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             }
         }
     }
+}
+
+/// A stream whose head was refused, and answered, where it was read.
+fn tell_refused(worker: &Worker, client: &Client, error: &std::io::Error) {
+    let Some(ended) = error.get_ref().and_then(|inner| inner.downcast_ref::<Ended>()) else { return };
+    worker.published.borrow().shard.reason(ended.reason).add(1);
+    let server_name = client.secured.as_ref().and_then(|secured| secured.server_name.as_deref());
+    let (listener, peer) = (&client.listener, client.peer);
+    recorder::ended_connection(listener, peer, ended.reason.into(), server_name, &make_id(worker));
 }
 
 /// Whether a connection begins as HTTP/2 does, where that may be spoken. Over TLS it is agreed upon before.

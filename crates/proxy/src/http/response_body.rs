@@ -285,7 +285,7 @@ fn interim_head(
             writer: BodyWriter::Plain,
             close: false,
             request_id: &[],
-            hsts: None,
+            secured: None,
         };
         response_head::write_interim(out, &source);
     }
@@ -356,7 +356,7 @@ fn final_head(
         writer: exchange.response.pending.writer,
         close: exchange.response.close,
         request_id,
-        hsts: exchange.secured.as_ref().and_then(|secured| secured.hsts.as_deref()),
+        secured: exchange.secured.as_deref(),
     };
     response_head::write(out, &source, &route.settings.response_edits, |out| {
         worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));

@@ -16,12 +16,7 @@ pub(super) const ROWS: &[Row] = &[
         there: There::Origin(polite),
         provoke: Provoke::Doing(|tollgate| talk(tollgate, b"hello")),
         cause: &["was carried to its end", "{origin}", "5 bytes from the client and 3 to it"],
-        told: &[
-            "listener db",
-            "the connection had come",
-            "attempt 1 at {origin}",
-            "first byte from the endpoint",
-        ],
+        told: &["listener db", "it had come", "attempt 1 at {origin}", "first byte from the endpoint"],
     },
     Row {
         reason: Reason::ConnectionIdle,
