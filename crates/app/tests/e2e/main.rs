@@ -1,5 +1,6 @@
 //! The real program on real sockets, a file a subject.
 
+mod acme;
 mod admin;
 mod ambiguity;
 mod asking;

@@ -1,6 +1,7 @@
 //! From a head to an exchange: refuse what has two readings, decide, write the request for the origin.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tollgate_decision::{Reason, Record};
 use tollgate_http1::connection::ConnectionOptions;
@@ -11,7 +12,7 @@ use tollgate_routing::RequestView;
 use tollgate_routing::rewrite::Scheme;
 use tollgate_runtime::wheel::NEVER;
 
-use super::answer::{Place, answer_action, answer_https, answer_refusal, end_unforwarded};
+use super::answer::{Place, answer_action, answer_challenge, answer_https, answer_refusal, end_unforwarded};
 use super::client::Client;
 use super::forwarded::Origins;
 use super::identify::{Identity, identify};
@@ -72,7 +73,7 @@ pub fn begin(
     note(worker, &mut exchange, &head, &identity, &origins, own_listener);
     let view = identity.view(&head);
     let rest = body_start..end;
-    if let Some(away) = turn_away(own_listener, secured, &view) {
+    if let Some(away) = turn_away(snapshot, own_listener, secured, &view) {
         end_unforwarded(client, &mut exchange, body, &scratch[rest]);
         answer_away(worker, &mut exchange, away, &view, rewritten);
         return Intake::Answered(exchange);
@@ -162,6 +163,8 @@ enum Away {
     Https(u16),
     /// It should come on a connection that was opened for its host.
     Misdirected,
+    /// It is an authority's, about a name that a certificate is being ordered for, and this is the answer.
+    Challenge(Arc<str>),
 }
 
 fn answer_away(
@@ -173,11 +176,22 @@ fn answer_away(
 ) {
     match away {
         Away::Https(port) => answer_https(worker, exchange, view, port, location),
+        Away::Challenge(answer) => answer_challenge(worker, exchange, &answer),
         Away::Misdirected => answer_refusal(worker, exchange, Reason::Misdirected.into()),
     }
 }
 
-fn turn_away(listener: &Listener, secured: Option<&Secured>, view: &RequestView<'_>) -> Option<Away> {
+fn turn_away(
+    snapshot: &Snapshot,
+    listener: &Listener,
+    secured: Option<&Secured>,
+    view: &RequestView<'_>,
+) -> Option<Away> {
+    // One relaxed load unless a certificate is being ordered.
+    let challenges = snapshot.challenges.as_deref().filter(|challenges| challenges.any());
+    if let Some(answer) = challenges.and_then(|challenges| challenges.http01_path(view.path)) {
+        return Some(Away::Challenge(answer));
+    }
     match secured {
         Some(secured) => (!secured.serves(view.host)).then_some(Away::Misdirected),
         None => match &listener.service {
