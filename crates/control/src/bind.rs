@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tollgate_http3::{Secret, steering};
 use tollgate_proxy::Snapshot;
-use tollgate_proxy::listen::{ConnectionLimits, ListenSocket};
 use tollgate_proxy::http::http3::Seat;
+use tollgate_proxy::listen::{ConnectionLimits, ListenSocket};
 use tollgate_proxy::snapshot::{HttpService, Listener, Service};
 use tollgate_runtime::datagrams;
 use tollgate_runtime::sockets::{self, ListenOptions};
@@ -102,11 +102,7 @@ fn open(index: u32, settings: &Arc<Listener>, sockets: &mut [Vec<ListenSocket>])
 }
 
 /// The UDP sockets of a listener that speaks HTTP/3: a packet comes to the worker that has its connection.
-fn open_http3(
-    address: SocketAddr,
-    acceptor: &Acceptor,
-    sockets: &mut [Vec<ListenSocket>],
-) -> io::Result<()> {
+fn open_http3(address: SocketAddr, acceptor: &Acceptor, sockets: &mut [Vec<ListenSocket>]) -> io::Result<()> {
     let workers = sockets.len();
     let secret = Secret::new(&acceptor.rustls_config_for_quic())?;
     let group = steering::bind_group(address, workers)?;

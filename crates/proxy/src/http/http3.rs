@@ -197,6 +197,11 @@ fn tell(client: &Client, ended: &Ended) {
     let worker = client.worker();
     worker.published.borrow().shard.reason(ended.reason).add(1);
     let server_name = client.secured.as_ref().and_then(|secured| secured.server_name.as_deref());
-    recorder::ended_connection(&client.listener, client.peer, ended.reason.into(), server_name, &make_id(worker));
+    recorder::ended_connection(
+        &client.listener,
+        client.peer,
+        ended.reason.into(),
+        server_name,
+        &make_id(worker),
+    );
 }
-

@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tollgate_decision::Reason;
-use tollgate_http3::Ended;
 use tollgate_http1::{HeadLimits, Malformed, Progress, request};
+use tollgate_http3::Ended;
 use tollgate_message::FieldList;
 
 use super::Refusal;

@@ -25,7 +25,8 @@ pub struct Secured {
 impl Secured {
     /// Appends what responses on it tell of the listener, unless a route's changes say it otherwise.
     pub fn write(&self, out: &mut Vec<u8>, edits: &Edits) {
-        let lines = [("strict-transport-security", self.hsts.as_deref()), ("alt-svc", self.alt_svc.as_deref())];
+        let lines =
+            [("strict-transport-security", self.hsts.as_deref()), ("alt-svc", self.alt_svc.as_deref())];
         for (name, value) in lines {
             if let Some(value) = value.filter(|_| !edits.replaces(name)) {
                 encode::line(out, name.as_bytes(), value.as_bytes());
