@@ -136,6 +136,12 @@ impl Client {
         self.stream.socket().shutdown(Shutdown::Write).unwrap();
     }
 
+    /// The same to a side that may have gone already.
+    pub fn try_finish_sending(&mut self) {
+        let _ = self.stream.close_tls();
+        let _ = self.stream.socket().shutdown(Shutdown::Write);
+    }
+
     /// Ends TLS in order (`close_notify`), but leaves the connection below as it is.
     pub fn finish_tls(&mut self) {
         self.stream.close_tls().unwrap();

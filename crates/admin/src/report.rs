@@ -1,6 +1,7 @@
 //! What the API tells: types that are written as JSON here and read again by the verbs of the program, and
 //! how they are made from the running process.
 
+mod certificates;
 mod comparison;
 mod latency;
 mod log_line;
@@ -9,6 +10,7 @@ mod recorder;
 mod traffic;
 mod upstreams;
 
+pub use certificates::CertificateStatus;
 pub use comparison::{TrafficExample, TrafficGroup, TrafficReport};
 pub use latency::{Bucket, Latency, Quantiles};
 pub use log_line::{LogLine, LoggedExchange, LoggedRequest, LoggedTimings};
@@ -44,15 +46,6 @@ pub struct Status {
     pub certificates: Vec<CertificateStatus>,
 }
 
-/// A certificate that is served with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct CertificateStatus {
-    /// The names that it is for.
-    pub names: Vec<String>,
-    /// When it ends, RFC 3339.
-    pub expires: String,
-}
-
 impl Status {
     /// The state now, with at most `limit` of the chosen routes.
     pub(crate) fn of(api: &Api, routes: RouteChoice, limit: usize) -> Self {
@@ -69,7 +62,7 @@ impl Status {
             exchanges: traffic::exchanges(shards),
             routes: traffic::routes(snapshot, shards, routes, limit),
             upstreams: upstreams.map(|(i, u)| UpstreamStatus::of(u, i, shards, now_ms)).collect(),
-            certificates: Vec::new(),
+            certificates: certificates::certificates(process),
         }
     }
 }

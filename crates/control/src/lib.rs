@@ -2,6 +2,7 @@
 //! The one place that knows both the document and the data plane.
 
 pub mod bind;
+pub mod certificates;
 pub mod compile;
 pub mod config_state;
 pub mod dial;

@@ -8,10 +8,11 @@ use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage, Writer,
-    write_endpoints, write_process, write_shards,
+    write_certificates, write_endpoints, write_process, write_shards,
 };
 use tollgate_upstream::Health;
 
+use crate::certificates;
 use crate::process::Process;
 
 /// What the metrics keep besides the workers' counters.
@@ -72,6 +73,7 @@ pub fn text(process: &Process) -> String {
     write_process(&mut writer, &state, shards);
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
+    write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());
     writer.finish()
 }
 

@@ -2,9 +2,11 @@
 
 mod flows;
 mod process;
+mod secured;
 mod shards;
 
 pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};
+pub use secured::{CertificateState, Replacements, write_certificates};
 pub use shards::{EndpointState, Names, Recents, write_endpoints, write_shards};
 
 use std::fmt::{Display, Write};
