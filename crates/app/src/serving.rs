@@ -13,7 +13,7 @@ use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::Text;
 use tollgate_control::process::Options;
 use tollgate_control::resolve::SystemResolver;
-use tollgate_control::{Acme, Instance, Process, watch};
+use tollgate_control::{Acme, Instance, Process, certificates, watch};
 use tollgate_runtime::{Clock, date};
 use tollgate_telemetry::access::AccessLogs;
 use tollgate_upstream::{HealthEvent, HealthEvents};
@@ -77,6 +77,7 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note }));
         tokio::spawn(reload_on_hangup(hangup, instance.clone()));
         tokio::spawn(free_now_and_then(instance.clone()));
+        tokio::spawn(certificates::watch(instance.clone()));
         if manner.watch {
             tokio::spawn(watch::watch(instance.clone()));
         }

@@ -25,6 +25,7 @@ mod targets;
 mod tcp;
 mod telling;
 mod timeouts;
+mod tls;
 mod tracing;
 mod udp;
 mod unread;
