@@ -2,6 +2,7 @@
 //! how they are made from the running process.
 
 mod acme;
+mod certificates;
 mod comparison;
 mod latency;
 mod log_line;
@@ -11,6 +12,7 @@ mod traffic;
 mod upstreams;
 
 pub use acme::{AcmeCertificate, AcmeError};
+pub use certificates::CertificateStatus;
 pub use comparison::{TrafficExample, TrafficGroup, TrafficReport};
 pub use latency::{Bucket, Latency, Quantiles};
 pub use log_line::{LogLine, LoggedExchange, LoggedRequest, LoggedTimings};
@@ -49,15 +51,6 @@ pub struct Status {
     pub acme: Vec<AcmeCertificate>,
 }
 
-/// A certificate that is served with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct CertificateStatus {
-    /// The names that it is for.
-    pub names: Vec<String>,
-    /// When it ends, RFC 3339.
-    pub expires: String,
-}
-
 impl Status {
     /// The state now, with at most `limit` of the chosen routes.
     pub(crate) fn of(api: &Api, routes: RouteChoice, limit: usize) -> Self {
@@ -74,7 +67,7 @@ impl Status {
             exchanges: traffic::exchanges(shards),
             routes: traffic::routes(snapshot, shards, routes, limit),
             upstreams: upstreams.map(|(i, u)| UpstreamStatus::of(u, i, shards, now_ms)).collect(),
-            certificates: Vec::new(),
+            certificates: certificates::certificates(process),
             acme: api.instance.acme().status().into_iter().map(AcmeCertificate::of).collect(),
         }
     }

@@ -1,12 +1,16 @@
 //! The state of a running instance as text: health at a glance first, then the figures.
 
 use tollgate_admin::report::{
-    AcmeCertificate, EndpointState, EndpointStatus, Latency, RouteStatus, Status, UpstreamStatus,
+    AcmeCertificate, CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, Status,
+    UpstreamStatus,
 };
 
 use crate::terminal::figures::{age, count, latency};
 use crate::terminal::table::{Side, Table};
 use crate::terminal::{Tone, painted};
+
+/// How many names of a certificate are shown.
+const NAMES: usize = 3;
 
 /// Whether the process wants traffic and runs the document that it was last given.
 pub fn is_well(status: &Status) -> bool {
@@ -25,6 +29,7 @@ pub fn text(status: &Status, colours: bool) -> String {
         routes(status, colours),
         endpoints(&status.upstreams).text(colours),
         acme(&status.acme).text(colours),
+        certificates(&status.certificates).text(colours),
         failures(status).text(colours),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
@@ -108,6 +113,7 @@ pub fn warnings(status: &Status) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(status.certificates.iter().flat_map(|certificate| certificate.warnings.iter().cloned()));
     let lost = status.process.log_records_lost;
     if lost > 0 {
         warnings.push(format!("{} access log records were lost", count(lost)));
@@ -258,6 +264,35 @@ fn acme(certificates: &[AcmeCertificate]) -> Table {
             (expires, Tone::Plain),
             (certificate.next_order.clone(), Tone::Plain),
             (count(certificate.failures.into()), tone),
+        ]);
+    }
+    table
+}
+
+fn certificates(certificates: &[CertificateStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("CERTIFICATE FOR", Side::Left),
+        ("EXPIRES", Side::Left),
+        ("ISSUER", Side::Left),
+        ("KEY", Side::Left),
+        ("LISTENERS", Side::Left),
+        ("FROM", Side::Left),
+    ]);
+    for certificate in certificates {
+        let CertificateStatus { names, issuer, key, id, .. } = certificate;
+        let shown = names.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let names = match names.len().saturating_sub(NAMES) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        };
+        let tone = if certificate.warnings.is_empty() { Tone::Plain } else { Tone::Doubtful };
+        table.row([
+            (names, Tone::Plain),
+            (certificate.expires.clone(), tone),
+            (issuer.clone(), Tone::Plain),
+            (key.clone(), Tone::Plain),
+            (certificate.listeners.join(", "), Tone::Plain),
+            (id.clone(), Tone::Quiet),
         ]);
     }
     table

@@ -127,6 +127,11 @@ impl Instance {
         Self { process, surroundings, started_with, turn: Turn::new(()), state: Mutex::new(state) }
     }
 
+    /// Writes a line of the process's own log.
+    pub(crate) fn say(&self, text: &str) {
+        (self.surroundings.say)(text);
+    }
+
     /// The process.
     pub fn process(&self) -> &Arc<Process> {
         &self.process

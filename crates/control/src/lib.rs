@@ -3,6 +3,7 @@
 
 pub mod acme;
 pub mod bind;
+pub mod certificates;
 pub mod compile;
 pub mod config_state;
 pub mod dial;

@@ -8,11 +8,12 @@ use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage,
-    Writer, write_acme, write_endpoints, write_process, write_shards,
+    Writer, write_acme, write_certificates, write_endpoints, write_process, write_shards,
 };
 use tollgate_upstream::Health;
 
 use crate::acme::Acme;
+use crate::certificates;
 use crate::instance::Instance;
 use crate::process::Process;
 
@@ -76,6 +77,7 @@ pub fn text(instance: &Instance) -> String {
     write_acme(&mut writer, &certificates(instance.acme()));
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
+    write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());
     writer.finish()
 }
 

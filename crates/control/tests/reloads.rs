@@ -194,7 +194,7 @@ fn start(text: &str) -> Instance {
 }
 
 async fn end(instance: &Instance) {
-    instance.process().drain().await;
+    instance.process().drain(&tollgate_proxy::worker::Graces::default()).await;
     instance.process().finish();
 }
 
