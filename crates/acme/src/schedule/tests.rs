@@ -1,5 +1,6 @@
 use super::{
-    ASKED_MAX, Action, BACK_OFF_MAX, BACK_OFF_MIN, DAY, Failure, RESTARTED_MAX, Schedule, Tries, Validity,
+    ASKED_MAX, Action, BACK_OFF_MAX, BACK_OFF_MIN, BACK_OFF_MIN_OF_ALL, DAY, Failure, RESTARTED_MAX,
+    Schedule, Tries, Validity,
 };
 use std::time::Duration;
 use tollgate_runtime::Random;
@@ -120,6 +121,18 @@ fn failures_double_the_wait_from_a_minute_to_a_day() {
     assert_eq!(schedule.planned(0).failures, 40);
     schedule.obtained(0, valid(now), now);
     assert_eq!((schedule.planned(0).failures, schedule.planned(0).last_error), (0, None));
+}
+
+#[test]
+fn a_directory_that_is_down_is_asked_again_sooner_than_a_name_that_is_refused() {
+    let (mut schedule, mut now) = (schedule(1), NOW);
+    for turn in 0..20 {
+        schedule.failed(0, now, &Failure::of_everything("down"));
+        let Action::WaitUntil(next) = schedule.next(now) else { panic!("{schedule:?}") };
+        let full = (BACK_OFF_MIN_OF_ALL * (1 << turn)).min(BACK_OFF_MAX);
+        assert!(next - now <= full && next - now >= full * 9 / 10, "{turn}: {:?} of {full:?}", next - now);
+        now = next;
+    }
 }
 
 #[test]

@@ -79,7 +79,12 @@ impl Bench {
 
     /// A client of the program that believes the authority and nobody else.
     pub(super) fn visitor(&self, tollgate: &Tollgate, name: &str) -> Visitor {
-        Visitor { address: tollgate.addresses()[1], name: name.to_owned(), config: self.trust() }
+        self.visitor_at(tollgate.addresses()[1], name)
+    }
+
+    /// The same of a listener.
+    pub(super) fn visitor_at(&self, address: SocketAddr, name: &str) -> Visitor {
+        Visitor { address, name: name.to_owned(), config: self.trust() }
     }
 
     fn trust(&self) -> Arc<ClientConfig> {

@@ -48,6 +48,30 @@ fn each_name_has_a_certificate_of_its_own_and_others_are_refused_or_get_the_firs
     assert_eq!((counts.accounts, counts.orders, counts.open_orders_max), (1, 2, 1));
 }
 
+/// A certificate for connections that are carried; the authority asks another listener than the one that wants it.
+#[test]
+fn tcp_listeners_have_certificates_too_and_any_listener_with_tls_answers() {
+    let bench = Bench::new();
+    let document = bench.document("tls-alpn-01", &[SHOP]);
+    let tcp = format!(
+        "  - {{ tcp: \"127.0.0.1:0\", tls: {{ acme: [{WWW}] }}, to: \"{}\" }}\nroutes:",
+        bench.origin.address()
+    );
+    let document = document
+        .replace("routes:", &tcp)
+        .replace("  - { address: \"127.0.0.1:0\", redirect_https: true }\n", "");
+    let tollgate = bench.start(&document);
+    let [secured, carried] = tollgate.addresses() else { panic!("two listeners are expected") };
+    bench.server.resolve(SHOP, None, Some(*carried));
+    bench.server.resolve(WWW, None, Some(*secured));
+    bench.obtained(&tollgate, SHOP);
+    bench.obtained(&tollgate, WWW);
+    bench.visitor_at(*secured, SHOP).visit().unwrap();
+    bench.visitor_at(*carried, WWW).visit().unwrap();
+    let refused = bench.visitor_at(*carried, SHOP).visit().unwrap_err();
+    assert!(refused.contains("not valid for name"), "each listener has what it wants: {refused}");
+}
+
 /// What looks like a challenge and is none goes the way of all requests.
 #[test]
 fn paths_of_no_challenge_are_routed() {

@@ -37,7 +37,7 @@ fn renewals_disturb_no_request_and_need_no_reload() {
         let changed =
             bench.document("http-01", &[SHOP]).replace("acme: {", "acme: { email: ops@example.com,");
         tollgate.reload(&changed);
-        bench.server.wait("five certificates", |counts| counts.certificates >= 5);
+        bench.server.wait("ten certificates", |counts| counts.certificates >= 10);
         bench.server.suggest(None);
         over.store(true, Ordering::Relaxed);
         for client in clients {

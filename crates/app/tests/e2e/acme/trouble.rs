@@ -37,6 +37,7 @@ fn a_name_that_the_authority_cannot_reach_is_told_and_does_not_hold_up_the_other
     let bench = Bench::new();
     let tollgate = bench.start(&bench.document("http-01", &["gone.example.com", SHOP]));
     let line = tollgate.stderr_line("ACME: gone.example.com: ");
+    assert!(line.contains("http-01 for gone.example.com: "), "{line}");
     assert!(line.contains("no address of gone.example.com"), "{line}");
     bench.resolve(&tollgate, &[SHOP]);
     bench.obtained(&tollgate, SHOP);
