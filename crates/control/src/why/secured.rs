@@ -77,9 +77,11 @@ fn of_upstream(entry: &Entry) -> Option<String> {
                 "The setting protocol of the upstream {upstream} needs the endpoint to agree"
             ));
         }
-        _ => {
+        // What endpoints refuse is a client's certificate, as a rule.
+        _ if entry.record.detail.is_some_and(|detail| detail.starts_with("the peer refused")) => {
             format!("tls.client_cert of the upstream {upstream} is what endpoints are shown that ask for one")
         }
+        _ => return None,
     };
     Some(capitalised(told))
 }

@@ -106,7 +106,7 @@ pub fn count(listener: &Listening, socket: &Socket, result: &Result<(), Refusal>
     let shaken = match (result, socket.session()) {
         (Err(refusal), _) => Shaken::Failed(refusal.reason),
         (Ok(()), Some(session)) => {
-            Shaken::Agreed { is_tls13: session.version() == Some("1.3"), resumed: session.resumed() }
+            Shaken::Agreed { is_tls13: session.version() == Some("TLSv1.3"), resumed: session.resumed() }
         }
         (Ok(()), None) => return,
     };

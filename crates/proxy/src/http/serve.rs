@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tollgate_decision::{Reason, Side};
-use tollgate_http1::Malformed;
 
 use super::account::account;
 use super::answer::answer_refusal;
@@ -147,7 +146,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
         };
         let result = match connected {
             Ok(()) => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await.map_err(|failure| {
-                exchange.record.detail = failure.malformed.map(Malformed::in_response);
+                exchange.record.detail = failure.detail;
                 failure.reason
             }),
             Err(reason) => Err(reason),

@@ -73,7 +73,7 @@ fn a_request_that_is_cut_below_tls_is_not_taken_for_whole() {
 
 #[test]
 fn an_idle_connection_ends_in_order() {
-    let site = Site::start("", "", &format!("timeouts: {{ keep_alive: 300ms }}\n{RESPOND}"));
+    let site = Site::start("", "", &format!("timeouts: {{ idle: 300ms }}\n{RESPOND}"));
     for versions in [Versions::Tls12, Versions::Tls13] {
         let tls = TlsClient::made(&site.authority, "shop.example", versions, None);
         let mut client = tls.connect(site.tollgate.address());
