@@ -300,6 +300,12 @@ impl Client {
         bytes
     }
 
+    /// Reads exactly so many bytes; `None` where the connection ends before.
+    pub fn try_exact(&mut self, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.take_body(&mut bytes, length).is_none().then_some(bytes)
+    }
+
     /// Reads and throws away body bytes, keeping little in memory; tells how many came until the end.
     pub fn drain(&mut self) -> u64 {
         let mut count = self.received.len() as u64;

@@ -1,6 +1,7 @@
 //! What the API tells: types that are written as JSON here and read again by the verbs of the program, and
 //! how they are made from the running process.
 
+mod acme;
 mod certificates;
 mod comparison;
 mod latency;
@@ -10,6 +11,7 @@ mod recorder;
 mod traffic;
 mod upstreams;
 
+pub use acme::{AcmeCertificate, AcmeError};
 pub use certificates::CertificateStatus;
 pub use comparison::{TrafficExample, TrafficGroup, TrafficReport};
 pub use latency::{Bucket, Latency, Quantiles};
@@ -44,6 +46,9 @@ pub struct Status {
     pub upstreams: Vec<UpstreamStatus>,
     /// The certificates that are served with.
     pub certificates: Vec<CertificateStatus>,
+    /// The certificates that are got by ACME, in the document's order.
+    #[serde(default)]
+    pub acme: Vec<AcmeCertificate>,
 }
 
 impl Status {
@@ -63,6 +68,7 @@ impl Status {
             routes: traffic::routes(snapshot, shards, routes, limit),
             upstreams: upstreams.map(|(i, u)| UpstreamStatus::of(u, i, shards, now_ms)).collect(),
             certificates: certificates::certificates(process),
+            acme: api.instance.acme().status().into_iter().map(AcmeCertificate::of).collect(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The state of a running instance as text: health at a glance first, then the figures.
 
 use tollgate_admin::report::{
-    CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, Status, UpstreamStatus,
+    AcmeCertificate, CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, Status,
+    UpstreamStatus,
 };
 
 use crate::terminal::figures::{age, count, latency};
@@ -27,6 +28,7 @@ pub fn text(status: &Status, colours: bool) -> String {
         listeners(status).text(colours),
         routes(status, colours),
         endpoints(&status.upstreams).text(colours),
+        acme(&status.acme).text(colours),
         certificates(&status.certificates).text(colours),
         failures(status).text(colours),
     ];
@@ -96,6 +98,18 @@ pub fn warnings(status: &Status) -> Vec<String> {
                 "{} has only {usable} of {} endpoints usable, so unhealthy ones are used too",
                 upstream.name,
                 upstream.endpoints.len()
+            ));
+        }
+    }
+    for certificate in &status.acme {
+        let failed = certificate.last_error.as_ref().filter(|_| certificate.failures > 0);
+        if let (None, Some(error)) = (&certificate.expires, failed) {
+            warnings.push(format!("there is no certificate for {}: {}", name(certificate), error.problem));
+        } else if let Some(error) = failed {
+            warnings.push(format!(
+                "the certificate for {} is not renewed: {}",
+                name(certificate),
+                error.problem
             ));
         }
     }
@@ -225,6 +239,36 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
     table
 }
 
+/// Certificates by ACME.
+fn acme(certificates: &[AcmeCertificate]) -> Table {
+    let mut table = Table::new(&[
+        ("ACME", Side::Left),
+        ("STATE", Side::Left),
+        ("EXPIRES", Side::Left),
+        ("NEXT ORDER", Side::Left),
+        ("FAILED", Side::Right),
+    ]);
+    for certificate in certificates {
+        let (state, tone) = match (&certificate.expires, certificate.ordering, certificate.failures) {
+            (Some(_), false, 0) => ("● valid", Tone::Good),
+            (Some(_), false, _) => ("● not renewed", Tone::Doubtful),
+            (Some(_), true, _) => ("● renewing", Tone::Good),
+            (None, true, _) => ("○ ordering", Tone::Doubtful),
+            (None, false, 0) => ("○ waiting", Tone::Doubtful),
+            (None, false, _) => ("✗ missing", Tone::Bad),
+        };
+        let expires = certificate.expires.clone().unwrap_or_else(|| "–".to_owned());
+        table.row([
+            (name(certificate).to_owned(), Tone::Plain),
+            (state.to_owned(), tone),
+            (expires, Tone::Plain),
+            (certificate.next_order.clone(), Tone::Plain),
+            (count(certificate.failures.into()), tone),
+        ]);
+    }
+    table
+}
+
 fn certificates(certificates: &[CertificateStatus]) -> Table {
     let mut table = Table::new(&[
         ("CERTIFICATE FOR", Side::Left),
@@ -252,6 +296,11 @@ fn certificates(certificates: &[CertificateStatus]) -> Table {
         ]);
     }
     table
+}
+
+/// The name that a certificate goes by.
+fn name(certificate: &AcmeCertificate) -> &str {
+    certificate.names.first().map_or("", String::as_str)
 }
 
 fn failures(status: &Status) -> Table {

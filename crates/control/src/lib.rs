@@ -1,6 +1,7 @@
 //! From a document to a running process: compile it to a snapshot, start workers and probes, drain.
 //! The one place that knows both the document and the data plane.
 
+pub mod acme;
 pub mod bind;
 pub mod certificates;
 pub mod compile;
@@ -22,6 +23,7 @@ pub mod trial;
 pub mod watch;
 pub mod why;
 
+pub use acme::Acme;
 pub use compile::{Compiled, compile};
 pub use config_state::{ConfigState, ReloadOutcome};
 pub use instance::Instance;

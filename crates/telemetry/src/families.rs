@@ -97,6 +97,10 @@ families! {
         "Spans that were never sent: too many waited, or the process ended.";
     SPANS_FAILED = Counter "tollgate_trace_spans_failed_total" []
         "Spans that were sent in vain: refused, rejected, or tried for too long.";
+    ACME_NEXT_ORDER = Gauge "tollgate_acme_next_order_timestamp_seconds" ["name"]
+        "When a certificate is ordered or renewed next by ACME, in seconds since 1970; in the past where others are before it.";
+    ACME_FAILURES = Gauge "tollgate_acme_failures" ["name"]
+        "Orders of a certificate by ACME that failed since the last one that did not.";
     ACCEPTED = Counter "tollgate_connections_accepted_total" ["listener"]
         "Client connections accepted.";
     OPEN = Gauge "tollgate_connections_open" ["listener"]

@@ -33,9 +33,12 @@ impl Busy {
         let issued = authority.issue("shop", &["shop.example"]);
         let names = UdpSocket::bind("127.0.0.1:0").unwrap();
         let document = format!(
-            "version: 1\nlisten:\n  - {{ address: \"127.0.0.1:0\", name: web }}\n  \
+            "version: 1\nworkers: 2\naccess_log: none\n\
+             listen:\n  - {{ address: \"127.0.0.1:0\", name: web }}\n  \
              - {{ udp: \"127.0.0.1:0\", name: dns, to: names }}\n  \
-             - {{ address: \"127.0.0.1:0\", name: secured, tls: {{ certificates: {} }} }}\nworkers: 2\naccess_log: none\n\
+             - {{ address: \"127.0.0.1:0\", name: secured, tls: {{ certificates: {} }} }}\n  \
+             - {{ address: \"127.0.0.1:0\", name: ordered, tls: {{ acme: [shop.example.com] }} }}\n\
+             acme: {{ directory: \"https://{refused}/directory\", storage: kept, challenge: tls-alpn-01 }}\n\
              admin: {{ listen: \"127.0.0.1:0\" }}\n\
              upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none }}\n  \
              gone: {{ endpoints: [\"{refused}\"] }}\n  names: [\"{}\"]\n\
@@ -45,7 +48,7 @@ impl Busy {
             origin.address(),
             names.local_addr().unwrap()
         );
-        let tollgate = Launch::new(PROGRAM, &document).listeners(3).start();
+        let tollgate = Launch::new(PROGRAM, &document).listeners(4).start();
         TlsClient::new(&authority, "shop.example").connect(tollgate.addresses()[2]).request(get("/"));
         exchange_datagrams(tollgate.addresses()[1], &names);
         let mut client = tollgate.connect();

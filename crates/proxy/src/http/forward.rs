@@ -133,15 +133,20 @@ fn poll_deadline(
     moved: bool,
 ) -> Poll<Result<(), Failure>> {
     let now = worker.clock.now_ms();
+    let grace_ends = worker.grace_ends(exchange.response.phase == Phase::Tunnel);
+    if grace_ends <= now {
+        worker.note_cut();
+        return Poll::Ready(Err(Reason::Draining.into()));
+    }
     if moved || exchange.times.nearest_ms == NEVER {
         (exchange.times.nearest_ms, exchange.times.waiting_for) = next_deadline(exchange, now);
     } else if exchange.times.nearest_ms <= now {
         return Poll::Ready(Err(exchange.times.waiting_for.reason().into()));
     }
     let wake_at = match client.link.is_registered() {
-        true => exchange.times.nearest_ms,
+        true => exchange.times.nearest_ms.min(grace_ends),
         // Nobody would hear of its end: look soon.
-        false => exchange.times.nearest_ms.min(now + LOOK_MS),
+        false => exchange.times.nearest_ms.min(grace_ends).min(now + LOOK_MS),
     };
     let mut wheel = worker.wheel.borrow_mut();
     wheel.set(client.timer, wake_at);

@@ -278,7 +278,7 @@ fn interim_head(
     if options.too_many {
         return Err(Reason::BadResponse.into());
     }
-    if exchange.facts.version == Version::Http11 {
+    if exchange.facts.version != Version::Http10 {
         let source = Source {
             head: view,
             bytes,

@@ -170,7 +170,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
 /// No endpoint's response will come, or the one that came cannot be finished.
 fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     exchange.attempt = None;
-    exchange.retrying = None;
+    exchange.retries.active = None;
     exchange.record.reason = Some(reason);
     exchange.response.pipe = None;
     // After interim responses there can still be a final one.
