@@ -136,6 +136,12 @@ impl Client {
         self.stream.socket().shutdown(Shutdown::Write).unwrap();
     }
 
+    /// The same to a side that may have gone already.
+    pub fn try_finish_sending(&mut self) {
+        let _ = self.stream.close_tls();
+        let _ = self.stream.socket().shutdown(Shutdown::Write);
+    }
+
     /// Ends TLS in order (`close_notify`), but leaves the connection below as it is.
     pub fn finish_tls(&mut self) {
         self.stream.close_tls().unwrap();
@@ -292,6 +298,12 @@ impl Client {
         let ended = self.take_body(&mut bytes, length);
         assert!(ended.is_none(), "the connection ended after {:?}", String::from_utf8_lossy(&bytes));
         bytes
+    }
+
+    /// Reads exactly so many bytes; `None` where the connection ends before.
+    pub fn try_exact(&mut self, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.take_body(&mut bytes, length).is_none().then_some(bytes)
     }
 
     /// Reads and throws away body bytes, keeping little in memory; tells how many came until the end.

@@ -1,6 +1,6 @@
 //! What end-to-end tests are made of: the real program on a document ([`Tollgate`]), clients that say
-//! exactly what a test wants on the wire ([`Client`]), origins that follow a script ([`Origin`]), and a
-//! certificate authority that speaks ACME ([`AcmeServer`]).
+//! exactly what a test wants on the wire ([`Client`]), origins that follow a script ([`Origin`]), the same for
+//! HTTP/2 ([`http2`]), and a certificate authority that speaks ACME ([`AcmeServer`]).
 //!
 //! Nothing here sleeps to let something happen: everything waits for what it needs, at most
 //! [`PATIENCE`], and fails with what the program said on standard error.
@@ -11,6 +11,7 @@ mod acme_server;
 mod authority;
 mod client;
 mod gate;
+pub mod http2;
 mod message;
 mod origin;
 mod origin_process;

@@ -273,13 +273,46 @@ impl Connection {
     /// Reads a request with its body. `None` when the connection has ended before the end of one.
     pub fn request(&mut self) -> Option<Request> {
         let mut request = self.head()?;
-        match request.framing {
-            Framing::Length(length) => request.body = self.bytes(usize::try_from(length).unwrap())?,
-            Framing::Chunked => self.chunks(&mut request)?,
-            Framing::None | Framing::UntilClose => {}
-        }
+        self.body_of(&mut request)?;
         self.shared.change(|r| r.requests.push(request.clone()));
         Some(request)
+    }
+
+    /// Reads the body and trailers of a request whose head was read. `None` when the connection has ended before.
+    pub fn body_of(&mut self, request: &mut Request) -> Option<()> {
+        match request.framing {
+            Framing::Length(length) => request.body = self.bytes(usize::try_from(length).unwrap())?,
+            Framing::Chunked => self.chunks(request)?,
+            Framing::None | Framing::UntilClose => {}
+        }
+        Some(())
+    }
+
+    /// Receives some bytes of a body of this framing; empty at its end, `None` when the connection has ended before.
+    /// What is left of a body of known length is noted in the framing.
+    pub fn part_of(&mut self, framing: &mut Framing) -> Option<Vec<u8>> {
+        let part = match framing {
+            Framing::Length(0) | Framing::None | Framing::UntilClose => Vec::new(),
+            Framing::Length(left) => {
+                if self.buffer.is_empty() {
+                    self.receive()?;
+                }
+                let count = self.buffer.len().min(usize::try_from(*left).unwrap());
+                *left -= count as u64;
+                self.buffer.drain(..count).collect()
+            }
+            Framing::Chunked => {
+                let size = self.chunk_size()?;
+                let part = self.bytes(usize::try_from(size).unwrap())?;
+                // An empty line ends a chunk, and the trailers that are not there.
+                assert_eq!(self.line()?, "");
+                part
+            }
+        };
+        if part.is_empty() {
+            *framing = Framing::None;
+        }
+        Some(part)
     }
 
     /// Reads a request head.

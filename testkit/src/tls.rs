@@ -184,6 +184,16 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Whether data may be sent before the handshake ends, as the session says that this connection resumed.
+    pub fn offers_early_data(&self) -> bool {
+        match &*self.wire().tls().expect("no TLS on it") {
+            rustls::Connection::Client(connection) => connection.is_early_data_accepted(),
+            rustls::Connection::Server(_) => false,
+        }
+    }
+}
+
 /// How an origin accepts TLS connections.
 #[derive(Clone, Debug)]
 pub struct TlsOrigin {

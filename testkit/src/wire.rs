@@ -1,5 +1,6 @@
 //! A blocking connection, with or without TLS on it.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,8 @@ pub(crate) struct Wire {
 #[derive(Debug)]
 struct Secured {
     connection: Mutex<Connection>,
+    /// Decrypted and not asked for yet. rustls itself keeps little.
+    plain: Mutex<VecDeque<u8>>,
     /// Held from the moment when bytes are encrypted until they are sent, so that records leave in their order.
     sending: Mutex<()>,
 }
@@ -27,7 +30,8 @@ impl Wire {
 
     /// Puts TLS on a connection and brings the handshake to its end.
     pub(crate) fn secure(socket: TcpStream, connection: Connection) -> io::Result<Self> {
-        let secured = Secured { connection: Mutex::new(connection), sending: Mutex::new(()) };
+        let secured =
+            Secured { connection: Mutex::new(connection), plain: Mutex::default(), sending: Mutex::new(()) };
         let wire = Self { socket: Arc::new(socket), secured: Some(Arc::new(secured)) };
         while wire.tls().is_some_and(|connection| connection.is_handshaking()) {
             wire.flush_tls()?;
@@ -91,11 +95,26 @@ impl Wire {
                 let _ = self.flush_tls();
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
+            self.keep_plain(&mut connection);
         }
         drop(connection);
         // An answer to a change of keys, for example.
         let _ = self.flush_tls();
         Ok(received)
+    }
+}
+
+impl Wire {
+    fn plain_bytes(&self) -> Option<MutexGuard<'_, VecDeque<u8>>> {
+        Some(self.secured.as_ref()?.plain.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep_plain(&self, connection: &mut Connection) {
+        let Some(mut plain) = self.plain_bytes() else { return };
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(read @ 1..) = connection.reader().read(&mut buffer) {
+            plain.extend(&buffer[..read]);
+        }
     }
 }
 
@@ -106,6 +125,11 @@ impl Read for Wire {
             return (&*self.socket).read(buffer);
         }
         loop {
+            if let Some(mut plain) = self.plain_bytes()
+                && !plain.is_empty()
+            {
+                return plain.read(buffer);
+            }
             let read = self.tls().map_or(Ok(0), |mut connection| connection.reader().read(buffer));
             match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,7 +14,8 @@ use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::Text;
 use tollgate_control::process::Options;
 use tollgate_control::resolve::SystemResolver;
-use tollgate_control::{Instance, Process, watch};
+use tollgate_control::{Acme, Instance, Process, certificates, watch};
+use tollgate_proxy::worker::Graces;
 use tollgate_runtime::{Clock, date};
 use tollgate_telemetry::access::AccessLogs;
 use tollgate_upstream::{HealthEvent, HealthEvents};
@@ -26,6 +28,9 @@ const EVENTS_MAX: usize = 1024;
 
 /// How often it is looked whether snapshots can be freed.
 const FREE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long the workers may take to end what has used up its grace.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How a document is run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +54,6 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         Text::File(path) => Some(path),
         _ => None,
     };
-    let surroundings = Surroundings { file, resolver, events, say: note };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -61,6 +65,9 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         let (hangup, rotated) = (hangup?, rotated?);
         let admin = AdminSockets::bind(&first.document)?;
         let options = options(&first.document, !admin.is_empty());
+        let acme = Acme::new(note);
+        // Before anybody can connect, so that what is on disk is there for the first one.
+        let certificates = acme.prepare(&first.plans)?;
         let process = Arc::new(Process::start(first.snapshot.clone(), &options)?);
         tokio::spawn(print_events(receiver));
         tokio::spawn(reopen_logs(rotated, process.logs().clone()));
@@ -68,10 +75,14 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
             let (address, name) = (listener.address, &listener.settings.name);
             note(&format!("listening on {address} ({name}), {} workers", process.workers()));
         }
+        // Now the listeners can answer challenges.
+        acme.adopt(certificates);
+        let surroundings = Surroundings { file, resolver, events, acme, say: note };
         let instance = Arc::new(Instance::new(process.clone(), first, bundle, surroundings));
         let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note }));
         tokio::spawn(reload_on_hangup(hangup, instance.clone()));
         tokio::spawn(free_now_and_then(instance.clone()));
+        tokio::spawn(certificates::watch(instance.clone()));
         if manner.watch {
             tokio::spawn(watch::watch(instance.clone()));
         }
@@ -104,10 +115,12 @@ async fn reload_on_hangup(mut signals: Signal, instance: Arc<Instance>) {
 }
 
 /// The polite end: readiness fails first, then the listeners close, then what runs may finish. A
-/// second signal, or the end of the grace, is now. Whether everything had ended by then.
+/// second signal, or the end of the grace, is now. Whether everything ended by itself.
 async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, admin: AdminServer) -> bool {
     let (delay, grace) = (document.shutdown.delay.get(), document.shutdown.grace.get());
-    note(&format!("draining, at most {}s", (delay + grace).as_secs()));
+    let tunnels = document.shutdown.tunnels().get();
+    let longest = grace.max(tunnels);
+    note(&format!("draining, at most {}s", (delay + longest).as_secs()));
     process.announce_drain();
     if !delay.is_zero() {
         tokio::select! {
@@ -116,9 +129,17 @@ async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, 
         }
     }
     let mut now = false;
+    let graces = Graces { exchanges_ms: millis(grace), tunnels_ms: millis(tunnels), ..Graces::default() };
     let drained = tokio::select! {
-        () = process.drain() => true,
-        () = tokio::time::sleep(grace) => {
+        () = process.drain(&graces) => {
+            let cut = graces.cut.load(Ordering::Relaxed);
+            if cut {
+                note("the grace is over; what still ran was ended");
+            }
+            !cut
+        }
+        // The workers end what still runs by themselves; this is for what does not let itself be ended.
+        () = tokio::time::sleep(longest + FAREWELL) => {
             note("the grace is over; ending what still runs");
             false
         }
@@ -140,6 +161,10 @@ async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, 
     }
     note("ended");
     drained
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn workers(document: &Document) -> usize {

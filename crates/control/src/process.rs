@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tollgate_decision::{Recorder, RecorderSettings};
 use tollgate_proxy::listen::ListenSocket;
 use tollgate_proxy::recorder::Entry;
+use tollgate_proxy::worker::Graces;
 use tollgate_proxy::{Command, Publication, Snapshot, Worker};
 use tollgate_telemetry::access::{AccessLogs, LogHandle, OpenError};
 use tollgate_telemetry::exposition::ReloadState;
@@ -20,6 +21,7 @@ use tollgate_telemetry::{Shard, Succession};
 use tollgate_upstream::{Endpoint, EndpointId, Upstream};
 
 use crate::bind::{BindError, Binding, Bound, bind};
+use crate::certificates::Looks;
 use crate::exports::Exports;
 use crate::metrics::Memory;
 use crate::recorders::Recorders;
@@ -112,6 +114,7 @@ pub struct Process {
     ends: Mutex<Ends>,
     draining: AtomicBool,
     pub(crate) metrics: Memory,
+    pub(crate) certificates: Looks,
 }
 
 /// What is waited for at the end; each is taken once.
@@ -157,6 +160,7 @@ impl Process {
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
             metrics: Memory::new(),
+            certificates: Looks::default(),
         })
     }
 
@@ -266,12 +270,13 @@ impl Process {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Closes the listeners and ends idle connections. The future is done when the others have ended.
-    pub fn drain(&self) -> impl Future<Output = ()> + 'static {
+    /// Closes the listeners and ends idle connections. The future is done when the others have ended, which they
+    /// have to when their grace is over.
+    pub fn drain(&self, graces: &Graces) -> impl Future<Output = ()> + use<> {
         self.announce_drain();
         for worker in &self.workers {
             // A worker that is gone has drained.
-            let _ = worker.send(Command::Drain);
+            let _ = worker.send(Command::Drain(graces.clone()));
         }
         let drained = std::mem::take(&mut lock(&self.ends).drained);
         async move {

@@ -223,8 +223,12 @@ fn entry(
     }
 }
 
-/// What the client of a connection asked for; requests have a head that says it.
+/// What the client of a connection asked for. Requests have a head that says it, unless they came on a connection
+/// that was opened for another name.
 fn server_name(exchange: &Exchange) -> Option<Box<str>> {
+    if exchange.record.reason == Some(Reason::Misdirected) {
+        return exchange.secured.as_ref()?.server_name.clone();
+    }
     let [.., name] = exchange.notes.parts();
     let named = exchange.evidence.head().is_empty() && !name.is_empty();
     named.then(|| String::from_utf8_lossy(name).into())

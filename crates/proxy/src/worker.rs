@@ -1,14 +1,15 @@
 //! A worker: one thread with its own runtime, sockets, pool, buffers, timers and counters. Nothing in
 //! it is shared but the snapshot and the endpoints' atomics.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 use tollgate_decision::{Keeper, Recorder};
 use tollgate_runtime::splice::Pipe;
-use tollgate_runtime::wheel::TICK_MS;
+use tollgate_runtime::wheel::{NEVER, TICK_MS};
 use tollgate_runtime::{CachedClock, Clock, Random, Wheel, date};
 use tollgate_telemetry::Shard;
 use tollgate_telemetry::access::{LogHandle, LogSink};
@@ -48,7 +49,24 @@ pub enum Command {
     /// Serve another snapshot from now on.
     Publish(Box<Publication>),
     /// Take no new connections, end those that are idle, finish the others.
-    Drain,
+    Drain(Graces),
+}
+
+/// How long what runs may go on when draining begins. Without end, unless told.
+#[derive(Clone, Debug)]
+pub struct Graces {
+    /// Exchanges, in milliseconds.
+    pub exchanges_ms: u64,
+    /// Tunnels, in milliseconds.
+    pub tunnels_ms: u64,
+    /// Set when something was ended because its grace was over.
+    pub cut: Arc<AtomicBool>,
+}
+
+impl Default for Graces {
+    fn default() -> Self {
+        Self { exchanges_ms: NEVER, tunnels_ms: NEVER, cut: Arc::default() }
+    }
 }
 
 /// A snapshot as one worker uses it: with its own counters and views.
@@ -85,10 +103,8 @@ pub struct Worker {
     pub published: RefCell<Rc<Published>>,
     /// The listeners of the snapshot in force, by index.
     pub listening: RefCell<Vec<Rc<Listening>>>,
-    /// Idle upstream connections.
-    pub pool: RefCell<Pool<Idle>>,
-    /// Connections to endpoints that exchanges share.
-    pub multiplexed: RefCell<Multiplexed>,
+    /// Connections to endpoints.
+    pub links: Links,
     /// Deadlines of connections.
     pub wheel: RefCell<Wheel>,
     /// Buffers for use within one poll.
@@ -110,6 +126,15 @@ pub struct Worker {
     reused: Reused,
 }
 
+/// Connections to endpoints that are there for the next attempt.
+#[derive(Default)]
+pub struct Links {
+    /// Idle ones, which one exchange takes at a time.
+    pub pool: RefCell<Pool<Idle>>,
+    /// Those that exchanges share.
+    pub multiplexed: RefCell<Multiplexed>,
+}
+
 /// What a drain waits for.
 #[derive(Debug, Default)]
 pub struct Open {
@@ -117,6 +142,7 @@ pub struct Open {
     pub connections: Cell<usize>,
     /// Sockets that take connections.
     pub accepting: Cell<usize>,
+    graces: OnceCell<Graces>,
 }
 
 /// What is made once and used again.
@@ -145,8 +171,7 @@ impl Worker {
             random: RefCell::new(random),
             published: RefCell::new(Rc::new(Published::new(snapshot, shard))),
             listening: RefCell::default(),
-            pool: RefCell::default(),
-            multiplexed: RefCell::default(),
+            links: Links::default(),
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
             clock,
             buffers: RefCell::default(),
@@ -240,16 +265,18 @@ impl Worker {
         sockets.into_iter().for_each(accept);
         drop(published);
         tokio::task::spawn_local(tick(self.clone()));
-        loop {
+        let graces = loop {
             match commands.recv().await {
                 Some(Command::Publish(publication)) => publication::publish(&self, *publication),
-                Some(Command::Drain) => break,
+                Some(Command::Drain(graces)) => break graces,
                 // Control is gone: the process is ending.
                 None => return,
             }
-        }
+        };
         self.clock.refresh();
         self.draining_since.set(Some(self.clock.now_ms()));
+        // The first word counts, and there is only one.
+        let _ = self.open.graces.set(graces);
         self.wake_all();
         // They still take what the kernel has queued, which counts as connections only then.
         while self.open.accepting.get() > 0 {
@@ -275,6 +302,21 @@ impl Worker {
     pub fn flush_spans(&self) {
         if let Some(tracer) = &self.published.borrow().tracer {
             tracer.flush();
+        }
+    }
+
+    /// When what runs now has to end because of a drain, by the clock; [`NEVER`] without one.
+    pub fn grace_ends(&self, tunnel: bool) -> u64 {
+        let Some((since, graces)) = self.draining_since.get().zip(self.open.graces.get()) else {
+            return NEVER;
+        };
+        since.saturating_add(if tunnel { graces.tunnels_ms } else { graces.exchanges_ms })
+    }
+
+    /// Notes that something was ended because its grace was over.
+    pub fn note_cut(&self) {
+        if let Some(graces) = self.open.graces.get() {
+            graces.cut.store(true, Ordering::Relaxed);
         }
     }
 
@@ -304,8 +346,8 @@ async fn tick(worker: Rc<Worker>) {
         worker.published.borrow().shard.pulse.beat(now, tollgate_runtime::process::thread_cpu_us());
         ticks += 1;
         if ticks.is_multiple_of(20) {
-            worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());
-            worker.multiplexed.borrow_mut().sweep(now);
+            worker.links.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());
+            worker.links.multiplexed.borrow_mut().sweep(now);
         }
     }
 }

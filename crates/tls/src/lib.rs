@@ -24,7 +24,7 @@ pub use certificates::{
 };
 pub use connector::{ClientSettings, Connector};
 pub use facts::{client_cert_chain_field, client_cert_field};
-pub use failure::{HandshakeFailure, describe_error};
+pub use failure::{HandshakeFailure, describe_error, refusal};
 pub use profile::{MinVersion, Profile};
 pub use roots::Roots;
 pub use session::Session;

@@ -1,5 +1,6 @@
 //! The real program on real sockets, a file a subject.
 
+mod acme;
 mod admin;
 mod ambiguity;
 mod asking;
@@ -9,10 +10,13 @@ mod connections;
 mod curl;
 mod faulty;
 mod fields;
+mod grpc;
 mod http10;
+mod http2;
 mod interim;
 mod limits;
 mod logging;
+mod matrix;
 mod operating;
 mod reasons;
 mod reload;
@@ -24,6 +28,7 @@ mod targets;
 mod tcp;
 mod telling;
 mod timeouts;
+mod tls;
 mod tracing;
 mod udp;
 mod unread;
@@ -44,6 +49,12 @@ const PRELUDE: &str = "version: 1\nlisten: \"127.0.0.1:0\"\nworkers: 1\naccess_l
 fn launch(document: &str, values: &[(&str, &dyn Display)]) -> Tollgate {
     let launch = Launch::new(PROGRAM, &format!("{PRELUDE}{document}"));
     values.iter().fold(launch, |launch, (name, value)| launch.with(name, value)).start()
+}
+
+/// A program on a document that says what it listens on.
+fn launch_without_listener(document: &str) -> Tollgate {
+    let prelude = PRELUDE.replace("listen: \"127.0.0.1:0\"\n", "");
+    Launch::new(PROGRAM, &format!("{prelude}{document}")).start()
 }
 
 /// A program that forwards everything to an origin, and tries once.

@@ -7,7 +7,7 @@ mod prometheus;
 
 use std::net::{SocketAddr, UdpSocket};
 
-use tollgate_testkit::{Launch, Origin, PATIENCE, Tollgate, refusing};
+use tollgate_testkit::{Authority, Launch, Origin, PATIENCE, TlsClient, Tollgate, refusing};
 
 /// The binary under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tollgate");
@@ -29,19 +29,27 @@ impl Busy {
             format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok").into_bytes()
         });
         let (refused, guard) = refusing();
+        let authority = Authority::new("Test CA");
+        let issued = authority.issue("shop", &["shop.example"]);
         let names = UdpSocket::bind("127.0.0.1:0").unwrap();
         let document = format!(
-            "version: 1\nlisten:\n  - {{ address: \"127.0.0.1:0\", name: web }}\n  \
-             - {{ udp: \"127.0.0.1:0\", name: dns, to: names }}\nworkers: 2\naccess_log: none\n\
+            "version: 1\nworkers: 2\naccess_log: none\n\
+             listen:\n  - {{ address: \"127.0.0.1:0\", name: web }}\n  \
+             - {{ udp: \"127.0.0.1:0\", name: dns, to: names }}\n  \
+             - {{ address: \"127.0.0.1:0\", name: secured, tls: {{ certificates: {} }} }}\n  \
+             - {{ address: \"127.0.0.1:0\", name: ordered, tls: {{ acme: [shop.example.com] }} }}\n\
+             acme: {{ directory: \"https://{refused}/directory\", storage: kept, challenge: tls-alpn-01 }}\n\
              admin: {{ listen: \"127.0.0.1:0\" }}\n\
              upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none }}\n  \
              gone: {{ endpoints: [\"{refused}\"] }}\n  names: [\"{}\"]\n\
              routes:\n  - {{ name: shop, path: /shop, to: shop, retry: {{ attempts: 2 }} }}\n  \
              - {{ name: gone, path: /gone, to: gone, retry: none }}\n",
+            issued.yaml(),
             origin.address(),
             names.local_addr().unwrap()
         );
-        let tollgate = Launch::new(PROGRAM, &document).listeners(2).start();
+        let tollgate = Launch::new(PROGRAM, &document).listeners(4).start();
+        TlsClient::new(&authority, "shop.example").connect(tollgate.addresses()[2]).request(get("/"));
         exchange_datagrams(tollgate.addresses()[1], &names);
         let mut client = tollgate.connect();
         for (path, status) in

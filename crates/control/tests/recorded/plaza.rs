@@ -56,7 +56,7 @@ impl Plaza {
 
     /// Ends the process politely, so that nothing is under way any more. What is left of it.
     pub fn end(self) -> (Recorders, Arc<Snapshot>) {
-        runtime().block_on(self.process.drain());
+        runtime().block_on(self.process.drain(&tollgate_proxy::worker::Graces::default()));
         drop(self.stop);
         self.probes.join().unwrap();
         self.process.finish();

@@ -31,20 +31,20 @@ pub enum Moved {
 pub struct Failure {
     /// The reason.
     pub reason: Reason,
-    /// What is wrong with the endpoint's response.
-    pub malformed: Option<Malformed>,
+    /// What exactly is wrong, where that says more than the reason.
+    pub detail: Option<&'static str>,
 }
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self { reason, malformed: None }
+        Self { reason, detail: None }
     }
 }
 
 impl Failure {
     /// The endpoint's response is malformed.
     pub fn response(malformed: Malformed) -> Self {
-        Self { reason: malformed.as_response_reason(), malformed: Some(malformed) }
+        Self { reason: malformed.as_response_reason(), detail: Some(malformed.in_response()) }
     }
 }
 
@@ -133,15 +133,20 @@ fn poll_deadline(
     moved: bool,
 ) -> Poll<Result<(), Failure>> {
     let now = worker.clock.now_ms();
+    let grace_ends = worker.grace_ends(exchange.response.phase == Phase::Tunnel);
+    if grace_ends <= now {
+        worker.note_cut();
+        return Poll::Ready(Err(Reason::Draining.into()));
+    }
     if moved || exchange.times.nearest_ms == NEVER {
         (exchange.times.nearest_ms, exchange.times.waiting_for) = next_deadline(exchange, now);
     } else if exchange.times.nearest_ms <= now {
         return Poll::Ready(Err(exchange.times.waiting_for.reason().into()));
     }
     let wake_at = match client.link.is_registered() {
-        true => exchange.times.nearest_ms,
+        true => exchange.times.nearest_ms.min(grace_ends),
         // Nobody would hear of its end: look soon.
-        false => exchange.times.nearest_ms.min(now + LOOK_MS),
+        false => exchange.times.nearest_ms.min(grace_ends).min(now + LOOK_MS),
     };
     let mut wheel = worker.wheel.borrow_mut();
     wheel.set(client.timer, wake_at);

@@ -95,9 +95,13 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             }
             Err(malformed) => {
                 let received = &buffers.scratch[HEADROOM..end];
-                if is_preface(client, received) {
+                if may_be_http2(client) && received.starts_with(PREFACE_HEAD) {
                     client.leftover = received.to_vec();
                     return Poll::Ready(Intake::Http2);
+                }
+                if may_be_http2(client) && PREFACE_HEAD.starts_with(received) {
+                    keep_partial(worker, client, &published, received);
+                    continue;
                 }
                 let refusal = malformed.as_request_reason().into();
                 let bytes = match worker.records() {
@@ -119,12 +123,9 @@ fn tell_refused(worker: &Worker, client: &Client, error: &std::io::Error) {
     recorder::ended_connection(listener, peer, ended.reason.into(), server_name, &make_id(worker));
 }
 
-/// Whether a connection begins as HTTP/2 does, where that may be spoken. Over TLS it is agreed upon before.
-fn is_preface(client: &Client, received: &[u8]) -> bool {
-    client.served == 0
-        && client.secured.is_none()
-        && received.starts_with(PREFACE_HEAD)
-        && client.listener.speaks_http2()
+/// Whether a connection may turn out to speak HTTP/2. Over TLS that is agreed upon before.
+fn may_be_http2(client: &Client) -> bool {
+    client.served == 0 && client.secured.is_none() && client.listener.speaks_http2()
 }
 
 /// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The

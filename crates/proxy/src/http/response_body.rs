@@ -13,6 +13,7 @@ use tollgate_message::{BodyLength, FieldList, Version};
 use tollgate_runtime::splice::Pipe;
 use tollgate_upstream::Failure as EndpointFailure;
 
+use super::Refusal;
 use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
@@ -153,8 +154,10 @@ fn receive(
     let received = match link.poll_recv(cx, room) {
         Poll::Ready(Ok(received)) => received,
         Poll::Ready(Err(error)) => {
-            let reason = link::stream_reason(&error).unwrap_or_else(|| cut(exchange));
-            return Err(reason.into());
+            return Err(match link::upstream_failure(&error) {
+                Some(Refusal { reason, detail }) => Failure { reason, detail },
+                None => cut(exchange).into(),
+            });
         }
         Poll::Pending => return Ok(Poll::Pending),
     };
@@ -275,7 +278,7 @@ fn interim_head(
     if options.too_many {
         return Err(Reason::BadResponse.into());
     }
-    if exchange.facts.version == Version::Http11 {
+    if exchange.facts.version != Version::Http10 {
         let source = Source {
             head: view,
             bytes,

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tollgate_decision::{Reason, Side};
-use tollgate_http1::Malformed;
 
 use super::account::account;
 use super::answer::answer_refusal;
@@ -147,7 +146,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
         };
         let result = match connected {
             Ok(()) => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await.map_err(|failure| {
-                exchange.record.detail = failure.malformed.map(Malformed::in_response);
+                exchange.record.detail = failure.detail;
                 failure.reason
             }),
             Err(reason) => Err(reason),
@@ -171,7 +170,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
 /// No endpoint's response will come, or the one that came cannot be finished.
 fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     exchange.attempt = None;
-    exchange.retrying = None;
+    exchange.retries.active = None;
     exchange.record.reason = Some(reason);
     exchange.response.pipe = None;
     // After interim responses there can still be a final one.

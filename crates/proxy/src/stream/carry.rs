@@ -23,7 +23,8 @@ pub struct Carry {
     /// Bytes that are counted already, up and down.
     counted: [u64; 2],
     idle_ms: u64,
-    begun: bool,
+    /// When it has carried nothing for too long, by the clock; 0 before it begins.
+    idle_at_ms: u64,
     /// The endpoint was gone before it had taken everything, and before it had sent everything.
     untaken: bool,
 }
@@ -43,7 +44,7 @@ impl Carry {
             down: Way::default(),
             counted: [0; 2],
             idle_ms,
-            begun: false,
+            idle_at_ms: 0,
             untaken: false,
         }
     }
@@ -127,13 +128,18 @@ impl Carry {
             return Poll::Ready(if self.untaken { Reason::UpstreamClosed } else { Reason::ConnectionEnded });
         }
         let now = worker.clock.now_ms();
+        let grace_ends = worker.grace_ends(true);
+        if grace_ends <= now {
+            worker.note_cut();
+            return Poll::Ready(Reason::Draining);
+        }
         let mut wheel = worker.wheel.borrow_mut();
-        if moved || !self.begun {
-            self.begun = true;
-            wheel.set(caller.timer, now.saturating_add(self.idle_ms));
-        } else if wheel.is_due(caller.timer, now) {
+        if moved || self.idle_at_ms == 0 {
+            self.idle_at_ms = now.saturating_add(self.idle_ms);
+        } else if self.idle_at_ms <= now {
             return Poll::Ready(Reason::ConnectionIdle);
         }
+        wheel.set(caller.timer, self.idle_at_ms.min(grace_ends));
         wheel.register(caller.timer, cx.waker());
         Poll::Pending
     }

@@ -11,7 +11,7 @@ use tollgate_routing::RouteTable;
 use tollgate_routing::normalise::PathRules;
 use tollgate_telemetry::Shard;
 
-use super::{Command, Worker};
+use super::{Command, Graces, Worker};
 use crate::listen::{ConnectionLimits, ListenSocket};
 use crate::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Listener, Snapshot};
 
@@ -41,6 +41,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
         upstreams: Vec::new(),
         transports: Vec::new(),
         tracing: None,
+        challenges: None,
         http: HttpSettings {
             request_head: HeadLimits::default(),
             response_head: HeadLimits::default(),
@@ -76,7 +77,7 @@ fn a_drain_serves_the_connections_that_the_kernel_had_queued() {
     let (worker, socket, address) = worker();
     let clients: Vec<_> = (0..5).map(|_| TcpStream::connect(address).unwrap()).collect();
     let (commands, receiver) = mpsc::unbounded_channel();
-    commands.send(Command::Drain).unwrap();
+    commands.send(Command::Drain(Graces::default())).unwrap();
     let clients: Vec<_> = clients
         .into_iter()
         .map(|mut client| {
@@ -110,7 +111,7 @@ fn a_drain_serves_the_request_that_has_just_come_on_an_idle_connection() {
         }
         // In the kernel before the worker hears of the drain, and before it hears of the bytes.
         client.write_all(REQUEST).unwrap();
-        commands.send(Command::Drain).unwrap();
+        commands.send(Command::Drain(Graces::default())).unwrap();
         let client = answers(client);
         running.await.unwrap();
         client.join().unwrap()
@@ -161,7 +162,7 @@ fn a_client_that_never_pauses_leaves_others_their_turn() {
             while !watcher.is_finished() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            commands.send(Command::Drain).unwrap();
+            commands.send(Command::Drain(Graces::default())).unwrap();
             running.await.unwrap();
             watcher.join().unwrap()
         })

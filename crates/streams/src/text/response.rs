@@ -10,7 +10,7 @@ use super::{BadHead, MAX_FIELDS, bounded, collect_fields, push_field};
 
 /// The response whose head begins `text`, interim ones (1xx) too, and the length of the head. What belongs
 /// to the connection is left out. `for_tunnel` says that the request was an extended CONNECT: then a 101 is
-/// written as the 200 that accepts it (RFC 8441 section 5).
+/// written as the 200 that accepts it (RFC 8441 section 5), and a success without a switch as 502.
 ///
 /// # Errors
 /// The text is not the head of a response, or a 101 that was not asked for.
@@ -31,7 +31,12 @@ pub fn text_to_response(text: &[u8], for_tunnel: bool) -> Result<(Response<()>, 
         return Err(BadHead::UnexpectedUpgrade);
     }
     let mut response = Response::new(());
-    *response.status_mut() = if switches { StatusCode::OK } else { status };
+    *response.status_mut() = match status {
+        StatusCode::SWITCHING_PROTOCOLS => StatusCode::OK,
+        // It was meant for the GET that an origin saw. Here it would say that there is a tunnel.
+        status if for_tunnel && status.is_success() => StatusCode::BAD_GATEWAY,
+        status => status,
+    };
     let handshake = |name: &HeaderName| switches && *name == SEC_WEBSOCKET_ACCEPT;
     collect_fields(head.headers, response.headers_mut(), handshake)?;
     Ok((response, end))
@@ -83,6 +88,15 @@ mod tests {
         let (response, _) =
             text_to_response(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", false).unwrap();
         assert_eq!(response.status().as_u16(), 103);
+    }
+
+    #[test]
+    fn a_success_without_a_switch_does_not_look_like_a_tunnel() {
+        for (status, expected) in [(200, 502), (204, 502), (302, 302), (404, 404)] {
+            let text = format!("HTTP/1.1 {status} x\r\n\r\n");
+            let (response, _) = text_to_response(text.as_bytes(), true).unwrap();
+            assert_eq!(response.status().as_u16(), expected);
+        }
     }
 
     #[test]

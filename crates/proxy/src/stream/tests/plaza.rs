@@ -25,7 +25,7 @@ use crate::snapshot::{
     TcpTimeouts, Transport, UpstreamProtocol,
 };
 use crate::trust::TrustedProxies;
-use crate::worker::{Command, Worker};
+use crate::worker::{Command, Graces, Worker};
 
 /// So long anything may take that is expected to come. Nothing waits for it unless a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -125,7 +125,7 @@ impl Plaza {
     }
 
     pub fn drain(&self) {
-        self.commands.send(Command::Drain).unwrap();
+        self.commands.send(Command::Drain(Graces::default())).unwrap();
         // Its socket is closed once it has heard.
         until(|| TcpStream::connect(self.address).is_err());
     }
@@ -161,7 +161,7 @@ impl Plaza {
 
 impl Drop for Plaza {
     fn drop(&mut self) {
-        let _ = self.commands.send(Command::Drain);
+        let _ = self.commands.send(Command::Drain(Graces::default()));
         if let Some(thread) = self.thread.take().filter(|_| !std::thread::panicking()) {
             thread.join().unwrap();
         }
@@ -185,6 +185,7 @@ fn snapshot(listeners: Vec<Arc<Listener>>, upstreams: &[(Vec<SocketAddr>, Option
         upstreams: upstreams.iter().enumerate().map(upstream).collect(),
         transports: upstreams.iter().map(|(_, header)| Arc::new(transport(*header))).collect(),
         tracing: None,
+        challenges: None,
         http: HttpSettings {
             request_head: HeadLimits::default(),
             response_head: HeadLimits::default(),
