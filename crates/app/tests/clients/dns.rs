@@ -26,7 +26,7 @@ fn questions_are_answered_by_udp_and_by_tcp() {
         "--bind-interfaces",
         "--log-facility=-",
     ]);
-    command.args(["--user=", "--group=", "--pid-file="]);
+    command.args(["--user=", "--group=", "--pid-file=", "--edns-packet-max=4096"]);
     command.arg(format!("--port={}", address.port())).arg(format!("--listen-address={}", address.ip()));
     command.args(["--address=/shop.example/192.0.2.7"]);
     // Too long for a datagram without EDNS.

@@ -3,6 +3,7 @@
 //! Each test starts the foreign program itself and ends it; a program that is missing fails the test with the package
 //! that has it (`.ci/run` installs them), unless `TOLLGATE_SKIP_MISSING_CLIENTS` is set.
 
+mod chromium;
 mod curl;
 mod dns;
 mod foreign;
@@ -13,6 +14,8 @@ mod openssl;
 mod proxies;
 mod python;
 mod redis;
+mod reloads;
+mod testssl;
 mod websocket;
 
 use std::fmt::Display;

@@ -103,7 +103,7 @@ fn nginx_serves_as_an_origin_with_tls() {
          client_body_temp_path {at}/body;\n  proxy_temp_path {at}/proxy;\n  fastcgi_temp_path {at}/fastcgi;\n  \
          uwsgi_temp_path {at}/uwsgi;\n  scgi_temp_path {at}/scgi;\n  client_max_body_size 0;\n  \
          server {{\n    listen {address} ssl;\n    ssl_certificate {};\n    ssl_certificate_key {};\n    \
-         keepalive_requests 10;\n    location / {{ return 200 \"$ssl_protocol $ssl_server_name $request_uri\"; }}\n    \
+         ssl_protocols TLSv1.2 TLSv1.3;\n    keepalive_requests 10;\n    location / {{ return 200 \"$ssl_protocol $ssl_server_name $request_uri\"; }}\n    \
          location /echo {{ proxy_pass http://{}; proxy_http_version 1.1; }}\n  }}\n}}\n",
         cert.cert.display(),
         cert.key.display(),

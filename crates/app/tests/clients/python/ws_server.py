@@ -17,8 +17,13 @@ async def echo(socket):
         await socket.send(message)
 
 
+def choose(socket, offered):
+    return "chat" if "chat" in offered else None
+
+
 async def main():
-    async with serve(echo, "127.0.0.1", 0, max_size=None, subprotocols=["chat"], ping_interval=None) as server:
+    more = dict(max_size=None, subprotocols=["chat"], select_subprotocol=choose, ping_interval=None)
+    async with serve(echo, "127.0.0.1", 0, **more) as server:
         print(f"port {server.sockets[0].getsockname()[1]}", flush=True)
         await asyncio.get_running_loop().create_future()
 
