@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 pub use mischief::Mischief;
 pub use state::Counts;
@@ -45,9 +45,27 @@ struct Shared {
     authority: Authority,
     state: Mutex<State>,
     changed: Condvar,
+    resolved: Notify,
 }
 
 impl Shared {
+    /// The addresses of a name. One that is expected is waited for.
+    async fn find(&self, name: &str) -> Option<Addresses> {
+        loop {
+            let resolved = self.resolved.notified();
+            {
+                let state = self.state.lock().unwrap();
+                if let Some(addresses) = state.names.get(name) {
+                    return Some(*addresses);
+                }
+                if !state.expected.contains(name) {
+                    return None;
+                }
+            }
+            resolved.await;
+        }
+    }
+
     fn state(&self) -> Changing<'_> {
         Changing { state: self.state.lock().unwrap(), changed: &self.changed }
     }
@@ -90,6 +108,7 @@ impl AcmeServer {
             authority: Authority::new(),
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
+            resolved: Notify::new(),
         });
         let (stop, stopped) = oneshot::channel();
         let for_thread = shared.clone();
@@ -114,6 +133,13 @@ impl AcmeServer {
             assert!(address.ip().is_loopback(), "{address} is not a loopback address");
         }
         self.shared.state().names.insert(name.to_owned(), Addresses { http, tls });
+        self.shared.resolved.notify_waiters();
+    }
+
+    /// Challenges of this name wait until it is known where it is found: for programs that begin to order before
+    /// their addresses can be asked for.
+    pub fn expect(&self, name: &str) {
+        self.shared.state().expected.insert(name.to_owned());
     }
 
     /// How long certificates live that are issued from now on. Certificates count in whole seconds.

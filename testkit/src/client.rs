@@ -9,13 +9,14 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::PATIENCE;
 use crate::message::{Framing, Head, Response};
 use crate::sockets;
+use crate::wire::Wire;
 
 /// How the other side ended a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Closed in order, after these bytes.
     Closed(Vec<u8>),
-    /// Reset, after these bytes.
+    /// Reset, or with TLS on it closed without saying so, after these bytes.
     Reset(Vec<u8>),
 }
 
@@ -33,14 +34,14 @@ impl Ending {
 pub struct Broken {
     /// What there is of it; `None` if not even the head was complete.
     pub partial: Option<Box<Response>>,
-    /// Whether the connection was reset, rather than closed.
+    /// Whether the connection was reset, or its TLS cut, rather than closed.
     pub reset: bool,
 }
 
 /// A client's connection.
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: Wire,
     received: Vec<u8>,
 }
 
@@ -71,17 +72,37 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self::over(Wire::plain(stream))
+    }
+
+    pub(crate) fn over(stream: Wire) -> Self {
         Self { stream, received: Vec::new() }
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.stream
+    }
+
+    /// The socket, of a connection that has no TLS yet.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        assert!(self.stream.tls().is_none(), "there is TLS on it");
+        self.stream.socket().try_clone().unwrap()
+    }
+
+    /// Reads what there is, or waits for it.
+    pub(crate) fn try_read_one(&mut self) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; 1024];
+        self.stream.read(&mut buffer).map(|read| buffer[..read].to_vec())
     }
 
     /// The address that the program sees.
     pub fn local_address(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
+        self.stream.socket().local_addr().unwrap()
     }
 
     /// A second handle, for a thread that sends while this one receives.
     pub fn try_clone(&self) -> Self {
-        Self { stream: self.stream.try_clone().unwrap(), received: Vec::new() }
+        Self::over(self.stream.clone())
     }
 
     /// Sends bytes.
@@ -111,12 +132,29 @@ impl Client {
 
     /// Says that nothing more will be sent.
     pub fn finish_sending(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.stream.close_tls().unwrap();
+        self.stream.socket().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// The same to a side that may have gone already.
+    pub fn try_finish_sending(&mut self) {
+        let _ = self.stream.close_tls();
+        let _ = self.stream.socket().shutdown(Shutdown::Write);
+    }
+
+    /// Ends TLS in order (`close_notify`), but leaves the connection below as it is.
+    pub fn finish_tls(&mut self) {
+        self.stream.close_tls().unwrap();
+    }
+
+    /// Ends the sending side of the connection below, without a word from TLS.
+    pub fn cut_short(&mut self) {
+        self.stream.socket().shutdown(Shutdown::Write).unwrap();
     }
 
     /// Resets the connection.
     pub fn reset(self) {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Reads a final response with its body; it must be complete.
@@ -268,11 +306,6 @@ impl Client {
         self.take_body(&mut bytes, length).is_none().then_some(bytes)
     }
 
-    /// Says that nothing more will be sent, to a side that may have closed already.
-    pub fn try_finish_sending(&mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
-    }
-
     /// Reads and throws away body bytes, keeping little in memory; tells how many came until the end.
     pub fn drain(&mut self) -> u64 {
         let mut count = self.received.len() as u64;
@@ -330,9 +363,9 @@ impl Client {
     /// Asserts that nothing comes for a while. For what must not happen; it can only miss faults.
     pub fn assert_silent(&mut self, how_long: Duration) {
         assert!(self.received.is_empty(), "came: {:?}", String::from_utf8_lossy(&self.received));
-        self.stream.set_read_timeout(Some(how_long)).unwrap();
+        self.stream.socket().set_read_timeout(Some(how_long)).unwrap();
         let read = self.stream.read(&mut [0; 64]);
-        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.stream.socket().set_read_timeout(Some(PATIENCE)).unwrap();
         match read {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
             other => panic!("expected silence, got {other:?}"),
@@ -342,7 +375,7 @@ impl Client {
     /// Sends as much as the other side takes until it has taken nothing for `pause`, at most `max` bytes;
     /// tells how much that was.
     pub fn send_until_stuck(&mut self, pause: Duration, max: u64) -> u64 {
-        self.stream.set_write_timeout(Some(pause)).unwrap();
+        self.stream.socket().set_write_timeout(Some(pause)).unwrap();
         let block = vec![b'x'; 64 * 1024];
         let mut sent = 0;
         while sent < max {
@@ -354,7 +387,7 @@ impl Client {
                 Err(error) => panic!("after {sent} bytes: {error}"),
             }
         }
-        self.stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        self.stream.socket().set_write_timeout(Some(PATIENCE)).unwrap();
         sent
     }
 
@@ -368,11 +401,7 @@ impl Client {
                 self.received.extend_from_slice(&buffer[..read]);
                 None
             }
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) =>
-            {
-                Some(true)
-            }
+            Err(error) if is_cut(&error) => Some(true),
             Err(error) => panic!(
                 "nothing came for {:?} ({error}); waiting with {:?} on {}; open connections:\n{}",
                 began.elapsed(),
@@ -382,6 +411,11 @@ impl Client {
             ),
         }
     }
+}
+
+fn is_cut(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), ConnectionReset | BrokenPipe | UnexpectedEof)
 }
 
 pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -8,6 +8,7 @@
 #![expect(clippy::missing_panics_doc, reason = "failing the test is how everything here reports")]
 
 mod acme_server;
+mod authority;
 mod client;
 mod gate;
 pub mod http2;
@@ -16,15 +17,20 @@ mod origin;
 mod origin_process;
 mod program;
 mod sockets;
+mod tls;
+mod wire;
 
 pub use acme_server::{AcmeServer, Counts, Mischief};
+pub use authority::{Authority, Issued, KeyKind, Wanted, replace};
 pub use client::{Broken, Client, Ending};
 pub use gate::Gate;
 pub use message::{Framing, Request, Response};
 pub use origin::{Connection, Origin};
 pub use origin_process::OriginProcess;
 pub use program::{Launch, Output, Tollgate, run};
+pub use rustls::SignatureScheme;
 pub use sockets::{Silent, refusing};
+pub use tls::{Handshake, TlsClient, TlsOrigin, Versions};
 
 /// How long anything may take that has to happen. Long, so that a slow machine fails no test.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

@@ -11,6 +11,8 @@ use socket2::{Domain, Socket, Type};
 use crate::PATIENCE;
 use crate::client::find;
 use crate::message::{Framing, Head, Request};
+use crate::tls::TlsOrigin;
+use crate::wire::Wire;
 
 /// So much of what a connection received is kept for looking at.
 const RECORD_MAX: usize = 1024 * 1024;
@@ -58,17 +60,22 @@ pub struct Origin {
 impl Origin {
     /// Runs `script` on each connection. The connection is closed when it returns.
     pub fn start(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
-        Self::listen(any_port(), None, script)
+        Self::listen(any_port(), Manner::default(), script)
     }
 
     /// The same at an address that is known before.
     pub fn start_at(address: SocketAddr, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
-        Self::listen(address, None, script)
+        Self::listen(address, Manner::default(), script)
     }
 
     /// The same with small buffers, so that little is on its way when the script does not read.
     pub fn start_narrow(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
-        Self::listen(any_port(), Some(16 * 1024), script)
+        Self::listen(any_port(), Manner { buffer: Some(16 * 1024), tls: None }, script)
+    }
+
+    /// Runs `script` on what is inside each TLS connection. Those whose handshake fails are counted, too.
+    pub fn start_secured(tls: &TlsOrigin, script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+        Self::listen(any_port(), Manner { buffer: None, tls: Some(tls.clone()) }, script)
     }
 
     /// Answers each request with the bytes that `answer` returns, on connections that are kept open.
@@ -98,11 +105,11 @@ impl Origin {
 
     fn listen(
         address: SocketAddr,
-        buffer: Option<usize>,
+        manner: Manner,
         script: impl Fn(&mut Connection) + Send + Sync + 'static,
     ) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        if let Some(size) = buffer {
+        if let Some(size) = manner.buffer {
             socket.set_recv_buffer_size(size).unwrap();
             socket.set_send_buffer_size(size).unwrap();
         }
@@ -121,8 +128,12 @@ impl Origin {
                 }
                 let Ok(stream) = stream else { continue };
                 let mut connection = Connection::new(stream, for_thread.clone());
-                let script = script.clone();
-                std::thread::spawn(move || script(&mut connection));
+                let (script, tls) = (script.clone(), manner.tls.clone());
+                std::thread::spawn(move || {
+                    if tls.is_none_or(|tls| connection.secure(&tls)) {
+                        script(&mut connection);
+                    }
+                });
             }
         });
         Self { address, shared }
@@ -179,6 +190,13 @@ impl Drop for Origin {
     }
 }
 
+/// How an origin takes connections.
+#[derive(Debug, Default)]
+struct Manner {
+    buffer: Option<usize>,
+    tls: Option<TlsOrigin>,
+}
+
 fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
@@ -186,7 +204,7 @@ fn any_port() -> SocketAddr {
 /// One connection of an origin.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Wire,
     /// Ends with a reset.
     resets: bool,
     index: usize,
@@ -203,7 +221,48 @@ impl Connection {
             r.received.push(Vec::new());
             r.received.len() - 1
         });
+        let stream = Wire::plain(stream);
         Self { stream, resets: false, index, buffer: Vec::new(), shared }
+    }
+
+    /// Accepts TLS on it. False where that fails.
+    fn secure(&mut self, tls: &TlsOrigin) -> bool {
+        let Ok(socket) = self.stream.socket().try_clone() else { return false };
+        let Ok(stream) = tls.accept(socket) else { return false };
+        self.stream = stream;
+        self.stream.socket().set_read_timeout(Some(4 * PATIENCE)).is_ok()
+    }
+
+    /// The name that the other side asked for in its TLS hello.
+    pub fn server_name(&self) -> Option<String> {
+        match &*self.stream.tls()? {
+            rustls::Connection::Server(connection) => connection.server_name().map(str::to_owned),
+            rustls::Connection::Client(_) => None,
+        }
+    }
+
+    /// The certificate that the other side showed, as DER.
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.stream.tls()?.peer_certificates()?.first().map(|certificate| certificate.to_vec())
+    }
+
+    /// Whether the other side resumed an earlier TLS session.
+    pub fn is_resumed(&self) -> bool {
+        let kind = self.stream.tls().and_then(|tls| tls.handshake_kind());
+        kind == Some(rustls::HandshakeKind::Resumed)
+    }
+
+    /// Changes the keys of TLS 1.3, of which the other side hears whenever it listens.
+    pub fn change_keys(&mut self) {
+        if let Some(mut tls) = self.stream.tls() {
+            tls.refresh_traffic_keys().unwrap();
+        }
+        self.stream.flush_tls().unwrap();
+    }
+
+    /// Ends the connection without a word from TLS.
+    pub fn cut_short(&mut self) {
+        let _ = self.stream.socket().shutdown(Shutdown::Both);
     }
 
     /// Which connection this is, from 0.
@@ -356,7 +415,7 @@ impl Connection {
     /// Sends as much as the other side takes until it has taken nothing for `pause`, at most `max` bytes;
     /// tells how much that was.
     pub fn send_until_stuck(&mut self, pause: Duration, max: u64) -> u64 {
-        self.stream.set_write_timeout(Some(pause)).unwrap();
+        self.stream.socket().set_write_timeout(Some(pause)).unwrap();
         let block = vec![b'x'; 64 * 1024];
         let mut sent = 0;
         while sent < max {
@@ -365,13 +424,14 @@ impl Connection {
                 Err(_) => break,
             }
         }
-        self.stream.set_write_timeout(None).unwrap();
+        self.stream.socket().set_write_timeout(None).unwrap();
         sent
     }
 
     /// Says that nothing more will be sent.
     pub fn finish_sending(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream.close_tls();
+        let _ = self.stream.socket().shutdown(Shutdown::Write);
     }
 
     /// Makes the end of the script reset the connection instead of closing it.
@@ -381,9 +441,9 @@ impl Connection {
 
     /// Ends both directions, if no bytes are left unread; those make closing reset the connection.
     fn shut_down(&self) -> bool {
-        let unread = || rustix::io::ioctl_fionread(&self.stream).is_ok_and(|unread| unread > 0);
+        let unread = || rustix::io::ioctl_fionread(self.stream.socket()).is_ok_and(|unread| unread > 0);
         // A connection that the other side has reset cannot be shut down, and has ended.
-        !unread() && (self.stream.shutdown(Shutdown::Both).is_err() || !unread())
+        !unread() && (self.stream.socket().shutdown(Shutdown::Both).is_err() || !unread())
     }
 
     /// Receives some bytes; `None` at the end of the connection.
@@ -408,8 +468,11 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // Whoever hears that it has ended must find it so. Closing alone would not do: a process that is
         // being started by another test has a copy of the descriptor until it runs its program.
+        if !self.resets {
+            let _ = self.stream.close_tls();
+        }
         if self.resets || !self.shut_down() {
-            let _ = rustix::net::connect_unspec(&self.stream);
+            let _ = rustix::net::connect_unspec(self.stream.socket());
         }
         self.shared.change(|r| r.ended += 1);
     }

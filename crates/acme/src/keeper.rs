@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use instant_acme::{Account, CertificateIdentifier, Error};
@@ -61,6 +62,7 @@ pub struct Keeper {
     account: Option<(Account, Client)>,
     board: Arc<Board>,
     bell: Arc<Notify>,
+    stop: Stop,
 }
 
 impl Keeper {
@@ -79,6 +81,7 @@ impl Keeper {
         let storage = Storage::open(&settings.storage, &settings.directory)
             .map_err(|error| OpenError(format!("{}: {error}", settings.storage.display())))?;
         let count = settings.certificates.len();
+        let bell = Arc::<Notify>::default();
         let mut keeper = Self {
             schedule: Schedule::new(count, surroundings.random.clone()),
             settings,
@@ -88,7 +91,8 @@ impl Keeper {
             tls: Arc::new(tls),
             account: None,
             board: Arc::default(),
-            bell: Arc::default(),
+            stop: Stop { is_asked: Arc::default(), bell: bell.clone() },
+            bell,
         };
         keeper.load();
         keeper.show(None);
@@ -105,10 +109,21 @@ impl Keeper {
         self.bell.clone()
     }
 
-    /// Obtains what is missing and renews what is old, until it is dropped. It may be dropped at any time: what
+    /// Asks it to stop.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Takes what another keeper put into the storage since this one was opened.
+    pub fn catch_up(&mut self) {
+        self.load();
+        self.show(None);
+    }
+
+    /// Obtains what is missing and renews what is old, until it is asked to stop or dropped. It may be dropped at any time: what
     /// was obtained is on disk, and no answer to a challenge stays behind.
     pub async fn run(mut self) {
-        loop {
+        while !self.stop.is_asked.load(Relaxed) {
             let now = self.now();
             match self.schedule.next(now) {
                 Action::Order(at) => self.act(at, Deed::Order).await,
@@ -119,7 +134,7 @@ impl Keeper {
                     // Whichever is first; waking for nothing costs nothing.
                     let _ = tokio::time::timeout(sleep, self.bell.notified()).await;
                 }
-                Action::Nothing => std::future::pending().await,
+                Action::Nothing => self.bell.notified().await,
             }
         }
     }
@@ -373,6 +388,22 @@ fn connector(settings: &Settings) -> Result<Connector, tollgate_tls::Problem> {
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keeper").field("settings", &self.settings).field("schedule", &self.schedule).finish()
+    }
+}
+
+/// Asks a keeper to stop. What it is doing for a certificate it does to the end: an order that is broken off counts as
+/// failed, and is tried again only after a while.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    is_asked: Arc<AtomicBool>,
+    bell: Arc<Notify>,
+}
+
+impl Stop {
+    /// Asks.
+    pub fn ask(&self) {
+        self.is_asked.store(true, Relaxed);
+        self.bell.notify_one();
     }
 }
 

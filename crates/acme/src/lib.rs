@@ -25,6 +25,6 @@ mod tls_stream;
 pub use certificate::{BadCertificate, Issued};
 pub use challenges::{ACME_TLS_ALPN, ChallengeCertificate, ChallengeCertificates, Challenges};
 pub use events::Event;
-pub use keeper::{Install, Keeper, OpenError, Surroundings};
+pub use keeper::{Install, Keeper, OpenError, Stop, Surroundings};
 pub use settings::{BadNames, ChallengeKind, LETS_ENCRYPT, Names, Settings};
 pub use status::{Board, CertificateStatus};

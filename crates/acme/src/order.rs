@@ -125,9 +125,10 @@ impl Ordering<'_> {
         while let Some(Ok(mut authorization)) = authorizations.next().await {
             let Ok(state) = authorization.refresh().await else { break };
             let name = state.identifier().to_string();
-            for (challenge, error) in state.challenges.iter().filter_map(|c| Some((c, c.error.as_ref()?))) {
+            // The others were not asked.
+            for error in state.challenges.iter().filter_map(|challenge| challenge.error.as_ref()) {
                 // Writing to a string does not fail.
-                let _ = write!(message, "; {:?} for {name}: {error}", challenge.r#type);
+                let _ = write!(message, "; {} for {name}: {error}", self.kind);
             }
         }
         Failure::of_certificate(message)

@@ -12,6 +12,9 @@ pub use crate::failure::{Failure, Scope};
 
 /// The wait after a first failure; it doubles with each further one.
 pub const BACK_OFF_MIN: Duration = Duration::from_secs(60);
+/// The same where it is not about one certificate. That counts against no limit of the directory, and often it is a
+/// network that is not up yet.
+pub const BACK_OFF_MIN_OF_ALL: Duration = Duration::from_secs(5);
 /// The longest wait that we choose ourselves.
 pub const BACK_OFF_MAX: Duration = DAY;
 /// The longest wait that a directory can ask for. Its limits count over a week at most.
@@ -76,7 +79,11 @@ impl Tries {
     /// Counts a failure. The wait grows with the failures and is at least what was asked for.
     fn fail(&mut self, now: Duration, failure: &Failure, random: &mut Random) {
         self.failures = self.failures.saturating_add(1);
-        let doubled = BACK_OFF_MIN.saturating_mul(1 << (self.failures - 1).min(16));
+        let first = match failure.scope {
+            Scope::Certificate => BACK_OFF_MIN,
+            Scope::Everything => BACK_OFF_MIN_OF_ALL,
+        };
+        let doubled = first.saturating_mul(1 << (self.failures - 1).min(16));
         // Up to a tenth less, so that who failed together does not come back together.
         let own = doubled.min(BACK_OFF_MAX);
         let own = own - share(own / 10, random);

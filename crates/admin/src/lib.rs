@@ -67,7 +67,7 @@ fn router(api: Arc<Api>, access: Access) -> Router {
 }
 
 async fn metrics_text(State(api): State<Arc<Api>>) -> Result<impl IntoResponse, Problem> {
-    let text = scrape::page(move || metrics::text(api.process())).await?;
+    let text = scrape::page(move || metrics::text(&api.instance)).await?;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text))
 }
 

@@ -1,6 +1,8 @@
 //! What the API tells: types that are written as JSON here and read again by the verbs of the program, and
 //! how they are made from the running process.
 
+mod acme;
+mod certificates;
 mod comparison;
 mod latency;
 mod log_line;
@@ -9,6 +11,8 @@ mod recorder;
 mod traffic;
 mod upstreams;
 
+pub use acme::{AcmeCertificate, AcmeError};
+pub use certificates::CertificateStatus;
 pub use comparison::{TrafficExample, TrafficGroup, TrafficReport};
 pub use latency::{Bucket, Latency, Quantiles};
 pub use log_line::{LogLine, LoggedExchange, LoggedRequest, LoggedTimings};
@@ -42,15 +46,9 @@ pub struct Status {
     pub upstreams: Vec<UpstreamStatus>,
     /// The certificates that are served with.
     pub certificates: Vec<CertificateStatus>,
-}
-
-/// A certificate that is served with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct CertificateStatus {
-    /// The names that it is for.
-    pub names: Vec<String>,
-    /// When it ends, RFC 3339.
-    pub expires: String,
+    /// The certificates that are got by ACME, in the document's order.
+    #[serde(default)]
+    pub acme: Vec<AcmeCertificate>,
 }
 
 impl Status {
@@ -69,7 +67,8 @@ impl Status {
             exchanges: traffic::exchanges(shards),
             routes: traffic::routes(snapshot, shards, routes, limit),
             upstreams: upstreams.map(|(i, u)| UpstreamStatus::of(u, i, shards, now_ms)).collect(),
-            certificates: Vec::new(),
+            certificates: certificates::certificates(process),
+            acme: api.instance.acme().status().into_iter().map(AcmeCertificate::of).collect(),
         }
     }
 }

@@ -1,10 +1,16 @@
 //! The state of a running instance as text: health at a glance first, then the figures.
 
-use tollgate_admin::report::{EndpointState, EndpointStatus, Latency, RouteStatus, Status, UpstreamStatus};
+use tollgate_admin::report::{
+    AcmeCertificate, CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, Status,
+    UpstreamStatus,
+};
 
 use crate::terminal::figures::{age, count, latency};
 use crate::terminal::table::{Side, Table};
 use crate::terminal::{Tone, painted};
+
+/// How many names of a certificate are shown.
+const NAMES: usize = 3;
 
 /// Whether the process wants traffic and runs the document that it was last given.
 pub fn is_well(status: &Status) -> bool {
@@ -22,6 +28,8 @@ pub fn text(status: &Status, colours: bool) -> String {
         listeners(status).text(colours),
         routes(status, colours),
         endpoints(&status.upstreams).text(colours),
+        acme(&status.acme).text(colours),
+        certificates(&status.certificates).text(colours),
         failures(status).text(colours),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
@@ -93,6 +101,19 @@ pub fn warnings(status: &Status) -> Vec<String> {
             ));
         }
     }
+    for certificate in &status.acme {
+        let failed = certificate.last_error.as_ref().filter(|_| certificate.failures > 0);
+        if let (None, Some(error)) = (&certificate.expires, failed) {
+            warnings.push(format!("there is no certificate for {}: {}", name(certificate), error.problem));
+        } else if let Some(error) = failed {
+            warnings.push(format!(
+                "the certificate for {} is not renewed: {}",
+                name(certificate),
+                error.problem
+            ));
+        }
+    }
+    warnings.extend(status.certificates.iter().flat_map(|certificate| certificate.warnings.iter().cloned()));
     let lost = status.process.log_records_lost;
     if lost > 0 {
         warnings.push(format!("{} access log records were lost", count(lost)));
@@ -216,6 +237,70 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
         ]);
     }
     table
+}
+
+/// Certificates by ACME.
+fn acme(certificates: &[AcmeCertificate]) -> Table {
+    let mut table = Table::new(&[
+        ("ACME", Side::Left),
+        ("STATE", Side::Left),
+        ("EXPIRES", Side::Left),
+        ("NEXT ORDER", Side::Left),
+        ("FAILED", Side::Right),
+    ]);
+    for certificate in certificates {
+        let (state, tone) = match (&certificate.expires, certificate.ordering, certificate.failures) {
+            (Some(_), false, 0) => ("● valid", Tone::Good),
+            (Some(_), false, _) => ("● not renewed", Tone::Doubtful),
+            (Some(_), true, _) => ("● renewing", Tone::Good),
+            (None, true, _) => ("○ ordering", Tone::Doubtful),
+            (None, false, 0) => ("○ waiting", Tone::Doubtful),
+            (None, false, _) => ("✗ missing", Tone::Bad),
+        };
+        let expires = certificate.expires.clone().unwrap_or_else(|| "–".to_owned());
+        table.row([
+            (name(certificate).to_owned(), Tone::Plain),
+            (state.to_owned(), tone),
+            (expires, Tone::Plain),
+            (certificate.next_order.clone(), Tone::Plain),
+            (count(certificate.failures.into()), tone),
+        ]);
+    }
+    table
+}
+
+fn certificates(certificates: &[CertificateStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("CERTIFICATE FOR", Side::Left),
+        ("EXPIRES", Side::Left),
+        ("ISSUER", Side::Left),
+        ("KEY", Side::Left),
+        ("LISTENERS", Side::Left),
+        ("FROM", Side::Left),
+    ]);
+    for certificate in certificates {
+        let CertificateStatus { names, issuer, key, id, .. } = certificate;
+        let shown = names.iter().take(NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let names = match names.len().saturating_sub(NAMES) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        };
+        let tone = if certificate.warnings.is_empty() { Tone::Plain } else { Tone::Doubtful };
+        table.row([
+            (names, Tone::Plain),
+            (certificate.expires.clone(), tone),
+            (issuer.clone(), Tone::Plain),
+            (key.clone(), Tone::Plain),
+            (certificate.listeners.join(", "), Tone::Plain),
+            (id.clone(), Tone::Quiet),
+        ]);
+    }
+    table
+}
+
+/// The name that a certificate goes by.
+fn name(certificate: &AcmeCertificate) -> &str {
+    certificate.names.first().map_or("", String::as_str)
 }
 
 fn failures(status: &Status) -> Table {

@@ -14,7 +14,7 @@ use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::Text;
 use tollgate_control::process::Options;
 use tollgate_control::resolve::SystemResolver;
-use tollgate_control::{Instance, Process, watch};
+use tollgate_control::{Acme, Instance, Process, certificates, stapling, watch};
 use tollgate_proxy::worker::Graces;
 use tollgate_runtime::{Clock, date};
 use tollgate_telemetry::access::AccessLogs;
@@ -54,7 +54,6 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         Text::File(path) => Some(path),
         _ => None,
     };
-    let surroundings = Surroundings { file, resolver, events, say: note };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -66,6 +65,9 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         let (hangup, rotated) = (hangup?, rotated?);
         let admin = AdminSockets::bind(&first.document)?;
         let options = options(&first.document, !admin.is_empty());
+        let acme = Acme::new(note);
+        // Before anybody can connect, so that what is on disk is there for the first one.
+        let certificates = acme.prepare(&first.plans)?;
         let process = Arc::new(Process::start(first.snapshot.clone(), &options)?);
         tokio::spawn(print_events(receiver));
         tokio::spawn(reopen_logs(rotated, process.logs().clone()));
@@ -73,10 +75,15 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
             let (address, name) = (listener.address, &listener.settings.name);
             note(&format!("listening on {address} ({name}), {} workers", process.workers()));
         }
+        // Now the listeners can answer challenges.
+        acme.adopt(certificates);
+        let surroundings = Surroundings { file, resolver, events, acme, say: note };
         let instance = Arc::new(Instance::new(process.clone(), first, bundle, surroundings));
         let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note }));
         tokio::spawn(reload_on_hangup(hangup, instance.clone()));
         tokio::spawn(free_now_and_then(instance.clone()));
+        tokio::spawn(certificates::watch(instance.clone()));
+        tokio::spawn(stapling::staple(instance.clone()));
         if manner.watch {
             tokio::spawn(watch::watch(instance.clone()));
         }

@@ -4,11 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
+use tollgate_http3::{Secret, steering};
 use tollgate_proxy::Snapshot;
+use tollgate_proxy::http::http3::Seat;
 use tollgate_proxy::listen::{ConnectionLimits, ListenSocket};
-use tollgate_proxy::snapshot::{Listener, Service};
+use tollgate_proxy::snapshot::{HttpService, Listener, Service};
 use tollgate_runtime::datagrams;
 use tollgate_runtime::sockets::{self, ListenOptions};
+use tollgate_tls::Acceptor;
 
 /// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -85,11 +88,31 @@ pub fn bind(before: &[Bound], snapshot: &Snapshot, workers: usize) -> Result<Bin
 fn open(index: u32, settings: &Arc<Listener>, sockets: &mut [Vec<ListenSocket>]) -> Result<Bound, BindError> {
     let limits = ConnectionLimits::new(settings);
     let mut address = settings.address;
-    for worker in sockets {
-        let (tcp, udp) = open_one(settings, &mut address).map_err(|e| BindError(settings.address, e))?;
-        worker.push(ListenSocket { tcp, udp, listener: index, limits: limits.clone() });
+    let failed = |error| BindError(settings.address, error);
+    for worker in sockets.iter_mut() {
+        let (tcp, udp) = open_one(settings, &mut address).map_err(failed)?;
+        worker.push(ListenSocket { tcp, udp, seat: None, listener: index, limits: limits.clone() });
+    }
+    if let Service::Http(HttpService { tls: Some(acceptor), versions, .. }) = &settings.service
+        && versions.http3
+    {
+        open_http3(address, acceptor, sockets).map_err(failed)?;
     }
     Ok(Bound { settings: settings.clone(), address, limits })
+}
+
+/// The UDP sockets of a listener that speaks HTTP/3: a packet comes to the worker that has its connection.
+fn open_http3(address: SocketAddr, acceptor: &Acceptor, sockets: &mut [Vec<ListenSocket>]) -> io::Result<()> {
+    let workers = sockets.len();
+    let secret = Secret::new(&acceptor.rustls_config_for_quic())?;
+    let group = steering::bind_group(address, workers)?;
+    for (index, (worker, socket)) in sockets.iter_mut().zip(group.sockets).enumerate() {
+        if let Some(listener) = worker.last_mut() {
+            listener.udp = Some(socket);
+            listener.seat = Some(Seat { secret: secret.clone(), index, workers });
+        }
+    }
+    Ok(())
 }
 
 /// The sockets of one worker. Port 0 is asked for once; all others take the port that the first was given.
@@ -105,7 +128,7 @@ fn open_one(
         *address = socket.local_addr()?;
         tcp = Some(socket);
     }
-    if kinds.udp {
+    if matches!(settings.service, Service::Udp(_)) {
         let socket = datagrams::listen(*address)?;
         *address = socket.local_addr()?;
         udp = Some(socket);

@@ -96,6 +96,7 @@ pub fn compile_after(
             http: http_settings(document),
             logs: Arc::new(logs),
             tracing: tracing::tracing(document, before),
+            challenges: acme.as_ref().map(|plan| plan.challenges.clone()),
         })
     });
     compiler.diagnostics.sort();

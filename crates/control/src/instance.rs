@@ -15,6 +15,8 @@ use tollgate_runtime::Clock;
 use tollgate_runtime::process::in_background;
 use tollgate_upstream::HealthEvents;
 
+use crate::acme::Acme;
+use crate::compile::acceptors::CertificateSet;
 use crate::compile::{Plans, Predecessor};
 use crate::config_state::{ConfigState, ReloadOutcome};
 use crate::history::{History, Occasion, Version};
@@ -40,6 +42,8 @@ pub struct Surroundings {
     pub resolver: Arc<dyn Resolve + Send + Sync>,
     /// Hears of the upstreams' health.
     pub events: HealthEvents,
+    /// The certificates by ACME; the first document's are adopted already.
+    pub acme: Acme,
     /// Writes a line of the process's own log.
     pub say: fn(&str),
 }
@@ -124,9 +128,24 @@ impl Instance {
         Self { process, surroundings, started_with, turn: Turn::new(()), state: Mutex::new(state) }
     }
 
+    /// The certificates of the listeners in force, each set once.
+    pub(crate) fn certificate_sets(&self) -> Vec<Arc<CertificateSet>> {
+        self.state().plans.tls.sets().to_vec()
+    }
+
+    /// Writes a line of the process's own log.
+    pub(crate) fn say(&self, text: &str) {
+        (self.surroundings.say)(text);
+    }
+
     /// The process.
     pub fn process(&self) -> &Arc<Process> {
         &self.process
+    }
+
+    /// The certificates by ACME.
+    pub fn acme(&self) -> &Acme {
+        &self.surroundings.acme
     }
 
     /// The document in force.
@@ -287,10 +306,13 @@ impl Instance {
             let number = self.process.snapshot().number;
             return Ok(Applied { number, unchanged, changes, warnings });
         }
+        let acme = self.acme().prepare(&ready.plans);
+        let acme = acme.map_err(|error| Refused::conflict(error.to_string()))?;
         let published = self.process.publish(ready.snapshot.clone());
         let published = published.map_err(|error| Refused::conflict(error.to_string()))?;
         self.process.recorder().configure(recorders::settings(&ready.document));
         published.await;
+        self.acme().adopt(acme);
         let number = ready.snapshot.number;
         let outdated = {
             let mut state = self.state();

@@ -1,7 +1,9 @@
 //! From a document to a running process: compile it to a snapshot, start workers and probes, drain.
 //! The one place that knows both the document and the data plane.
 
+pub mod acme;
 pub mod bind;
+pub mod certificates;
 pub mod compile;
 pub mod config_state;
 pub mod dial;
@@ -16,11 +18,13 @@ pub mod probes;
 pub mod process;
 pub mod recorders;
 pub mod resolve;
+pub mod stapling;
 pub mod traffic;
 pub mod trial;
 pub mod watch;
 pub mod why;
 
+pub use acme::Acme;
 pub use compile::{Compiled, compile};
 pub use config_state::{ConfigState, ReloadOutcome};
 pub use instance::Instance;

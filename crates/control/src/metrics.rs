@@ -7,11 +7,14 @@ use std::time::Duration;
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
-    EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage, Writer,
-    write_endpoints, write_process, write_shards,
+    AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage,
+    Writer, write_acme, write_certificates, write_endpoints, write_process, write_shards,
 };
 use tollgate_upstream::Health;
 
+use crate::acme::Acme;
+use crate::certificates;
+use crate::instance::Instance;
 use crate::process::Process;
 
 /// What the metrics keep besides the workers' counters.
@@ -42,7 +45,8 @@ impl Memory {
 }
 
 /// All metrics in the Prometheus text format.
-pub fn text(process: &Process) -> String {
+pub fn text(instance: &Instance) -> String {
+    let process = instance.process();
     let current = process.current();
     let snapshot = &current.snapshot;
     let names = Names {
@@ -70,9 +74,19 @@ pub fn text(process: &Process) -> String {
     let shards = &current.shards;
     let mut writer = Writer::default();
     write_process(&mut writer, &state, shards);
+    write_acme(&mut writer, &certificates(instance.acme()));
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
+    write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());
     writer.finish()
+}
+
+fn certificates(acme: &Acme) -> Vec<AcmeState> {
+    let state = |status: tollgate_acme::CertificateStatus| {
+        let (next_order, failures) = (status.next_order, status.failures);
+        Some(AcmeState { name: status.names.into_iter().next()?, next_order, failures })
+    };
+    acme.status().into_iter().filter_map(state).collect()
 }
 
 fn spans(process: &Process) -> SpanState {

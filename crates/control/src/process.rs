@@ -21,6 +21,7 @@ use tollgate_telemetry::{Shard, Succession};
 use tollgate_upstream::{Endpoint, EndpointId, Upstream};
 
 use crate::bind::{BindError, Binding, Bound, bind};
+use crate::certificates::Looks;
 use crate::exports::Exports;
 use crate::metrics::Memory;
 use crate::recorders::Recorders;
@@ -113,6 +114,7 @@ pub struct Process {
     ends: Mutex<Ends>,
     draining: AtomicBool,
     pub(crate) metrics: Memory,
+    pub(crate) certificates: Looks,
 }
 
 /// What is waited for at the end; each is taken once.
@@ -158,6 +160,7 @@ impl Process {
             ends: Mutex::new(ends),
             draining: AtomicBool::new(false),
             metrics: Memory::new(),
+            certificates: Looks::default(),
         })
     }
 

@@ -132,14 +132,14 @@ fn parent(place: &Path) -> PathBuf {
 
 /// What tells that a file or a folder may have changed: what a look at each gives, behind symbolic links.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Signature(BTreeMap<PathBuf, Option<Look>>);
+pub(crate) struct Signature(BTreeMap<PathBuf, Option<Look>>);
 
 /// Device, inode, size, and time of change in seconds and nanoseconds: not that of the content, which programs
 /// may set back.
 type Look = (u64, u64, u64, i64, i64);
 
 impl Signature {
-    fn of(places: &BTreeSet<PathBuf>) -> Self {
+    pub(crate) fn of(places: &BTreeSet<PathBuf>) -> Self {
         let of = |place: &PathBuf| {
             let found = std::fs::metadata(place).ok();
             found.map(|m| (m.dev(), m.ino(), m.size(), m.ctime(), m.ctime_nsec()))

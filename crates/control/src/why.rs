@@ -4,6 +4,7 @@ mod carried;
 mod cause;
 mod place;
 mod request;
+mod secured;
 mod setting;
 
 use std::fmt;

@@ -12,7 +12,7 @@ use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::{Text, prepare};
 use tollgate_control::process::{Current, Options};
 use tollgate_control::resolve::NoResolver;
-use tollgate_control::{Instance, Process};
+use tollgate_control::{Acme, Instance, Process};
 use tollgate_decision::RecorderSettings;
 use tollgate_runtime::Random;
 use tollgate_testkit::{Client, Gate, Origin, PATIENCE};
@@ -185,7 +185,12 @@ fn start(text: &str) -> Instance {
         say: |_| {},
     };
     let process = Arc::new(Process::start(first.snapshot.clone(), &options).unwrap());
-    Instance::new(process, first, bundle, Surroundings { file: None, resolver, events, say: |_| {} })
+    Instance::new(
+        process,
+        first,
+        bundle,
+        Surroundings { file: None, resolver, events, acme: Acme::new(|_| {}), say: |_| {} },
+    )
 }
 
 async fn end(instance: &Instance) {

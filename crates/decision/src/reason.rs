@@ -190,6 +190,8 @@ reasons! {
     Misdirected = "misdirected", 421, Client, "http_request_denied";
     /// The listener sends plain requests to https.
     HttpsRedirect = "https_redirect", 308, Nobody, "";
+    /// An authority asked whether a name is ours, and got the answer that it wants for a certificate.
+    AcmeChallenge = "acme_challenge", 200, Nobody, "";
     /// The endpoint and Tollgate could not agree on a TLS connection.
     UpstreamTlsFailed = "upstream_tls_failed", 502, Upstream, "tls_protocol_error";
     /// The endpoint's certificate was not accepted.

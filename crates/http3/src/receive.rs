@@ -1,7 +1,5 @@
 //! The receiving direction of a request stream.
 
-use std::future::Future;
-use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -57,18 +55,6 @@ impl Receiver {
                 Err(ReadError::ConnectionLost(error)) => return Poll::Ready(Err(Cut::Lost(error))),
                 Err(_) => return Poll::Ready(Err(Cut::Stopped)),
             }
-        }
-    }
-
-    /// Ready when the client has cancelled what it sends, or the connection is gone.
-    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.ended {
-            return Poll::Pending;
-        }
-        match ready!(pin!(self.stream.received_reset()).poll(cx)) {
-            // All has come and was read.
-            Ok(None) => Poll::Pending,
-            Ok(Some(_)) | Err(_) => Poll::Ready(()),
         }
     }
 

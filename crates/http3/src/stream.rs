@@ -381,7 +381,9 @@ impl MessageStream for ServerStream {
             }
             Poll::Pending => false,
         };
-        if driven || wants_no_more || self.receiver.poll_reset(cx).is_ready() {
+        // A client that cancels wants no response either (RFC 9114 section 4.1.1), so its reset of the request
+        // need not be waited for: quinn would keep that waiter beyond the last byte that is read.
+        if driven || wants_no_more {
             self.stopped = Some(Box::pin(std::future::ready(true)));
             self.outcome.get_or_insert(Outcome::Cancelled);
             return Poll::Ready(());

@@ -13,7 +13,7 @@ const TLS_CIPHER: u8 = 0x23;
 
 /// The client connected over TLS.
 const CLIENT_TLS: u8 = 0x01;
-/// The client showed a certificate on this connection, or in the TLS session that it belongs to.
+/// The client showed a certificate on this connection, or on the one that it resumes.
 const CLIENT_CERTIFICATE: u8 = 0x02 | 0x04;
 
 /// The longest unique id (section 2.2.5).

@@ -102,17 +102,22 @@ pub async fn stream(
     }
     loop {
         let now = worker.clock.now_ms();
-        if let Some(stream) = worker.multiplexed.borrow_mut().stream(key, now) {
+        if let Some(stream) = worker.links.multiplexed.borrow_mut().stream(key, now) {
             return Ok(stream.into());
         }
-        let turn = worker.multiplexed.borrow_mut().turn(key);
+        let turn = worker.links.multiplexed.borrow_mut().turn(key);
         match turn {
             Turn::Wait(opened) => opened.notified().await,
             Turn::Open(_) => {
                 // Also where this future is dropped: the others must not wait for nobody.
                 let _turn = Opening { worker, key };
                 let connection = speak(worker, place, open(place).await?).await?;
-                worker.multiplexed.borrow_mut().keep(key, connection, worker.clock.now_ms(), place.idle_ms);
+                worker.links.multiplexed.borrow_mut().keep(
+                    key,
+                    connection,
+                    worker.clock.now_ms(),
+                    place.idle_ms,
+                );
                 series.connections_opened.add(1);
             }
         }
@@ -126,7 +131,7 @@ struct Opening<'a> {
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        self.worker.multiplexed.borrow_mut().opened(self.key);
+        self.worker.links.multiplexed.borrow_mut().opened(self.key);
     }
 }
 

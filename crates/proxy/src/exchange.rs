@@ -41,12 +41,8 @@ pub struct Exchange {
     pub record: Record,
     /// When what happened.
     pub times: Times,
-    /// Endpoints that were tried.
-    pub tried: Vec<u32>,
-    /// The first attempt met an idle connection that had ended unseen. It counts as none.
-    pub met_stale: bool,
-    /// Held while this exchange is in a retry, so that the budget counts it.
-    pub retrying: Option<ActiveRetry>,
+    /// What attempts after the first depend on.
+    pub retries: Retries,
     /// Bytes counted for the log and limits.
     pub bytes: ByteCounts,
     /// The request id, and text for the log where there is one.
@@ -57,6 +53,17 @@ pub struct Exchange {
     pub secured: Option<Rc<Secured>>,
     /// Its part in a trace, once one was wanted.
     pub trace: Option<Box<Trace>>,
+}
+
+/// What attempts after the first depend on.
+#[derive(Debug, Default)]
+pub struct Retries {
+    /// Endpoints that were tried.
+    pub tried: Vec<u32>,
+    /// The first attempt met an idle connection that had ended unseen. It counts as none.
+    pub met_stale: bool,
+    /// Held while the exchange is in a retry, so that the budget counts it.
+    pub active: Option<ActiveRetry>,
 }
 
 /// What the rest of the exchange needs to know of the request.
@@ -388,9 +395,9 @@ impl Exchange {
         self.response.reset();
         self.record.reset();
         self.times = Times::default();
-        self.tried.clear();
-        self.met_stale = false;
-        self.retrying = None;
+        self.retries.tried.clear();
+        self.retries.met_stale = false;
+        self.retries.active = None;
         self.bytes = ByteCounts::default();
         self.notes.reset();
         self.evidence.reset();

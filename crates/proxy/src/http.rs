@@ -11,6 +11,7 @@ pub mod forwarded;
 pub mod grpc;
 pub mod handshake;
 mod http2;
+pub mod http3;
 pub mod identify;
 pub mod intake;
 mod log;

@@ -8,6 +8,7 @@ use tollgate_decision::Reason;
 use tollgate_runtime::splice::Pipe;
 use tollgate_streams::{MessageStream, StreamFailure};
 
+use crate::http::Refusal;
 use crate::socket::Socket;
 
 /// What carries a message.
@@ -167,8 +168,16 @@ impl Link {
     }
 }
 
-/// What is told of an endpoint's stream that failed; `None` where its connection just ended.
-pub fn stream_reason(error: &io::Error) -> Option<Reason> {
+/// What is told of an endpoint's connection that failed; `None` where it just ended.
+pub fn upstream_failure(error: &io::Error) -> Option<Refusal> {
+    // In TLS 1.3 an endpoint refuses a client's certificate, or its lack of one, after the handshake.
+    if let Some(detail) = tollgate_tls::refusal(error) {
+        return Some(Refusal { reason: Reason::UpstreamTlsFailed, detail: Some(detail) });
+    }
+    stream_reason(error).map(Refusal::from)
+}
+
+fn stream_reason(error: &io::Error) -> Option<Reason> {
     match StreamFailure::of(error)? {
         StreamFailure::Refused => Some(Reason::UpstreamRefusedStream),
         StreamFailure::Reset(_) => Some(Reason::UpstreamReset),

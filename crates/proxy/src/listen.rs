@@ -15,6 +15,7 @@ use rustix::net::SocketFlags;
 use tollgate_decision::Reason;
 
 use crate::http::forwarded::make_id;
+use crate::http::http3::{self, Seat};
 use crate::http::{Client, respond, serve};
 use crate::listening::Listening;
 use crate::recorder;
@@ -34,6 +35,8 @@ pub struct ListenSocket {
     pub tcp: Option<TcpListener>,
     /// The one that takes datagrams.
     pub udp: Option<UdpSocket>,
+    /// Its place among the workers' sockets, where it takes HTTP/3.
+    pub seat: Option<Seat>,
     /// The index of the listener in the snapshot.
     pub listener: u32,
     /// What the workers' sockets of this listener share.
@@ -169,9 +172,14 @@ pub fn serve_all(listening: &Rc<Listening>, sockets: ListenSocket) {
     if let Some(socket) = sockets.tcp {
         tokio::task::spawn_local(accept(listening.clone(), socket));
     }
-    let carries = matches!(listening.settings().service, Service::Udp(_));
-    if let Some(socket) = sockets.udp.filter(|_| carries) {
-        tokio::task::spawn_local(stream::udp::carry(listening.clone(), socket));
+    match (sockets.udp, sockets.seat) {
+        (Some(socket), Some(seat)) => {
+            tokio::task::spawn_local(http3::accept(listening.clone(), socket, seat));
+        }
+        (Some(socket), None) => {
+            tokio::task::spawn_local(stream::udp::carry(listening.clone(), socket));
+        }
+        (None, _) => {}
     }
 }
 

@@ -78,7 +78,7 @@ pub struct Names {
     pub listener: String,
     /// Of the route.
     pub route: Option<String>,
-    /// That the client of a connection asked for in its TLS hello.
+    /// That the client asked for in its TLS hello, of a connection that no head tells of.
     pub server: Option<Box<str>>,
     /// Of the upstream.
     pub upstream: Option<Arc<str>>,
@@ -223,8 +223,12 @@ fn entry(
     }
 }
 
-/// What the client of a connection asked for; requests have a head that says it.
+/// What the client of a connection asked for. Requests have a head that says it, unless they came on a connection
+/// that was opened for another name.
 fn server_name(exchange: &Exchange) -> Option<Box<str>> {
+    if exchange.record.reason == Some(Reason::Misdirected) {
+        return exchange.secured.as_ref()?.server_name.clone();
+    }
     let [.., name] = exchange.notes.parts();
     let named = exchange.evidence.head().is_empty() && !name.is_empty();
     named.then(|| String::from_utf8_lossy(name).into())

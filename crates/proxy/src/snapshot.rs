@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tollgate_acme::Challenges;
 use tollgate_http1::HeadLimits;
 use tollgate_routing::RouteTable;
 use tollgate_routing::normalise::PathRules;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub logs: Arc<LogPlan>,
     /// Where spans go; `None` where nothing is traced.
     pub tracing: Option<Arc<Tracing>>,
+    /// What an authority is answered that asks whether names are ours; `None` where no certificates come from ACME.
+    pub challenges: Option<Arc<Challenges>>,
 }
 
 /// A socket that takes traffic.

@@ -103,10 +103,8 @@ pub struct Worker {
     pub published: RefCell<Rc<Published>>,
     /// The listeners of the snapshot in force, by index.
     pub listening: RefCell<Vec<Rc<Listening>>>,
-    /// Idle upstream connections.
-    pub pool: RefCell<Pool<Idle>>,
-    /// Connections to endpoints that exchanges share.
-    pub multiplexed: RefCell<Multiplexed>,
+    /// Connections to endpoints.
+    pub links: Links,
     /// Deadlines of connections.
     pub wheel: RefCell<Wheel>,
     /// Buffers for use within one poll.
@@ -126,6 +124,15 @@ pub struct Worker {
     /// The access logs, and who watches exchanges as they end.
     pub log: RefCell<LogSink>,
     reused: Reused,
+}
+
+/// Connections to endpoints that are there for the next attempt.
+#[derive(Default)]
+pub struct Links {
+    /// Idle ones, which one exchange takes at a time.
+    pub pool: RefCell<Pool<Idle>>,
+    /// Those that exchanges share.
+    pub multiplexed: RefCell<Multiplexed>,
 }
 
 /// What a drain waits for.
@@ -164,8 +171,7 @@ impl Worker {
             random: RefCell::new(random),
             published: RefCell::new(Rc::new(Published::new(snapshot, shard))),
             listening: RefCell::default(),
-            pool: RefCell::default(),
-            multiplexed: RefCell::default(),
+            links: Links::default(),
             wheel: RefCell::new(Wheel::new(clock.now_ms())),
             clock,
             buffers: RefCell::default(),
@@ -340,8 +346,8 @@ async fn tick(worker: Rc<Worker>) {
         worker.published.borrow().shard.pulse.beat(now, tollgate_runtime::process::thread_cpu_us());
         ticks += 1;
         if ticks.is_multiple_of(20) {
-            worker.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());
-            worker.multiplexed.borrow_mut().sweep(now);
+            worker.links.pool.borrow_mut().sweep(now, |idle| idle.socket.looks_alive());
+            worker.links.multiplexed.borrow_mut().sweep(now);
         }
     }
 }

@@ -97,6 +97,10 @@ families! {
         "Spans that were never sent: too many waited, or the process ended.";
     SPANS_FAILED = Counter "tollgate_trace_spans_failed_total" []
         "Spans that were sent in vain: refused, rejected, or tried for too long.";
+    ACME_NEXT_ORDER = Gauge "tollgate_acme_next_order_timestamp_seconds" ["name"]
+        "When a certificate is ordered or renewed next by ACME, in seconds since 1970; in the past where others are before it.";
+    ACME_FAILURES = Gauge "tollgate_acme_failures" ["name"]
+        "Orders of a certificate by ACME that failed since the last one that did not.";
     ACCEPTED = Counter "tollgate_connections_accepted_total" ["listener"]
         "Client connections accepted.";
     OPEN = Gauge "tollgate_connections_open" ["listener"]
@@ -117,6 +121,14 @@ families! {
         "Bytes of the datagrams carried on, headers aside.";
     DATAGRAMS_DROPPED = Counter "tollgate_udp_dropped_total" ["listener", "reason"]
         "Datagrams that were not carried on.";
+    HANDSHAKES = Counter "tollgate_tls_handshakes_total" ["listener", "result", "version", "resumed"]
+        "TLS handshakes with clients over TCP that have ended; result ok or the reason of a failure, which has no version.";
+    CERTIFICATE_EXPIRY = Gauge "tollgate_certificate_expiry_seconds" ["listener", "certificate", "names"]
+        "When a certificate ends that a listener serves with, in seconds since 1970.";
+    CERTIFICATE_STUCK = Gauge "tollgate_certificate_stuck" ["listener", "certificate", "names"]
+        "Whether a certificate's files have changed to something that cannot be used, so that the one before serves on.";
+    CERTIFICATES_REPLACED = Counter "tollgate_certificates_replaced_total" ["result"]
+        "Certificates whose files had changed; result ok or failed.";
     EXCHANGES = Counter "tollgate_exchanges_total" ["reason", "side"]
         "Ended exchanges by reason and side at fault.";
     SERVER_DURATION = Histogram "http_server_request_duration_seconds"

@@ -8,6 +8,7 @@ pub mod endpoints;
 pub mod exposition;
 pub mod families;
 pub mod flows;
+pub mod handshakes;
 pub mod histogram;
 pub mod log_writer;
 pub mod outcomes;

@@ -7,6 +7,7 @@ use tollgate_decision::Reason;
 
 use crate::endpoints::EndpointBook;
 use crate::flows::FlowSeries;
+use crate::handshakes::HandshakeSeries;
 use crate::histogram::Histogram;
 use crate::outcomes::{Outcome, Outcomes};
 use crate::pulse::Pulse;
@@ -130,6 +131,8 @@ pub struct ListenerSeries {
     pub ended: Counter,
     /// What is counted of datagrams; made when it takes them.
     pub flows: OnceLock<Box<FlowSeries>>,
+    /// What is counted of TLS handshakes; made with the first.
+    pub handshakes: OnceLock<Box<HandshakeSeries>>,
     /// Bytes received on connections that are carried as they are.
     pub received_bytes: Counter,
     /// Bytes sent on them.

@@ -47,6 +47,35 @@ pub fn describe_error(error: &io::Error) -> Option<String> {
     })
 }
 
+/// What a session's error says about a peer that refused the connection by an alert of the handshake, which may come
+/// after its end: in TLS 1.3 a server looks at its client's certificate when the client has finished.
+pub fn refusal(error: &io::Error) -> Option<&'static str> {
+    match error.get_ref()?.downcast_ref::<Error>()? {
+        Error::AlertReceived(alert) => refused(*alert),
+        _ => None,
+    }
+}
+
+/// A peer's refusal, for the alerts that tell of one (RFC 8446 section 6.2).
+fn refused(alert: AlertDescription) -> Option<&'static str> {
+    use AlertDescription as A;
+    Some(match alert {
+        A::HandshakeFailure => "the peer refused: handshake_failure",
+        A::BadCertificate => "the peer refused: bad_certificate",
+        A::UnsupportedCertificate => "the peer refused: unsupported_certificate",
+        A::CertificateRevoked => "the peer refused: certificate_revoked",
+        A::CertificateExpired => "the peer refused: certificate_expired",
+        A::CertificateUnknown => "the peer refused: certificate_unknown",
+        A::UnknownCA => "the peer refused: unknown_ca",
+        A::AccessDenied => "the peer refused: access_denied",
+        A::ProtocolVersion => "the peer refused: protocol_version",
+        A::InsufficientSecurity => "the peer refused: insufficient_security",
+        A::UnrecognisedName => "the peer refused: unrecognized_name",
+        A::CertificateRequired => "the peer refused: certificate_required",
+        _ => return None,
+    })
+}
+
 pub(crate) fn not_tls() -> HandshakeFailure {
     HandshakeFailure::new(Reason::NotTls, "what the client sent first is not a TLS handshake")
 }
@@ -139,7 +168,10 @@ pub(crate) fn of_endpoint(error: &Error) -> HandshakeFailure {
 
 fn other(reason: Reason, error: &Error) -> HandshakeFailure {
     match error {
-        Error::AlertReceived(alert) => HandshakeFailure::with(reason, "the peer refused", alert_name(*alert)),
+        Error::AlertReceived(alert) => match refused(*alert) {
+            Some(detail) => HandshakeFailure::new(reason, detail),
+            None => HandshakeFailure::with(reason, "the peer refused", alert_name(*alert)),
+        },
         Error::PeerIncompatible(what) => HandshakeFailure::with(
             reason,
             "no common TLS version, cipher suite or group",

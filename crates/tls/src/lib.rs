@@ -11,6 +11,7 @@ mod connector;
 mod facts;
 mod failure;
 pub mod hello;
+pub mod ocsp;
 mod profile;
 mod roots;
 mod session;
@@ -23,7 +24,7 @@ pub use certificates::{
 };
 pub use connector::{ClientSettings, Connector};
 pub use facts::{client_cert_chain_field, client_cert_field};
-pub use failure::{HandshakeFailure, describe_error};
+pub use failure::{HandshakeFailure, describe_error, refusal};
 pub use profile::{MinVersion, Profile};
 pub use roots::Roots;
 pub use session::Session;

@@ -5,7 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{error::Unspecified, hkdf, rand};
+use aws_lc_rs::{error::Unspecified, hkdf};
+use rustls::crypto::{SecureRandom, aws_lc_rs::default_provider};
 use rustls::server::ProducesTickets;
 use tollgate_runtime::clock::Clock;
 
@@ -20,6 +21,8 @@ const NAME_LEN: usize = 16;
 pub struct TicketKeys {
     clock: Clock,
     period: Duration,
+    /// Where secrets and nonces come from: what rustls itself uses.
+    random: &'static dyn SecureRandom,
     generations: RwLock<Generations>,
 }
 
@@ -49,10 +52,11 @@ impl TicketKeys {
     /// # Errors
     /// The machine has no randomness.
     pub fn new(clock: Clock, period: Duration) -> Result<Self, Unspecified> {
-        let first = Secret::random()?;
+        let random = default_provider().secure_random;
+        let first = Secret::random(random)?;
         let since_ms = clock.now_ms();
         let generations = Generations { current: Arc::new(first), previous: None, since_ms };
-        Ok(Self { clock, period, generations: RwLock::new(generations) })
+        Ok(Self { clock, period, random, generations: RwLock::new(generations) })
     }
 
     /// Makes a new secret now. Tickets of the one before are still accepted, older ones are not any more.
@@ -60,7 +64,7 @@ impl TicketKeys {
     /// # Errors
     /// The machine has no randomness; nothing has changed.
     pub fn rotate(&self) -> Result<(), Unspecified> {
-        let next = Arc::new(Secret::random()?);
+        let next = Arc::new(Secret::random(self.random)?);
         let now_ms = self.clock.now_ms();
         let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
         let period_ms = self.period_ms();
@@ -94,10 +98,10 @@ impl TicketKeys {
 }
 
 impl Secret {
-    fn random() -> Result<Self, Unspecified> {
+    fn random(random: &dyn SecureRandom) -> Result<Self, Unspecified> {
         let (mut name, mut secret) = ([0; NAME_LEN], [0; 32]);
-        rand::fill(&mut name)?;
-        rand::fill(&mut secret)?;
+        random.fill(&mut name).map_err(|_| Unspecified)?;
+        random.fill(&mut secret).map_err(|_| Unspecified)?;
         Ok(Self { name, secret: hkdf::Salt::new(hkdf::HKDF_SHA256, &name).extract(&secret) })
     }
 
@@ -157,7 +161,7 @@ impl ProducesTickets for Ticketer {
         let secret = self.keys.current().current;
         let key = self.key(&secret)?;
         let mut nonce = [0; NONCE_LEN];
-        rand::fill(&mut nonce).ok()?;
+        self.keys.random.fill(&mut nonce).ok()?;
         let mut sealed = plain.to_vec();
         let aad = Aad::from(secret.name);
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed).ok()?;

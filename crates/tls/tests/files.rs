@@ -136,6 +136,11 @@ fn certificates_are_described() {
     assert!(certificate.warnings(Duration::from_secs(1_600_000_000)).is_empty());
     let late = certificate.warnings(Duration::from_secs(1_700_000_000));
     assert_eq!(late, ["inline: the certificate has expired"]);
+    let soon = |seconds: u64| certificate.warnings(Duration::from_secs(1_609_459_200 - seconds));
+    assert_eq!(soon(14 * 86_400 - 1), ["inline: the certificate expires in 13 days"]);
+    assert_eq!(soon(86_400), ["inline: the certificate expires in 1 day"]);
+    assert_eq!(soon(60), ["inline: the certificate expires in less than a day"]);
+    assert!(soon(14 * 86_400 + 1).is_empty());
     let early = certificate.warnings(Duration::from_secs(1_500_000_000));
     assert_eq!(early, ["inline: the certificate is not valid yet"]);
     assert!(!format!("{certificate:?}").contains("PRIVATE"));

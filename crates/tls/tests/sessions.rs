@@ -65,3 +65,46 @@ fn versions_and_profiles() {
     let newest = ServerSettings { min_version: MinVersion::Tls13, ..ServerSettings::default() };
     established(newest);
 }
+
+#[test]
+fn tls_1_2_carries_and_closes_too() {
+    use std::io::{Read, Write};
+    let authority = Authority::new("CA");
+    let acceptor = acceptor(ServerSettings::default(), vec![authority.certificate(&["shop.example"])]);
+    let mut plain =
+        parts::Plain::new(&parts::plain_client(&authority, &[&rustls::version::TLS12]), "shop.example");
+    let mut server = parts::Side { session: acceptor.accept(), end: plain.other.clone() };
+    plain.handshake(&mut server).expect("a handshake");
+    assert_eq!(server.session.version(), Some("TLSv1.2"));
+    let message: Vec<u8> = (0..60_000u32).map(|at| (at >> 4) as u8).collect();
+    plain.client.writer().write_all(&message).expect("written");
+    plain.exchange().expect("a good server");
+    let mut got = Vec::new();
+    while got.len() < message.len() {
+        let Poll::Ready(Ok(more)) = server.recv(70_000) else {
+            panic!("all of it is there");
+        };
+        got.extend(more);
+    }
+    assert!(got == message);
+    // The client at the other end holds no more than 16 KiB.
+    let message = &message[..10_000];
+    assert!(matches!(server.send(message), Poll::Ready(Ok(10_000))));
+    assert!(matches!(server.close(), Poll::Ready(Ok(()))));
+    plain.exchange().expect("a good server");
+    let mut got = Vec::new();
+    // The end is an orderly one, else this would be an error.
+    plain.client.reader().read_to_end(&mut got).expect("the end");
+    assert!(got == message);
+    plain.client.send_close_notify();
+    plain.exchange().expect("a good server");
+    assert_eq!(server.recv(10).map(Result::ok), Poll::Ready(Some(Vec::new())));
+}
+
+#[test]
+fn quic_has_its_own_settings() {
+    let authority = Authority::new("CA");
+    let settings = ServerSettings { alpn: vec![b"h2".to_vec()], ..ServerSettings::default() };
+    let acceptor = acceptor(settings, vec![authority.certificate(&["shop.example"])]);
+    assert_eq!(acceptor.rustls_config_for_quic().alpn_protocols, [b"h3".to_vec()]);
+}

@@ -82,7 +82,10 @@ impl Failure {
     /// The failure that the end of an attempt stands for; `None` where the endpoint is not to blame for it.
     pub fn from_reason(reason: Reason) -> Option<Self> {
         match reason {
-            Reason::ConnectFailed => Some(Self::Connect),
+            Reason::ConnectFailed
+            | Reason::UpstreamTlsFailed
+            | Reason::UpstreamCertificateRefused
+            | Reason::UpstreamAlpnMismatch => Some(Self::Connect),
             Reason::ConnectTimeout => Some(Self::ConnectTimeout),
             Reason::UpstreamClosed => Some(Self::Reset),
             Reason::FirstByteTimeout | Reason::TryTimeout => Some(Self::FirstByteTimeout),

@@ -16,7 +16,7 @@ pub struct PoolSettings {
 
 impl Default for PoolSettings {
     fn default() -> Self {
-        Self { max_idle: 128, idle_timeout_ms: 60_000 }
+        Self { max_idle: 1024, idle_timeout_ms: 60_000 }
     }
 }
 

@@ -283,14 +283,13 @@ fn challenge(
         authorization.chosen = Some(kind);
         let question = Question {
             kind,
-            addresses: state.names.get(&authorization.name).copied(),
             name: authorization.name.clone(),
             token: authorization.token.clone(),
             key_authorization: authorization.key_authorization(&state.accounts[authorization.account]),
         };
         let shared = shared.clone();
         tokio::spawn(async move {
-            let outcome = question.ask().await;
+            let outcome = question.ask(&shared).await;
             let mut state = shared.state();
             state.counts.validations += 1;
             state.authorizations[number].outcome = Some(outcome);

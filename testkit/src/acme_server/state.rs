@@ -49,6 +49,8 @@ pub(super) struct Addresses {
 pub(super) struct State {
     pub(super) counts: Counts,
     pub(super) names: HashMap<String, Addresses>,
+    /// Names that will be found later.
+    pub(super) expected: HashSet<String>,
     pub(super) lifetime: Duration,
     pub(super) now: Option<Duration>,
     pub(super) window: Option<(Duration, Duration)>,
@@ -69,6 +71,7 @@ impl Default for State {
         Self {
             counts: Counts::default(),
             names: HashMap::new(),
+            expected: HashSet::new(),
             lifetime: Duration::from_secs(90 * 86_400),
             now: None,
             window: None,

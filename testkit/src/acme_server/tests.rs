@@ -8,6 +8,8 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use hyper::Request;
 use serde_json::{Value, json};
 
+use tokio::sync::Notify;
+
 use super::authority::Authority;
 use super::state::State;
 use super::{Shared, resources};
@@ -23,7 +25,8 @@ struct Client {
 impl Client {
     fn new() -> Self {
         let (authority, state) = (Authority::new(), Mutex::new(State::default()));
-        let shared = Shared { base: BASE.into(), authority, state, changed: Condvar::new() };
+        let shared =
+            Shared { base: BASE.into(), authority, state, changed: Condvar::new(), resolved: Notify::new() };
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         Self { shared: Arc::new(shared), key }
     }

@@ -19,8 +19,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
+use super::Shared;
 use super::problem::Problem;
-use super::state::Addresses;
 use crate::PATIENCE;
 
 /// A challenge to be fetched.
@@ -28,28 +28,28 @@ use crate::PATIENCE;
 pub(super) struct Question {
     pub(super) kind: &'static str,
     pub(super) name: String,
-    pub(super) addresses: Option<Addresses>,
     pub(super) token: String,
     pub(super) key_authorization: String,
 }
 
 impl Question {
-    pub(super) async fn ask(&self) -> Result<(), Problem> {
+    pub(super) async fn ask(&self, shared: &Shared) -> Result<(), Problem> {
         let asking = async {
+            let addresses = shared.find(&self.name).await;
             match self.kind {
-                "http-01" => self.http01(self.address(|addresses| addresses.http)?).await,
-                _ => self.tls_alpn01(self.address(|addresses| addresses.tls)?).await,
+                "http-01" => self.http01(self.address(addresses.and_then(|addresses| addresses.http))?).await,
+                _ => self.tls_alpn01(self.address(addresses.and_then(|addresses| addresses.tls))?).await,
             }
         };
         tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(connection("no answer in time")))
     }
 
-    fn address(&self, which: impl Fn(&Addresses) -> Option<SocketAddr>) -> Result<SocketAddr, Problem> {
+    fn address(&self, address: Option<SocketAddr>) -> Result<SocketAddr, Problem> {
         let missing = || {
             let detail = format!("no address of {} is known for {}", self.name, self.kind);
             Problem::new(StatusCode::BAD_REQUEST, "dns", detail)
         };
-        self.addresses.as_ref().and_then(which).ok_or_else(missing)
+        address.ok_or_else(missing)
     }
 
     /// RFC 8555 section 8.3. Redirects are not followed: nobody should need that here.

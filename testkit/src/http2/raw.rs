@@ -81,7 +81,7 @@ impl RawHttp2 {
                 break;
             }
         }
-        let _ = sender.try_finish_sending();
+        sender.try_finish_sending();
         reader.join().unwrap()
     }
 

@@ -1,5 +1,6 @@
 use super::{
-    ASKED_MAX, Action, BACK_OFF_MAX, BACK_OFF_MIN, DAY, Failure, RESTARTED_MAX, Schedule, Tries, Validity,
+    ASKED_MAX, Action, BACK_OFF_MAX, BACK_OFF_MIN, BACK_OFF_MIN_OF_ALL, DAY, Failure, RESTARTED_MAX,
+    Schedule, Tries, Validity,
 };
 use std::time::Duration;
 use tollgate_runtime::Random;
@@ -123,6 +124,18 @@ fn failures_double_the_wait_from_a_minute_to_a_day() {
 }
 
 #[test]
+fn a_directory_that_is_down_is_asked_again_sooner_than_a_name_that_is_refused() {
+    let (mut schedule, mut now) = (schedule(1), NOW);
+    for turn in 0..20 {
+        schedule.failed(0, now, &Failure::of_everything("down"));
+        let Action::WaitUntil(next) = schedule.next(now) else { panic!("{schedule:?}") };
+        let full = (BACK_OFF_MIN_OF_ALL * (1 << turn)).min(BACK_OFF_MAX);
+        assert!(next - now <= full && next - now >= full * 9 / 10, "{turn}: {:?} of {full:?}", next - now);
+        now = next;
+    }
+}
+
+#[test]
 fn one_that_fails_does_not_keep_others_waiting_unless_it_is_the_directory() {
     let mut schedule = schedule(2);
     schedule.failed(0, NOW, &Failure::of_certificate("no"));
@@ -143,7 +156,7 @@ fn what_the_directory_asks_for_is_honoured_within_reason() {
             let (_, next) = next_order(&mut schedule, NOW);
             match waits {
                 Some(wait) => assert_eq!(next - NOW, wait),
-                None => assert!(next - NOW >= BACK_OFF_MIN * 9 / 10),
+                None => assert!(next - NOW >= seconds(10)),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tollgate_acme::{
-    Board, CertificateStatus, ChallengeKind, Challenges, Event, Keeper, Names, Settings, Surroundings,
+    Board, CertificateStatus, ChallengeKind, Challenges, Event, Keeper, Names, Settings, Stop, Surroundings,
 };
 use tollgate_runtime::Random;
 use tollgate_testkit::{AcmeServer, Origin, PATIENCE};
@@ -115,7 +115,7 @@ impl Bench {
             random: Random::from_seed(1),
         };
         let keeper = Keeper::open(settings, surroundings).unwrap();
-        let (board, bell) = (keeper.board(), keeper.bell());
+        let (board, bell, polite) = (keeper.board(), keeper.bell(), keeper.stop());
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -126,7 +126,7 @@ impl Bench {
                 }
             });
         });
-        Running { board, bell, events, installed, stop: Some(stop), thread: Some(thread) }
+        Running { board, bell, polite, events, installed, stop: Some(stop), thread: Some(thread) }
     }
 }
 
@@ -142,6 +142,7 @@ pub(super) struct Installed {
 pub(super) struct Running {
     pub(super) board: Arc<Board>,
     bell: Arc<Notify>,
+    polite: Stop,
     events: Receiver<Event>,
     installed: Receiver<Installed>,
     stop: Option<oneshot::Sender<()>>,
@@ -151,6 +152,13 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn ring(&self) {
         self.bell.notify_one();
+    }
+
+    /// Asks it to stop, and waits until it has. What it told meanwhile.
+    pub(super) fn stop(&mut self) -> Vec<Event> {
+        self.polite.ask();
+        self.thread.take().unwrap().join().unwrap();
+        self.told()
     }
 
     /// The next certificate that is handed on.

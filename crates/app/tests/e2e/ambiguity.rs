@@ -84,7 +84,6 @@ const START_LINES: Rows = &[
             "GET / HTTP/1.2\r\nHost: a\r\n\r\n",
             "GET / HTTP/0.9\r\nHost: a\r\n\r\n",
             "GET / HTTP/3.0\r\nHost: a\r\n\r\n",
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         ],
     ),
 ];

@@ -1,5 +1,6 @@
 //! The real program on real sockets, a file a subject.
 
+mod acme;
 mod admin;
 mod ambiguity;
 mod asking;
@@ -27,6 +28,7 @@ mod targets;
 mod tcp;
 mod telling;
 mod timeouts;
+mod tls;
 mod tracing;
 mod udp;
 mod unread;

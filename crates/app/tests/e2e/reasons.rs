@@ -4,7 +4,9 @@ mod carried;
 mod connections;
 mod decided;
 mod endpoints;
+mod flows;
 mod malformed;
+mod secured;
 mod streams;
 
 use std::collections::HashMap;
@@ -46,6 +48,8 @@ enum Provoke {
     Sending(&'static str),
     /// The same for bytes that are made.
     Making(fn() -> String),
+    /// A TLS handshake.
+    Shaking(fn(&Tollgate)),
     /// Whatever it takes. The request id, if an answer carried one.
     Doing(fn(&Tollgate) -> Option<String>),
 }
@@ -76,9 +80,14 @@ impl Row {
             There::Silence => silent.insert(Silent::new()).address(),
             There::Origin(start) => origin.insert(start()).address(),
         };
-        let tollgate = launch(&self.document.replace("{origin}", &address.to_string()));
+        let tollgate =
+            launch(&secured::PAPERS.fill(&self.document.replace("{origin}", &address.to_string())));
         let id = match self.provoke {
             Provoke::Doing(provoke) => provoke(&tollgate),
+            Provoke::Shaking(provoke) => {
+                provoke(&tollgate);
+                None
+            }
             Provoke::Sending(bytes) => id_of_answer(&tollgate, bytes),
             Provoke::Making(bytes) => id_of_answer(&tollgate, &bytes()),
         };
@@ -154,6 +163,11 @@ fn connections_that_are_carried() {
 }
 
 #[test]
+fn flows_that_are_refused() {
+    run(flows::ROWS);
+}
+
+#[test]
 fn streams_and_their_abuse() {
     run(streams::ROWS);
 }
@@ -164,37 +178,33 @@ fn what_the_document_decides() {
 }
 
 #[test]
+fn tls_with_clients_and_endpoints() {
+    run(secured::ROWS);
+}
+
+#[test]
 fn what_endpoints_do() {
     run(endpoints::ROWS);
 }
 
-/// Reasons whose rows are still to be written.
-const UNPROVOKED: &[Reason] = &[
-    Reason::TlsHandshakeFailed,
-    Reason::TlsHandshakeTimeout,
-    Reason::NoCertificate,
-    Reason::AlpnMismatch,
-    Reason::ClientCertificateMissing,
-    Reason::ClientCertificateRefused,
-    Reason::Misdirected,
-    Reason::HttpsRedirect,
-    Reason::UpstreamTlsFailed,
-    Reason::UpstreamCertificateRefused,
-    Reason::UpstreamAlpnMismatch,
-    Reason::FlowTableFull,
-    Reason::ClientFlowsFull,
-];
-
 /// A reason without a row is a reason that nobody has seen explained.
 #[test]
 fn each_reason_of_the_catalogue_has_its_row() {
-    let groups =
-        [malformed::ROWS, carried::ROWS, connections::ROWS, decided::ROWS, endpoints::ROWS, streams::ROWS];
+    let groups = [
+        malformed::ROWS,
+        carried::ROWS,
+        connections::ROWS,
+        decided::ROWS,
+        endpoints::ROWS,
+        flows::ROWS,
+        secured::ROWS,
+        streams::ROWS,
+    ];
     let mut rows: HashMap<&str, usize> = HashMap::new();
     for row in groups.into_iter().flatten() {
         *rows.entry(row.reason.code()).or_default() += 1;
     }
-    for reason in decided::NEVER.iter().chain(UNPROVOKED) {
+    for reason in decided::NEVER {
         *rows.entry(reason.code()).or_default() += 1;
     }
     let wrong: Vec<_> =

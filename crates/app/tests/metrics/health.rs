@@ -10,11 +10,15 @@ fn readiness_says_why() {
     let (status, text) = tollgate.admin("/readyz?verbose");
     let address = tollgate.address();
     let lines = [
-        "[+] document: number 1, 2 routes, 2 upstreams",
+        "[+] document: number 1, 2 routes, 3 upstreams",
         &format!("[+] listener web: bound to {address}"),
+        &format!("[+] listener dns: bound to {}", tollgate.addresses()[1]),
+        &format!("[+] listener secured: bound to {}", tollgate.addresses()[2]),
+        &format!("[+] listener ordered: bound to {}", tollgate.addresses()[3]),
         "[+] drain: not draining",
         "[i] upstream shop: 2 of 2 endpoints usable",
         "[i] upstream gone: 1 of 1 endpoints usable",
+        "[i] upstream names: 1 of 1 endpoints usable",
         "ready",
     ];
     assert_eq!((status, text.lines().collect::<Vec<_>>()), (200, lines.to_vec()));

@@ -5,7 +5,9 @@ mod health;
 mod names;
 mod prometheus;
 
-use tollgate_testkit::{Launch, Origin, Tollgate, refusing};
+use std::net::{SocketAddr, UdpSocket};
+
+use tollgate_testkit::{Authority, Launch, Origin, PATIENCE, TlsClient, Tollgate, refusing};
 
 /// The binary under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tollgate");
@@ -14,6 +16,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tollgate");
 struct Busy {
     tollgate: Tollgate,
     origin: Origin,
+    /// Takes datagrams, and answers one.
+    _names: UdpSocket,
     _refusing: Box<dyn std::any::Any>,
 }
 
@@ -25,16 +29,28 @@ impl Busy {
             format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok").into_bytes()
         });
         let (refused, guard) = refusing();
+        let authority = Authority::new("Test CA");
+        let issued = authority.issue("shop", &["shop.example"]);
+        let names = UdpSocket::bind("127.0.0.1:0").unwrap();
         let document = format!(
-            "version: 1\nlisten: {{ address: \"127.0.0.1:0\", name: web }}\nworkers: 2\naccess_log: none\n\
+            "version: 1\nworkers: 2\naccess_log: none\n\
+             listen:\n  - {{ address: \"127.0.0.1:0\", name: web }}\n  \
+             - {{ udp: \"127.0.0.1:0\", name: dns, to: names }}\n  \
+             - {{ address: \"127.0.0.1:0\", name: secured, tls: {{ certificates: {} }} }}\n  \
+             - {{ address: \"127.0.0.1:0\", name: ordered, tls: {{ acme: [shop.example.com] }} }}\n\
+             acme: {{ directory: \"https://{refused}/directory\", storage: kept, challenge: tls-alpn-01 }}\n\
              admin: {{ listen: \"127.0.0.1:0\" }}\n\
              upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none }}\n  \
-             gone: {{ endpoints: [\"{refused}\"] }}\n\
+             gone: {{ endpoints: [\"{refused}\"] }}\n  names: [\"{}\"]\n\
              routes:\n  - {{ name: shop, path: /shop, to: shop, retry: {{ attempts: 2 }} }}\n  \
              - {{ name: gone, path: /gone, to: gone, retry: none }}\n",
-            origin.address()
+            issued.yaml(),
+            origin.address(),
+            names.local_addr().unwrap()
         );
-        let tollgate = Launch::new(PROGRAM, &document).start();
+        let tollgate = Launch::new(PROGRAM, &document).listeners(4).start();
+        TlsClient::new(&authority, "shop.example").connect(tollgate.addresses()[2]).request(get("/"));
+        exchange_datagrams(tollgate.addresses()[1], &names);
         let mut client = tollgate.connect();
         for (path, status) in
             [("/shop", 200), ("/shop", 200), ("/shop/missing", 404), ("/gone", 502), ("/", 404)]
@@ -45,7 +61,7 @@ impl Busy {
         assert_eq!(client.request(post).status, 200);
         // An exchange is counted a moment after its client has the response.
         tollgate.await_metric("tollgate_exchanges_total{reason=\"forwarded\",side=\"nobody\"}", 4.0);
-        Self { tollgate, origin, _refusing: Box::new(guard) }
+        Self { tollgate, origin, _names: names, _refusing: Box::new(guard) }
     }
 
     /// Its metrics.
@@ -54,6 +70,17 @@ impl Busy {
         assert_eq!(status, 200);
         text
     }
+}
+
+fn exchange_datagrams(listener: SocketAddr, names: &UdpSocket) {
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"question", listener).unwrap();
+    for socket in [&client, names] {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+    let (_, asker) = names.recv_from(&mut [0; 16]).unwrap();
+    names.send_to(b"answer", asker).unwrap();
+    assert_eq!(client.recv_from(&mut [0; 16]).unwrap(), (6, listener));
 }
 
 fn get(path: &str) -> String {

@@ -41,7 +41,7 @@ fn settings(tls: &ListenerTls, found: &mut Diagnostics) {
         let finding = Diagnostic::error(version.origin, "the profile `modern` has TLS 1.3 only");
         found.push(finding.mend("remove `min_version`, or write `profile: intermediate`"));
     }
-    if tls.early_data.value && !tls.session_tickets {
+    if tls.early_data.value && !tls.tickets {
         let message = "early data comes with a session ticket, and those are switched off";
         found.push(Diagnostic::error(tls.early_data.origin, message).mend("remove `session_tickets: false`"));
     }

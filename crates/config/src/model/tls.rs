@@ -26,9 +26,9 @@ section! {
         client_certificates: Option<Located<ClientCertificates>> = optional;
         /// What a client gets that asks for a name which no certificate is for.
         unknown_names: UnknownNames = default(UnknownNames::Default);
-        /// Whether clients can resume sessions, which saves most of a handshake.
-        session_tickets: bool = default(true);
-        /// Whether requests may come with the first packet of a resumed session. Whoever can record such a packet
+        /// Whether clients get tickets to come back with, which saves most of a handshake.
+        tickets ("session_tickets"): bool = default(true);
+        /// Whether requests may come with the first packet of a client that comes back with a ticket. Whoever can record such a packet
         /// can send it again, so only safe requests are answered early.
         early_data: Located<bool> = default(Located::nowhere(false));
         /// Whether to fetch and staple OCSP answers where a certificate names a responder.

@@ -187,7 +187,7 @@ section! {
     /// Connections to an endpoint that are kept open between requests.
     pub struct Pool {
         /// Idle connections to one endpoint, kept by one worker; 0 opens a connection per request.
-        max_idle: Whole<0, 65_535> = default(Whole::of::<128>());
+        max_idle: Whole<0, 65_535> = default(Whole::of::<1024>());
         /// How long a connection may be idle. Less than the endpoint's own limit, or requests meet
         /// connections that it has just closed.
         idle_timeout: Duration<1> = default(Duration::seconds(30));

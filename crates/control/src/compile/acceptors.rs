@@ -1,7 +1,7 @@
 //! TLS of the listeners of a document.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tollgate_config::{
     self as config, ClientCertificateMode, Diagnostic, Located, Origin, TlsProfile, TlsVersion,
@@ -15,7 +15,7 @@ use tollgate_tls::{
 use super::Compiler;
 use super::files::FileContent;
 
-/// How long a key of session tickets is used. RFC 8446 section 4.6.1 bounds what it is accepted for to seven days.
+/// How long a key of tickets is used, with which clients come back without a whole handshake. RFC 8446 section 4.6.1 bounds what it is accepted for to seven days.
 const TICKET_PERIOD: Duration = Duration::from_secs(12 * 3600);
 
 /// How long a TLS handshake may take where the document says nothing, in milliseconds.
@@ -108,7 +108,7 @@ impl Compiler<'_> {
                 Some(config::UnknownNames::Refuse) => UnknownNames::Refuse,
                 Some(config::UnknownNames::Default) | None => UnknownNames::Default,
             },
-            tickets: tls.is_none_or(|tls| tls.session_tickets),
+            tickets: tls.is_none_or(|tls| tls.tickets),
         };
         let known = self.tls.acceptors.iter().find(|(other, _)| *other == plan);
         if let Some((_, acceptor)) = known {
@@ -152,7 +152,7 @@ impl Compiler<'_> {
         made.map(Arc::new).map_err(|problem| self.problem(origin, &problem)).ok()
     }
 
-    /// The keys of session tickets: those of the process, from the first listener that needs them on.
+    /// The keys of tickets: those of the process, from the first listener that needs them on.
     fn tickets(&mut self, origin: Origin) -> Option<Arc<TicketKeys>> {
         if let Some(keys) = &self.tls.tickets {
             return Some(keys.clone());
@@ -187,7 +187,7 @@ impl Compiler<'_> {
             }
             None => self.new_certificates(written, plan)?,
         };
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = Clock::new().wall();
         for certificate in set.certificates.all() {
             let written =
                 written.iter().find(|w| w.cert.value.path().display().to_string() == certificate.id());
@@ -240,10 +240,11 @@ pub(super) fn handshake_ms(listener: &config::Listener) -> u64 {
     listener.tls.as_ref().map_or(HANDSHAKE_MS, |tls| tls.handshake_timeout.get().as_millis() as u64)
 }
 
-/// The protocols that are agreed on in the handshake, the best first. None for TCP.
+/// The protocols that are agreed on in the handshake, the best first. None for TCP. HTTP/1.0 has a name of its own, and
+/// clients that offer nothing else would be turned away.
 fn alpn(listener: &config::Listener) -> Vec<Vec<u8>> {
     let versions = listener.versions();
-    let spoken = [(versions.h2, &b"h2"[..]), (versions.h1, b"http/1.1")];
+    let spoken = [(versions.h2, &b"h2"[..]), (versions.h1, b"http/1.1"), (versions.h1, b"http/1.0")];
     spoken.into_iter().filter(|(spoken, _)| *spoken).map(|(_, name)| name.to_vec()).collect()
 }
 

@@ -1,7 +1,9 @@
 //! Certificates by ACME of a document.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use tollgate_acme::Challenges;
 use tollgate_config::{Acme, Challenge, Diagnostic, Document, Place};
 use tollgate_tls::Roots;
 
@@ -24,6 +26,8 @@ pub struct AcmePlan {
     /// The names, each once and each with a certificate of its own, in the order of the document. The sets of
     /// certificates that have them under `acme` are where they go.
     pub names: Vec<String>,
+    /// What workers answer the authority with; one for the process.
+    pub challenges: Arc<Challenges>,
     /// What the roots were made from; `None` for those of the system.
     pem: Option<FileContent>,
 }
@@ -80,6 +84,7 @@ impl Compiler<'_> {
             storage: acme.storage.value.path().to_owned(),
             challenge: acme.challenge.as_ref().map_or_else(|| usual(document), |challenge| challenge.value),
             names,
+            challenges: self.before.challenges().cloned().unwrap_or_default(),
             pem: pem.map(|pem| pem.value),
         })
     }

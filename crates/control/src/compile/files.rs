@@ -1,10 +1,9 @@
 //! Files that a document names and that are read when it is compiled.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tollgate_config::{Diagnostic, FilePath, Located};
 
@@ -14,42 +13,30 @@ use super::Compiler;
 const LARGEST: u64 = 4 << 20;
 
 /// A file that was read. Two of them are the same if their contents are.
-#[derive(Clone)]
-pub struct FileContent {
-    seal: u64,
-    bytes: Arc<[u8]>,
-}
-
-impl PartialEq for FileContent {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
-    }
-}
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileContent(Arc<[u8]>);
 
 // It may be a private key.
 impl fmt::Debug for FileContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({} bytes, {:016x})", self.bytes.len(), self.seal)
+        write!(f, "({} bytes)", self.0.len())
     }
 }
 
 impl FileContent {
     /// The content.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0
     }
 
     fn read(path: &Path) -> io::Result<Self> {
         use io::Read;
-        static KEY: OnceLock<RandomState> = OnceLock::new();
         let mut bytes = Vec::new();
         std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST {
             return Err(io::Error::other(format!("it has more than {LARGEST} bytes")));
         }
-        // A number that tells contents apart and nothing else: its key is random and stays here.
-        let seal = KEY.get_or_init(RandomState::new).hash_one(&bytes);
-        Ok(Self { seal, bytes: bytes.into() })
+        Ok(Self(bytes.into()))
     }
 }
 

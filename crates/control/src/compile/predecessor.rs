@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tollgate_acme::Challenges;
 use tollgate_config as config;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
@@ -67,6 +68,7 @@ pub struct Predecessor {
     upstreams: HashMap<String, Running>,
     tracing: Option<Arc<Tracing>>,
     tls: ListenerTls,
+    challenges: Option<Arc<Challenges>>,
 }
 
 impl Predecessor {
@@ -82,6 +84,7 @@ impl Predecessor {
             upstreams: snapshot.upstreams.iter().zip(&snapshot.transports).filter_map(known).collect(),
             tracing: snapshot.tracing.clone(),
             tls: plans.tls.clone(),
+            challenges: snapshot.challenges.clone(),
         }
     }
 
@@ -93,6 +96,11 @@ impl Predecessor {
     /// The TLS of its listeners.
     pub fn tls(&self) -> &ListenerTls {
         &self.tls
+    }
+
+    /// What its workers answer an authority with, if it gets certificates by ACME.
+    pub fn challenges(&self) -> Option<&Arc<Challenges>> {
+        self.challenges.as_ref()
     }
 
     /// The upstream of this name, if it was made from this plan.

@@ -8,7 +8,7 @@ use tollgate_tls::{Certificate, ClientSettings, Connector, Problem, Roots};
 use super::Compiler;
 use super::files::FileContent;
 
-/// For how many names of endpoints of an upstream sessions are kept to be resumed.
+/// For how many names of endpoints of an upstream tickets are kept, to come back with.
 const RESUMED_NAMES: usize = 256;
 
 /// What a connector is made from. The same plan makes the same connector; the places in the document do not count.

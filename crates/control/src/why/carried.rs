@@ -4,11 +4,12 @@
 use tollgate_decision::Reason;
 use tollgate_proxy::recorder::Entry;
 
-use super::millis;
+use super::{millis, secured};
 
 /// Whether a connection was taken to be carried, and not refused unseen.
 pub(super) fn is_carried(entry: &Entry) -> bool {
-    entry.head.is_none() && !is_refused_flow(entry) && !is_refused_connection(entry)
+    let refused = is_refused_flow(entry) || is_refused_connection(entry) || secured::is_handshake(entry);
+    entry.head.is_none() && !refused
 }
 
 fn is_refused_connection(entry: &Entry) -> bool {
@@ -23,6 +24,7 @@ fn is_refused_flow(entry: &Entry) -> bool {
 pub(super) fn beginning(entry: &Entry) -> &'static str {
     match is_carried(entry) {
         true => "it had come",
+        false if secured::is_handshake(entry) => "it had come, and was to begin with a TLS handshake",
         false if is_refused_flow(entry) => "the flow was refused",
         false => "the connection was refused",
     }

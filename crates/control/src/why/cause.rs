@@ -4,7 +4,7 @@ use tollgate_decision::{Attempt, Reason};
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::recorder::Entry;
 
-use super::{AttemptTold, carried, is_stale, millis, place, setting};
+use super::{AttemptTold, carried, is_stale, millis, place, secured, setting};
 use crate::explain::Explanation;
 
 /// How many endpoints are named in it.
@@ -32,6 +32,7 @@ pub(super) fn sentence(
         _ if !reason.is_failure() && carried::is_carried(entry) => {
             format!("{what}{}.{setting}", carried::what_became(entry))
         }
+        Reason::HttpsRedirect => format!("{what}.{setting}"),
         _ if !reason.is_failure() => format!("{what}{}.", where_time_went(entry, attempts)),
         _ => match attempts.split_last() {
             Some((last, others)) if is_of_attempt(reason) => {
@@ -57,6 +58,9 @@ pub(super) fn sentence(
 fn how_far(entry: &Entry) -> String {
     if carried::is_carried(entry) {
         return carried::how_far(entry);
+    }
+    if secured::is_handshake(entry) || entry.reason() == Reason::Misdirected {
+        return secured::asked_for(entry);
     }
     let (received, sent) = (entry.bytes.received, entry.bytes.sent);
     let is_cut = entry.head.as_deref().is_some_and(place::is_cut);

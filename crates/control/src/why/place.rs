@@ -39,7 +39,7 @@ pub(super) fn that_is_wrong(snapshot: &Snapshot, entry: &Entry) -> Option<String
         Reason::BadHost if told.line.contains("://") => {
             Some(format!("{}, {}", cut(&told.line), named("host")))
         }
-        Reason::BadHost | Reason::DuplicateHost => Some(named("host")),
+        Reason::BadHost | Reason::DuplicateHost | Reason::Misdirected => Some(named("host")),
         Reason::BadExpectation => Some(named("expect")),
         Reason::DuplicateContentLength => Some(named("content-length")),
         Reason::LengthWithTransferEncoding => {

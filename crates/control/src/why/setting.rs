@@ -1,5 +1,6 @@
 //! The setting of the document whose value decided.
 
+use super::secured;
 use tollgate_decision::Reason;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::recorder::Entry;
@@ -23,7 +24,9 @@ pub(super) fn that_decided(snapshot: &Snapshot, entry: &Entry) -> Option<String>
         Reason::FlowTableFull | Reason::ClientFlowsFull => {
             return of_carrying_listener(snapshot, entry, entry.reason());
         }
-        reason => return of_route(snapshot, entry, reason),
+        reason => {
+            return secured::that_decided(snapshot, entry).or_else(|| of_route(snapshot, entry, reason));
+        }
     };
     Some(capitalised(told))
 }
@@ -97,7 +100,7 @@ fn of_listener(snapshot: &Snapshot, entry: &Entry) -> Option<String> {
 }
 
 /// Only the name of a setting stays as it is written.
-fn capitalised(told: String) -> String {
+pub(super) fn capitalised(told: String) -> String {
     match told.split_once(' ') {
         Some((key, rest)) if key.contains(['.', '_']) => format!("The setting {key} {rest}"),
         _ => told,
@@ -114,7 +117,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// As the document writes it.
-fn duration(ms: u64) -> String {
+pub(super) fn duration(ms: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
     match units.into_iter().find(|(unit, _)| ms != 0 && ms.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", ms / unit),

@@ -149,7 +149,9 @@ pub fn verify(snapshot: &Snapshot, entry: &Entry) -> Result<(), Divergence> {
             Err(Divergence::Refusal { recorded: reason, again: None })
         }
         // What the listener and the connection decide, before any route does.
-        Reading::Understood(_) if matches!(reason, Reason::HttpsRedirect | Reason::Misdirected) => {
+        Reading::Understood(_)
+            if matches!(reason, Reason::HttpsRedirect | Reason::Misdirected | Reason::AcmeChallenge) =>
+        {
             same_choice(entry, &Choice::default())
         }
         Reading::Understood(understood) => {

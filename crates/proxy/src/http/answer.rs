@@ -11,7 +11,7 @@ use super::log;
 use super::respond::{self, Answer};
 use crate::edits::Edits;
 use crate::exchange::{BodyReader, Exchange};
-use crate::snapshot::{Action, Route};
+use crate::snapshot::{Action, FixedResponse, Route};
 use crate::worker::Worker;
 
 /// Puts the answer for a refusal in the place of a response.
@@ -21,13 +21,13 @@ pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal
     exchange.record.detail = refusal.detail;
     exchange.response.status = refusal.reason.status();
     let (facts, notes) = (exchange.facts, &exchange.notes);
-    let hsts = exchange.secured.as_ref().and_then(|secured| secured.hsts.as_deref());
+    let secured = exchange.secured.as_deref();
     let out = &mut exchange.response.pending.bytes;
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
         let edits = &Edits::default();
-        let answer = Answer { date, request_id, method: facts.method, connection, edits, hsts };
+        let answer = Answer { date, request_id, method: facts.method, connection, edits, secured };
         match facts.call {
             true => respond::call_refusal(out, refusal, &answer),
             false => respond::refusal(out, refusal, &answer),
@@ -89,13 +89,37 @@ pub fn answer_https(
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
         let edits = &Edits::default();
-        let answer = Answer { date, request_id, method: facts.method, connection, edits, hsts: None };
+        let answer = Answer { date, request_id, method: facts.method, connection, edits, secured: None };
         respond::redirect(out, status, location, &answer);
     });
     exchange.response.status = status;
     exchange.response.close = close;
     log::keep_answer(exchange);
     exchange.record.reason = Some(Reason::HttpsRedirect);
+}
+
+/// Puts the answer to an authority's challenge in the place of a response (RFC 8555 section 8.3).
+pub fn answer_challenge(worker: &Worker, exchange: &mut Exchange, key_authorization: &str) {
+    let response = FixedResponse {
+        status: Reason::AcmeChallenge.status(),
+        content_type: Some("text/plain".to_owned()),
+        fields: Vec::new(),
+        body: key_authorization.as_bytes().to_vec(),
+    };
+    let close = !exchange.facts.persists;
+    let (facts, notes) = (exchange.facts, &exchange.notes);
+    let out = &mut exchange.response.pending.bytes;
+    worker.with_http_date(|date| {
+        let connection = respond::connection_line(facts.version, close);
+        let [request_id, ..] = notes.parts();
+        let edits = &Edits::default();
+        let answer = Answer { date, request_id, method: facts.method, connection, edits, secured: None };
+        respond::fixed(out, &response, &answer);
+    });
+    exchange.response.status = response.status;
+    exchange.response.close = close;
+    log::keep_answer(exchange);
+    exchange.record.reason = Some(Reason::AcmeChallenge);
 }
 
 /// Puts the answer that a route gives itself in the place of a response. `location` is a buffer.
@@ -108,14 +132,14 @@ pub fn answer_action(
 ) {
     let close = !exchange.facts.persists;
     let (facts, notes) = (exchange.facts, &exchange.notes);
-    let hsts = exchange.secured.as_ref().and_then(|secured| secured.hsts.as_deref());
+    let secured = exchange.secured.as_deref();
     let out = &mut exchange.response.pending.bytes;
     let mut status = 0;
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
         let edits = &route.settings.response_edits;
-        let answer = Answer { date, request_id, method: facts.method, connection, edits, hsts };
+        let answer = Answer { date, request_id, method: facts.method, connection, edits, secured };
         match &route.action {
             Action::Redirect { redirect, status: code } => {
                 let view = &place.view;

@@ -30,7 +30,7 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
         View::refresh_shared(view, upstream, now);
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
-        let key = PickKey { turn, seed, tried: &exchange.tried, loads: exchange.evidence.loads() };
+        let key = PickKey { turn, seed, tried: &exchange.retries.tried, loads: exchange.evidence.loads() };
         let picked = decide::endpoint(upstream, view, &key);
         exchange.evidence.asked(view, turn);
         picked?
@@ -80,10 +80,10 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
                     && idle.socket.looks_alive()
                     && (repeatable && !idle.doubtful || idle.socket.is_alive())
             };
-            worker.pool.borrow_mut().take(attempt.id, now, lives).map(|idle| idle.socket.into())
+            worker.links.pool.borrow_mut().take(attempt.id, now, lives).map(|idle| idle.socket.into())
         }
         UpstreamProtocol::Http2 => {
-            worker.multiplexed.borrow_mut().stream((attempt.id, id), now).map(Link::from)
+            worker.links.multiplexed.borrow_mut().stream((attempt.id, id), now).map(Link::from)
         }
     };
     attempt.reused = attempt.link.is_some();
@@ -184,6 +184,6 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
         // Origins that send a body with these send it a moment later, as the next response.
         let doubtful = exchange.facts.method == Method::Head || matches!(exchange.response.status, 204 | 304);
         let (idle, now) = (Idle { socket, doubtful, transport }, worker.clock.now_ms());
-        worker.pool.borrow_mut().put(attempt.id, idle, settings, now);
+        worker.links.pool.borrow_mut().put(attempt.id, idle, settings, now);
     }
 }

@@ -1,8 +1,9 @@
 //! From a head to an exchange: refuse what has two readings, decide, write the request for the origin.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use tollgate_decision::Reason;
+use tollgate_decision::{Reason, Record};
 use tollgate_http1::connection::ConnectionOptions;
 use tollgate_http1::framing;
 use tollgate_http1::request::RequestLine;
@@ -11,7 +12,7 @@ use tollgate_routing::RequestView;
 use tollgate_routing::rewrite::Scheme;
 use tollgate_runtime::wheel::NEVER;
 
-use super::answer::{Place, answer_action, answer_https, answer_refusal, end_unforwarded};
+use super::answer::{Place, answer_action, answer_challenge, answer_https, answer_refusal, end_unforwarded};
 use super::client::Client;
 use super::forwarded::Origins;
 use super::identify::{Identity, identify};
@@ -23,7 +24,7 @@ use super::{Refusal, grpc, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Facts};
-use crate::snapshot::{Action, HttpService, Listener, Service, Snapshot};
+use crate::snapshot::{Action, HttpService, Listener, RouteSettings, Service, Snapshot};
 use crate::worker::{Published, Worker};
 
 /// A head that is complete, in the worker's buffers.
@@ -59,7 +60,6 @@ pub fn begin(
     let origins = Origins::of(worker, &own_listener.trusted, client.peer, secured, &head.fields);
     exchange.notes.keep([origins.request_id.as_bytes(), b"", b"", b""]);
     trace::begin(&mut exchange, &head.fields);
-
     let (identity, body) = match check(&head, options, snapshot, path, host) {
         Ok(checked) => checked,
         Err(refusal) => {
@@ -70,28 +70,16 @@ pub fn begin(
             return Intake::Answered(exchange);
         }
     };
-    let sampled = exchange.trace_context().is_some_and(|context| context.sampled);
-    if exchange.notes.wanted || sampled {
-        exchange.notes.keep([origins.request_id.as_bytes(), head.method_bytes, identity.path, identity.host]);
-        log::keep_request(worker, &mut exchange, identity.query, &head.fields);
-    }
-    if exchange.notes.wanted || sampled || exchange.evidence.is_on() {
-        exchange.notes.client = Some(origins.client(&own_listener.trusted, &head.fields));
-    }
+    note(worker, &mut exchange, &head, &identity, &origins, own_listener);
     let view = identity.view(&head);
-    if let Some(step) = turn_away(own_listener, secured, &view) {
-        end_unforwarded(client, &mut exchange, body, &scratch[body_start..end]);
-        match step {
-            Away::Https(port) => answer_https(worker, &mut exchange, &view, port, rewritten),
-            Away::Misdirected => answer_refusal(worker, &mut exchange, Reason::Misdirected.into()),
-        }
+    let rest = body_start..end;
+    if let Some(away) = turn_away(snapshot, own_listener, secured, &view) {
+        end_unforwarded(client, &mut exchange, body, &scratch[rest]);
+        answer_away(worker, &mut exchange, away, &view, rewritten);
         return Intake::Answered(exchange);
     }
     let choice = decide::choose(snapshot, &view, body, exchange.record.seed, routing);
-    let rest = body_start..end;
-    exchange.record.route = choice.found.map(|found| found.route);
-    exchange.record.matched = choice.found.map_or(0, |found| found.matched);
-    exchange.record.upstream = choice.upstream;
+    take_note(&mut exchange.record, &choice);
     let found = match (choice.found, choice.refusal) {
         (Some(found), None) => found,
         (_, refusal) => {
@@ -115,30 +103,58 @@ pub fn begin(
         && route.settings.upgrade
         && !exchange.speaks_streams();
     exchange.facts.upgrade = upgrade;
-    let timeout_ms = if exchange.facts.call { grpc::timeout_ms(fields, &head) } else { None };
-    let source = Source {
-        head,
-        bytes: head_bytes,
-        list: fields,
-        options,
-        body,
-        identity,
-        matched,
-        origins,
-        upgrade,
-        timed_call: timeout_ms.is_some(),
-    };
-    let Exchange { request, trace, .. } = &mut *exchange;
-    let trace = trace.as_deref_mut();
-    request_head::write(&mut request.bytes, &source, snapshot, &route.settings, trace, rewritten);
+    let (bytes, list, timed_call) = (head_bytes, &*fields, false);
+    let mut source =
+        Source { head, bytes, list, options, body, identity, matched, origins, upgrade, timed_call };
+    write_request(worker, &mut exchange, &mut source, snapshot, &route.settings, rewritten);
+    forward(worker, client, exchange, body, &mut Received { scratch, start: body_start, end })
+}
+
+fn take_note(record: &mut Record, choice: &decide::Choice) {
+    record.route = choice.found.map(|found| found.route);
+    record.matched = choice.found.map_or(0, |found| found.matched);
+    record.upstream = choice.upstream;
+}
+
+/// Keeps what logs, spans and the recorder want of a request that was understood.
+fn note(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    head: &RequestHead<'_>,
+    identity: &Identity<'_>,
+    origins: &Origins<'_>,
+    listener: &Listener,
+) {
+    let sampled = exchange.trace_context().is_some_and(|context| context.sampled);
+    if exchange.notes.wanted || sampled {
+        exchange.notes.keep([origins.request_id.as_bytes(), head.method_bytes, identity.path, identity.host]);
+        log::keep_request(worker, exchange, identity.query, &head.fields);
+    }
+    if exchange.notes.wanted || sampled || exchange.evidence.is_on() {
+        exchange.notes.client = Some(origins.client(&listener.trusted, &head.fields));
+    }
+}
+
+/// Writes the head for the origin. A gRPC call with a time-out gets the place where each attempt tells its own.
+fn write_request(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    source: &mut Source<'_>,
+    snapshot: &Snapshot,
+    settings: &RouteSettings,
+    rewritten: &mut Vec<u8>,
+) {
+    let timeout_ms = if exchange.facts.call { grpc::timeout_ms(source.list, &source.head) } else { None };
+    source.timed_call = timeout_ms.is_some();
+    let Exchange { request, trace, .. } = exchange;
+    request_head::write(&mut request.bytes, source, snapshot, settings, trace.as_deref_mut(), rewritten);
     if timeout_ms.is_some() {
-        let bytes = &mut exchange.request.bytes;
+        let bytes = &mut request.bytes;
         bytes.truncate(bytes.len() - 2);
         exchange.facts.deadline = Some(grpc::write_timeout(bytes));
         bytes.extend_from_slice(b"\r\n");
     }
     exchange.times.call_ms = timeout_ms.map_or(NEVER, |ms| worker.clock.now_ms() + ms);
-    forward(worker, client, exchange, body, &mut Received { scratch, start: body_start, end })
 }
 
 /// Why a request is not routed on the connection that it came on.
@@ -147,9 +163,35 @@ enum Away {
     Https(u16),
     /// It should come on a connection that was opened for its host.
     Misdirected,
+    /// It is an authority's, about a name that a certificate is being ordered for, and this is the answer.
+    Challenge(Arc<str>),
 }
 
-fn turn_away(listener: &Listener, secured: Option<&Secured>, view: &RequestView<'_>) -> Option<Away> {
+fn answer_away(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    away: Away,
+    view: &RequestView<'_>,
+    location: &mut Vec<u8>,
+) {
+    match away {
+        Away::Https(port) => answer_https(worker, exchange, view, port, location),
+        Away::Challenge(answer) => answer_challenge(worker, exchange, &answer),
+        Away::Misdirected => answer_refusal(worker, exchange, Reason::Misdirected.into()),
+    }
+}
+
+fn turn_away(
+    snapshot: &Snapshot,
+    listener: &Listener,
+    secured: Option<&Secured>,
+    view: &RequestView<'_>,
+) -> Option<Away> {
+    // One relaxed load unless a certificate is being ordered.
+    let challenges = snapshot.challenges.as_deref().filter(|challenges| challenges.any());
+    if let Some(answer) = challenges.and_then(|challenges| challenges.http01_path(view.path)) {
+        return Some(Away::Challenge(answer));
+    }
     match secured {
         Some(secured) => (!secured.serves(view.host)).then_some(Away::Misdirected),
         None => match &listener.service {

@@ -131,6 +131,12 @@ impl Client {
         self.worker().draining_since.get().or_else(|| self.listener.closing_since())
     }
 
+    /// Whether the connection has carried as many requests as it may.
+    pub fn is_worn(&self) -> bool {
+        let published = self.worker().published.borrow();
+        published.snapshot.http.requests_per_connection.is_some_and(|max| self.served >= max)
+    }
+
     /// Keeps bytes that belong to later.
     pub fn keep(&mut self, bytes: &[u8]) {
         self.leftover.extend_from_slice(bytes);

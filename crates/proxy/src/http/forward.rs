@@ -31,20 +31,20 @@ pub enum Moved {
 pub struct Failure {
     /// The reason.
     pub reason: Reason,
-    /// What is wrong with the endpoint's response.
-    pub malformed: Option<Malformed>,
+    /// What exactly is wrong, where that says more than the reason.
+    pub detail: Option<&'static str>,
 }
 
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        Self { reason, malformed: None }
+        Self { reason, detail: None }
     }
 }
 
 impl Failure {
     /// The endpoint's response is malformed.
     pub fn response(malformed: Malformed) -> Self {
-        Self { reason: malformed.as_response_reason(), malformed: Some(malformed) }
+        Self { reason: malformed.as_response_reason(), detail: Some(malformed.in_response()) }
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use tollgate_decision::Reason;
 use tollgate_runtime::TimerKey;
+use tollgate_telemetry::handshakes::Shaken;
 use tollgate_tls::{Acceptor, Session, client_cert_field};
 
 use super::Refusal;
@@ -14,6 +15,7 @@ use super::client::Client;
 use super::forwarded::make_id;
 use super::secured::Secured;
 use crate::link::Link;
+use crate::listening::Listening;
 use crate::recorder;
 use crate::snapshot::{HttpService, Service};
 use crate::socket::Socket;
@@ -72,7 +74,11 @@ pub async fn shake(client: &mut Client) -> Option<Spoken> {
         }
         _ => return Some(Spoken::Http1),
     };
-    match handshake(client, &acceptor, limit_ms).await {
+    let shaken = handshake(client, &acceptor, limit_ms).await;
+    if let Link::Bytes(socket) = &client.link {
+        count(&client.listener, socket, &shaken);
+    }
+    match shaken {
         Ok(()) => {
             let spoken = agreed(client, acceptor, hsts);
             Some(spoken)
@@ -90,6 +96,21 @@ async fn handshake(client: &mut Client, acceptor: &Arc<Acceptor>, limit_ms: u64)
     socket.secure(acceptor.accept(), std::mem::take(&mut client.leftover));
     worker.wheel.borrow_mut().set(client.timer, worker.clock.now_ms().saturating_add(limit_ms));
     within(&worker, socket, client.timer).await
+}
+
+/// Counts a handshake that has ended.
+pub fn count(listener: &Listening, socket: &Socket, result: &Result<(), Refusal>) {
+    if !listener.worker().counts {
+        return;
+    }
+    let shaken = match (result, socket.session()) {
+        (Err(refusal), _) => Shaken::Failed(refusal.reason),
+        (Ok(()), Some(session)) => {
+            Shaken::Agreed { is_tls13: session.version() == Some("TLSv1.3"), resumed: session.resumed() }
+        }
+        (Ok(()), None) => return,
+    };
+    listener.series.handshakes.get_or_init(Box::default).count(shaken);
 }
 
 /// Waits for the handshake of a client's connection until the timer's deadline.
@@ -118,12 +139,20 @@ fn agreed(client: &mut Client, acceptor: Arc<Acceptor>, hsts: Option<Arc<str>>) 
     let Link::Bytes(socket) = &client.link else { return Spoken::Http1 };
     let Some(session) = socket.session() else { return Spoken::Http1 };
     let spoken = if session.alpn() == Some(b"h2") { Spoken::Http2 } else { Spoken::Http1 };
+    let settings = client.listener.settings();
+    let speaks_http3 = matches!(&settings.service, Service::Http(http) if http.versions.http3);
+    let alt_svc = speaks_http3.then(|| match settings.address.port() {
+        0 => tollgate_http3::alt_svc(socket.local_port()),
+        port => tollgate_http3::alt_svc(port),
+    });
     let secured = Secured {
         acceptor,
         server_name: session.server_name().map(Into::into),
         client_cert: session.peer_certificate().map(|leaf| client_cert_field(leaf).into()),
         hsts,
+        alt_svc: alt_svc.map(Into::into),
     };
+    drop(settings);
     client.secured = Some(Rc::new(secured));
     spoken
 }

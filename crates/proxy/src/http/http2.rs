@@ -32,10 +32,11 @@ enum Event {
     Ended(Ended),
 }
 
-/// Serves all streams of a connection, of which `received` has been read already.
-pub async fn connection(client: &mut Client, received: Vec<u8>) {
+/// Serves all streams of a connection. What has been read of it already is the client's leftover.
+pub async fn connection(client: &mut Client) {
     let worker = client.worker().clone();
     let Some(socket) = client.take_socket() else { return };
+    let received = std::mem::take(&mut client.leftover);
     let clock = worker.clone();
     let now = Rc::new(move || clock.clock.now_ms());
     let handshake = Server::handshake(socket, settings(&worker), received.into(), now);
@@ -48,7 +49,7 @@ pub async fn connection(client: &mut Client, received: Vec<u8>) {
     loop {
         let event = poll_fn(|cx| {
             worker.clock.refresh();
-            if !draining && (client.draining_since().is_some() || is_worn(client)) {
+            if !draining && (client.draining_since().is_some() || client.is_worn()) {
                 draining = true;
                 server.graceful_shutdown();
             }
@@ -138,12 +139,6 @@ fn poll_event(
         return Poll::Ready(Event::Idle);
     }
     Poll::Pending
-}
-
-/// Whether it has carried as many requests as it may.
-fn is_worn(client: &Client) -> bool {
-    let published = client.worker().published.borrow();
-    published.snapshot.http.requests_per_connection.is_some_and(|max| client.served >= max)
 }
 
 fn settings(worker: &Worker) -> ServerSettings {

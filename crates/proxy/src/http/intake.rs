@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use tollgate_decision::Reason;
 use tollgate_http1::{HeadLimits, Malformed, Progress, request};
+use tollgate_http3::Ended;
 use tollgate_message::FieldList;
 
 use super::Refusal;
@@ -14,6 +15,7 @@ use super::client::Client;
 use super::forwarded::make_id;
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Facts};
+use crate::recorder;
 use crate::worker::{Published, Worker};
 
 /// How long a draining worker waits for the first request of a connection.
@@ -25,8 +27,8 @@ pub enum Intake {
     Forward(Box<Exchange>),
     /// An exchange that is answered already: the answer is on its way out.
     Answered(Box<Exchange>),
-    /// The client speaks HTTP/2, of which these bytes have come (RFC 9113 section 3.3).
-    Http2(Vec<u8>),
+    /// The client speaks HTTP/2 (RFC 9113 section 3.3); what has come of it is its leftover.
+    Http2,
     /// The connection is over.
     Closed,
 }
@@ -59,6 +61,10 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
                 Poll::Ready(_) if client.partial && !client.leftover.is_empty() => {
                     return Poll::Ready(closed_early(worker, client, &published));
                 }
+                Poll::Ready(Err(error)) if client.link.is_stream() => {
+                    tell_refused(worker, client, &error);
+                    return Poll::Ready(Intake::Closed);
+                }
                 Poll::Ready(_) => return Poll::Ready(Intake::Closed),
                 Poll::Pending if ends_idle(client) => return Poll::Ready(Intake::Closed),
                 Poll::Pending => return poll_deadline(cx, worker, client, &published),
@@ -89,27 +95,65 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             }
             Err(malformed) => {
                 let received = &buffers.scratch[HEADROOM..end];
-                if is_preface(client, received) {
-                    client.leftover = Vec::new();
-                    return Poll::Ready(Intake::Http2(received.to_vec()));
+                match preface(client, received) {
+                    Preface::Whole => {
+                        client.leftover = received.to_vec();
+                        return Poll::Ready(Intake::Http2);
+                    }
+                    Preface::Begun => keep_partial(worker, client, &published, received),
+                    Preface::None => {
+                        return Poll::Ready(refuse(worker, client, &published, received, malformed));
+                    }
                 }
-                let refusal = malformed.as_request_reason().into();
-                let bytes = match worker.records() {
-                    true => evidence_of(&buffers.scratch[HEADROOM..end], &limits, malformed),
-                    false => &[],
-                };
-                return Poll::Ready(refuse_unread(worker, client, &published, refusal, bytes));
             }
         }
     }
 }
 
-/// Whether a connection begins as HTTP/2 does, where that may be spoken. Over TLS it is agreed upon before.
-fn is_preface(client: &Client, received: &[u8]) -> bool {
-    client.served == 0
-        && client.secured.is_none()
-        && received.starts_with(PREFACE_HEAD)
-        && client.listener.speaks_http2()
+/// A stream whose head was refused, and answered, where it was read.
+fn tell_refused(worker: &Worker, client: &Client, error: &std::io::Error) {
+    let Some(ended) = error.get_ref().and_then(|inner| inner.downcast_ref::<Ended>()) else { return };
+    worker.published.borrow().shard.reason(ended.reason).add(1);
+    let server_name = client.secured.as_ref().and_then(|secured| secured.server_name.as_deref());
+    let (listener, peer) = (&client.listener, client.peer);
+    recorder::ended_connection(listener, peer, ended.reason.into(), server_name, &make_id(worker));
+}
+
+/// How much of the start of an HTTP/2 connection has come.
+enum Preface {
+    Whole,
+    Begun,
+    None,
+}
+
+/// Whether what came is no head because it begins HTTP/2. Over TLS that is agreed upon before.
+#[cold]
+fn preface(client: &Client, received: &[u8]) -> Preface {
+    if client.served > 0 || client.secured.is_some() || !client.listener.speaks_http2() {
+        Preface::None
+    } else if received.starts_with(PREFACE_HEAD) {
+        Preface::Whole
+    } else if PREFACE_HEAD.starts_with(received) {
+        Preface::Begun
+    } else {
+        Preface::None
+    }
+}
+
+/// Refuses what is no head, and keeps of it what shows why.
+fn refuse(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    published: &Rc<Published>,
+    received: &[u8],
+    malformed: Malformed,
+) -> Intake {
+    let limits = published.snapshot.http.request_head;
+    let bytes = match worker.records() {
+        true => evidence_of(received, &limits, malformed),
+        false => &[],
+    };
+    refuse_unread(worker, client, published, malformed.as_request_reason().into(), bytes)
 }
 
 /// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The

@@ -4,6 +4,7 @@ use tollgate_decision::Reason;
 use tollgate_http1::encode;
 use tollgate_message::{Method, Version};
 
+use super::secured::Secured;
 use super::{Refusal, grpc};
 use crate::edits::Edits;
 use crate::snapshot::FixedResponse;
@@ -21,8 +22,8 @@ pub struct Answer<'a> {
     pub connection: &'static [u8],
     /// The route's changes to responses.
     pub edits: &'a Edits,
-    /// The value of `Strict-Transport-Security`, where the listener sends one.
-    pub hsts: Option<&'a str>,
+    /// What is known of the connection, where it is encrypted.
+    pub secured: Option<&'a Secured>,
 }
 
 impl Answer<'_> {
@@ -120,8 +121,8 @@ fn begin(out: &mut Vec<u8>, status: u16, answer: &Answer<'_>) {
     if !answer.request_id.is_empty() {
         answer.line(out, "X-Request-ID", answer.request_id);
     }
-    if let Some(hsts) = answer.hsts {
-        answer.line(out, "Strict-Transport-Security", hsts.as_bytes());
+    if let Some(secured) = answer.secured {
+        secured.write(out, answer.edits);
     }
     out.extend_from_slice(answer.edits.lines());
 }

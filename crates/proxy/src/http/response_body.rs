@@ -13,6 +13,7 @@ use tollgate_message::{BodyLength, FieldList, Version};
 use tollgate_runtime::splice::Pipe;
 use tollgate_upstream::Failure as EndpointFailure;
 
+use super::Refusal;
 use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
@@ -153,8 +154,10 @@ fn receive(
     let received = match link.poll_recv(cx, room) {
         Poll::Ready(Ok(received)) => received,
         Poll::Ready(Err(error)) => {
-            let reason = link::stream_reason(&error).unwrap_or_else(|| cut(exchange));
-            return Err(reason.into());
+            return Err(match link::upstream_failure(&error) {
+                Some(Refusal { reason, detail }) => Failure { reason, detail },
+                None => cut(exchange).into(),
+            });
         }
         Poll::Pending => return Ok(Poll::Pending),
     };
@@ -285,7 +288,7 @@ fn interim_head(
             writer: BodyWriter::Plain,
             close: false,
             request_id: &[],
-            hsts: None,
+            secured: None,
         };
         response_head::write_interim(out, &source);
     }
@@ -356,7 +359,7 @@ fn final_head(
         writer: exchange.response.pending.writer,
         close: exchange.response.close,
         request_id,
-        hsts: exchange.secured.as_ref().and_then(|secured| secured.hsts.as_deref()),
+        secured: exchange.secured.as_deref(),
     };
     response_head::write(out, &source, &route.settings.response_edits, |out| {
         worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));

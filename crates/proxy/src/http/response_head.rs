@@ -5,6 +5,7 @@ use tollgate_http1::encode::{self, Removed};
 use tollgate_message::{BodyLength, FieldList, Known, ResponseHead, Version};
 
 use super::respond::connection_line;
+use super::secured::Secured;
 use crate::edits::Edits;
 use crate::exchange::{BodyWriter, Facts};
 
@@ -26,8 +27,8 @@ pub struct Source<'a> {
     pub close: bool,
     /// The request id.
     pub request_id: &'a [u8],
-    /// The value of `Strict-Transport-Security`, where the listener sends one.
-    pub hsts: Option<&'a str>,
+    /// What is known of the client's connection, where it is encrypted.
+    pub secured: Option<&'a Secured>,
 }
 
 /// Writes the head of a final response.
@@ -47,8 +48,8 @@ pub fn write(out: &mut Vec<u8>, source: &Source<'_>, edits: &Edits, with_date: i
     if !edits.replaces("x-request-id") {
         encode::line(out, b"X-Request-ID", source.request_id);
     }
-    if let Some(hsts) = source.hsts.filter(|_| !edits.replaces("strict-transport-security")) {
-        encode::line(out, b"Strict-Transport-Security", hsts.as_bytes());
+    if let Some(secured) = source.secured {
+        secured.write(out, edits);
     }
     out.extend_from_slice(edits.lines());
     out.extend_from_slice(b"\r\n");
@@ -76,7 +77,7 @@ fn mark(source: &Source<'_>, keep_upgrade: bool) -> Removed {
             // 426 says with it what to upgrade to (RFC 9110 section 15.5.22).
             Known::Upgrade => !keep_upgrade && source.head.status != 426,
             Known::XRequestId => !source.request_id.is_empty(),
-            Known::StrictTransportSecurity => source.hsts.is_some(),
+            Known::StrictTransportSecurity => source.secured.is_some_and(|secured| secured.hsts.is_some()),
             // Repeated equal lengths become one; a response without a body must not have any.
             Known::ContentLength => {
                 lengths += 1;

@@ -29,8 +29,8 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     }
     let allowed = is_safe(exchange, reason) && (stale || attempts_left(exchange));
     let Some(attempt) = exchange.attempt.take().filter(|_| allowed) else { return Err(reason) };
-    if !exchange.tried.contains(&attempt.endpoint) {
-        exchange.tried.push(attempt.endpoint);
+    if !exchange.retries.tried.contains(&attempt.endpoint) {
+        exchange.retries.tried.push(attempt.endpoint);
     }
     // The failed attempt no longer counts as in flight while this one waits.
     drop(attempt);
@@ -39,7 +39,7 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     // An idle connection that had ended unseen is nobody's fault: no waiting, no budget, and it does not
     // count as an attempt.
     if stale {
-        exchange.met_stale = true;
+        exchange.retries.met_stale = true;
     } else {
         wait_for_turn(worker, exchange, reason).await?;
     }
@@ -84,7 +84,7 @@ fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
 }
 
 fn attempts_left(exchange: &Exchange) -> bool {
-    let counted = exchange.record.attempts - u32::from(exchange.met_stale);
+    let counted = exchange.record.attempts - u32::from(exchange.retries.met_stale);
     exchange.route().is_some_and(|r| counted <= r.settings.retry.attempts)
 }
 
@@ -97,7 +97,7 @@ async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason)
     };
     let back_off = route.settings.retry.back_off;
     let series = &published.shard.upstreams[index as usize];
-    exchange.retrying = None;
+    exchange.retries.active = None;
     for ask in 1..=BUDGET_ASKS {
         let retry = if ask == 1 { exchange.record.attempts } else { u32::MAX };
         let delay = back_off.delay_ms(retry, worker.random.borrow_mut().next_u64());
@@ -109,7 +109,7 @@ async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason)
         worker.clock.refresh();
         exchange.times.queue_us += worker.clock.now_us().saturating_sub(began);
         if let Some(active) = published.snapshot.upstreams[index as usize].try_retry() {
-            exchange.retrying = Some(active);
+            exchange.retries.active = Some(active);
             series.retries.add(1);
             return Ok(());
         }

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tollgate_decision::{Reason, Side};
-use tollgate_http1::Malformed;
 
 use super::account::account;
 use super::answer::answer_refusal;
@@ -40,13 +39,13 @@ pub fn connection(mut client: Client) -> impl Future<Output = ()> {
         let mut next = match spoken {
             None => Next::End,
             Some(Spoken::Http1) => Next::Request,
-            Some(Spoken::Http2) => Next::Http2(Vec::new()),
+            Some(Spoken::Http2) => Next::Http2,
         };
         while let Next::Request = next {
             next = serve_next(&mut client).await;
         }
-        if let Next::Http2(received) = next {
-            Box::pin(http2::connection(&mut client, received)).await;
+        if let Next::Http2 = next {
+            Box::pin(http2::connection(&mut client)).await;
         }
         say_goodbye(&mut client).await;
         client.listener.series.closed.add(1);
@@ -57,8 +56,8 @@ pub fn connection(mut client: Client) -> impl Future<Output = ()> {
 enum Next {
     /// A request.
     Request,
-    /// HTTP/2, of which these bytes have come.
-    Http2(Vec<u8>),
+    /// HTTP/2; what has come of it is the client's leftover.
+    Http2,
     /// Nothing more.
     End,
 }
@@ -107,7 +106,7 @@ async fn serve_next(client: &mut Client) -> Next {
             exchange
         }
         Intake::Answered(exchange) => exchange,
-        Intake::Http2(received) => return Next::Http2(received),
+        Intake::Http2 => return Next::Http2,
         Intake::Closed => return Next::End,
     };
     let worker = client.worker().clone();
@@ -147,7 +146,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
         };
         let result = match connected {
             Ok(()) => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await.map_err(|failure| {
-                exchange.record.detail = failure.malformed.map(Malformed::in_response);
+                exchange.record.detail = failure.detail;
                 failure.reason
             }),
             Err(reason) => Err(reason),
@@ -171,7 +170,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
 /// No endpoint's response will come, or the one that came cannot be finished.
 fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     exchange.attempt = None;
-    exchange.retrying = None;
+    exchange.retries.active = None;
     exchange.record.reason = Some(reason);
     exchange.response.pipe = None;
     // After interim responses there can still be a final one.

@@ -31,7 +31,7 @@ pub async fn connect(
         let reason = match open(worker, exchange, service.timeouts.connect_ms, opening).await {
             Ok(socket) => {
                 // What follows is no retry any more, however long it takes.
-                exchange.retrying = None;
+                exchange.retries.active = None;
                 exchange.record.detail = None;
                 return Ok(socket);
             }
@@ -43,8 +43,8 @@ pub async fn connect(
         if exchange.record.attempts > service.connect_retries {
             return Err(reason);
         }
-        if !exchange.tried.contains(&attempt.endpoint) {
-            exchange.tried.push(attempt.endpoint);
+        if !exchange.retries.tried.contains(&attempt.endpoint) {
+            exchange.retries.tried.push(attempt.endpoint);
         }
         // It no longer counts as in flight while the next one waits.
         drop(attempt);
@@ -92,7 +92,7 @@ async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason)
         return Err(reason);
     };
     let series = &published.shard.upstreams[index as usize];
-    exchange.retrying = None;
+    exchange.retries.active = None;
     for ask in 1..=BUDGET_ASKS {
         let retry = if ask == 1 { exchange.record.attempts } else { u32::MAX };
         let delay = BACK_OFF.delay_ms(retry, worker.random.borrow_mut().next_u64());
@@ -101,7 +101,7 @@ async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason)
         worker.clock.refresh();
         exchange.times.queue_us += worker.clock.now_us().saturating_sub(began);
         if let Some(active) = published.snapshot.upstreams[index as usize].try_retry() {
-            exchange.retrying = Some(active);
+            exchange.retries.active = Some(active);
             series.retries.add(1);
             return Ok(());
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tollgate_decision::Reason;
 use tollgate_runtime::TimerKey;
+use tollgate_tls::Session;
 
 use super::account::account;
 use super::carry::Carry;
@@ -130,6 +131,7 @@ async fn reach(caller: &mut Caller, exchange: &mut Exchange) -> Result<(Socket, 
     if let Some(acceptor) = &service.tls {
         agreed = tls::terminate(caller, acceptor).await.map_err(|refusal| {
             exchange.record.detail = refusal.detail;
+            note_name(exchange, caller.socket.session().and_then(Session::server_name));
             refusal.reason
         })?;
     }
@@ -167,6 +169,14 @@ async fn identify(caller: &mut Caller, exchange: &mut Exchange) -> Result<(), Re
     caller.guard.count_address(&caller.listener.limits, caller.client.ip())
 }
 
+/// Keeps the name that the client asked for, for logs and the recorder.
+fn note_name(exchange: &mut Exchange, name: Option<&str>) {
+    if let Some(name) = name {
+        let id = exchange.notes.parts()[0].to_vec();
+        exchange.notes.keep([&id, b"", b"", name.as_bytes()]);
+    }
+}
+
 /// The upstream: by the name in the client's TLS hello, where that is asked for.
 async fn choose(
     caller: &mut Caller,
@@ -184,10 +194,7 @@ async fn choose(
             Hello::Other => is_tls = false,
         }
     }
-    if let Some(name) = &name {
-        let id = exchange.notes.parts()[0].to_vec();
-        exchange.notes.keep([&id, b"", b"", name.as_bytes()]);
-    }
+    note_name(exchange, name.as_deref());
     let chosen = names::upstream(service, name.as_deref());
     chosen.ok_or(if is_tls { Reason::UnknownServerName } else { Reason::NotTls })
 }

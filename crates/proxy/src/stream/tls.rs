@@ -21,7 +21,9 @@ pub struct Agreed {
 pub async fn terminate(caller: &mut Caller, acceptor: &Arc<Acceptor>) -> Result<Agreed, Refusal> {
     let worker = caller.worker().clone();
     caller.socket.secure(acceptor.accept(), std::mem::take(&mut caller.received));
-    handshake::within(&worker, &mut caller.socket, caller.timer).await?;
+    let shaken = handshake::within(&worker, &mut caller.socket, caller.timer).await;
+    handshake::count(&caller.listener, &caller.socket, &shaken);
+    shaken?;
     let Some(session) = caller.socket.session() else { return Ok(Agreed::default()) };
     Ok(Agreed { server_name: session.server_name().map(Into::into), alpn: session.alpn().map(Into::into) })
 }

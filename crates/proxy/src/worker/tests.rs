@@ -41,6 +41,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
         upstreams: Vec::new(),
         transports: Vec::new(),
         tracing: None,
+        challenges: None,
         http: HttpSettings {
             request_head: HeadLimits::default(),
             response_head: HeadLimits::default(),
@@ -53,7 +54,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
     };
     let worker =
         Rc::new(Worker::new(Arc::new(snapshot), Arc::new(Shard::new(0, 0, 1)), false, Default::default()));
-    (worker, ListenSocket { tcp: Some(socket), udp: None, listener: 0, limits }, address)
+    (worker, ListenSocket { tcp: Some(socket), udp: None, seat: None, listener: 0, limits }, address)
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {

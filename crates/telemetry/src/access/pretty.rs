@@ -75,18 +75,22 @@ pub(super) fn write(out: &mut Vec<u8>, entry: &Entry<'_>, rules: &LogRules, colo
         out.push(b')');
         paint(out, RESET);
     }
+    headers(out, entry, rules);
+    out.push(b'\n');
+}
+
+fn headers(out: &mut Vec<u8>, entry: &Entry<'_>, rules: &LogRules) {
     for header in rules.headers() {
         let before = out.len();
         out.push(b' ');
         out.extend_from_slice(header.name().as_bytes());
         out.extend_from_slice(b"=\"");
-        if header.show(request.captured, rules.query, |part| escaped(out, part)) {
+        if header.show(entry.request.captured, rules.query, |part| escaped(out, part)) {
             out.push(b'"');
         } else {
             out.truncate(before);
         }
     }
-    out.push(b'\n');
 }
 
 /// Appends the entry as a line for people, without query and headers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tollgate_decision::Reason;
 
-use super::{Writer, flows};
+use super::{Writer, flows, secured};
 use crate::endpoints::EndpointTotals;
 use crate::families::{self, Family};
 use crate::histogram::{Histogram, Sparse, Sum};
@@ -61,6 +61,7 @@ pub fn write_shards(
     now_ms: u64,
 ) {
     write_listeners(writer, shards, names);
+    secured::write_handshakes(writer, shards, names);
     write_reasons(writer, shards);
     write_routes(writer, shards, names, (&recents.routes, now_ms));
     write_upstreams(writer, shards, names, (&recents.upstreams, now_ms));

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use rustls::SignatureAlgorithm;
@@ -14,6 +15,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// A day in seconds.
+const DAY: i64 = 24 * 3600;
+
+/// How long before its end a certificate is warned of, in seconds.
+const SOON: i64 = 14 * DAY;
 
 /// No file with certificates, keys or a staple is longer.
 const FILE_MAX: u64 = 1024 * 1024;
@@ -123,10 +130,14 @@ pub struct Certificate {
     files: Option<(CertificateFiles, Fingerprint)>,
 }
 
-/// What tells whether files have changed: first their times and sizes, then their content.
+/// What tells that a file may have changed: device, inode, size, and when it was changed in seconds and nanoseconds.
+/// Not when its content was: programs set that back.
+type Look = (u64, u64, u64, i64, i64);
+
+/// What tells whether files have changed: first a look at them, then their content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Fingerprint {
-    stats: Vec<(Option<SystemTime>, u64)>,
+    stats: Vec<Look>,
     content: [u8; 32],
 }
 
@@ -212,6 +223,11 @@ impl Certificate {
         &self.description.names
     }
 
+    /// Where it is kept, if it was read from files.
+    pub fn files(&self) -> Option<&CertificateFiles> {
+        self.files.as_ref().map(|(files, _)| files)
+    }
+
     /// What it is, for status and metrics.
     pub fn describe(&self) -> Description {
         self.description.clone()
@@ -229,6 +245,14 @@ impl Certificate {
         let mut warnings = Vec::new();
         if now > *not_after {
             warnings.push(format!("{id}: the certificate has expired"));
+        } else if now.saturating_add(SOON) > *not_after {
+            let days = not_after.saturating_sub(now) / DAY;
+            let left = match days {
+                0 => "less than a day".to_owned(),
+                1 => "1 day".to_owned(),
+                days => format!("{days} days"),
+            };
+            warnings.push(format!("{id}: the certificate expires in {left}"));
         }
         if now < *not_before {
             warnings.push(format!("{id}: the certificate is not valid yet"));
@@ -342,11 +366,11 @@ fn is_host(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.*_".contains(&byte))
 }
 
-/// Times and sizes of all files.
-fn stats(files: &CertificateFiles) -> Result<Vec<(Option<SystemTime>, u64)>, Problem> {
+/// A look at all files.
+fn stats(files: &CertificateFiles) -> Result<Vec<Look>, Problem> {
     let paths = [Some(&files.cert), Some(&files.key), files.ocsp.as_ref()];
     let stat = |path: &PathBuf| match std::fs::metadata(path) {
-        Ok(found) => Ok((found.modified().ok(), found.len())),
+        Ok(found) => Ok((found.dev(), found.ino(), found.len(), found.ctime(), found.ctime_nsec())),
         Err(error) => Err(Problem::new(format!("cannot be read: {error}")).at(path)),
     };
     paths.into_iter().flatten().map(stat).collect()

@@ -207,6 +207,10 @@ impl Authority {
         Roots::from_pem(self.0.pem().as_bytes()).expect("roots")
     }
 
+    pub fn key(&self) -> &KeyPair {
+        self.0.key()
+    }
+
     /// Chain and key as PEM.
     pub fn issue(&self, names: &[&str]) -> (String, String) {
         self.issue_with(names, &rcgen::PKCS_ECDSA_P256_SHA256, |_| {})

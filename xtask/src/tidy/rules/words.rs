@@ -5,8 +5,6 @@ use crate::tidy::{Kind, Project, tokens};
 
 /// Words that others use for what has another word here, and that word.
 const WORDS: &[(&str, &str)] = &[
-    ("session", "exchange or connection"),
-    ("sessions", "exchanges or connections"),
     ("frontend", "listener"),
     ("frontends", "listeners"),
     ("backend", "upstream or endpoint"),

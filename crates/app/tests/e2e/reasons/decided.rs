@@ -1,7 +1,7 @@
 //! What the document says, and what no running instance does.
 
 use tollgate_decision::Reason;
-use tollgate_testkit::{Gate, Origin, run};
+use tollgate_testkit::{AcmeServer, Gate, Origin, Tollgate, run};
 
 use super::{FORWARD, GET, Provoke, Row, There, launch};
 use crate::PROGRAM;
@@ -46,6 +46,14 @@ pub(super) const ROWS: &[Row] = &[
         told: &["418 from Tollgate, as the route says", "route       teapot: respond with 418"],
     },
     Row {
+        reason: Reason::AcmeChallenge,
+        document: FORWARD,
+        there: There::Nobody,
+        provoke: Provoke::Doing(order_a_certificate),
+        cause: &["authority asked whether a name is ours"],
+        told: &["200 from Tollgate", "/.well-known/acme-challenge/"],
+    },
+    Row {
         document: "routes:\n  - { name: orders, path: /orders, respond: 204 }\n  \
                    - { name: beta, path: /cart, match: { headers: { X-Beta: \"1\" } }, respond: 204 }\n",
         told: &["beta", "header x-beta", "no_route"],
@@ -59,6 +67,23 @@ pub(super) const ROWS: &[Row] = &[
 
 /// Reasons that no running instance gives, each with its proof below.
 pub(super) const NEVER: &[Reason] = &[Reason::NoDestination, Reason::Draining];
+
+/// By a document that wants a certificate: its authority asks the listener that is there already.
+fn order_a_certificate(tollgate: &Tollgate) -> Option<String> {
+    let authority = AcmeServer::start();
+    authority.resolve("shop.example.com", Some(tollgate.address()), None);
+    std::fs::write(tollgate.directory().join("ca.pem"), authority.root_pem()).unwrap();
+    let told = tollgate.reload(&format!(
+        "version: 1\nworkers: 1\naccess_log: none\nrecorder: {{ sample: 100% }}\n\
+         acme: {{ directory: \"{}\", ca: ca.pem, storage: kept, challenge: http-01 }}\n\
+         listen: [\"127.0.0.1:0\", {{ address: \"127.0.0.2:0\", tls: {{ acme: [shop.example.com] }} }}]\n{}",
+        authority.directory(),
+        FORWARD.replace("{origin}", "127.0.0.1:1"),
+    ));
+    assert!(told.contains("is in force"), "{told}");
+    authority.wait("a certificate", |counts| counts.certificates == 1);
+    None
+}
 
 fn switching() -> Origin {
     Origin::start(|connection| {

@@ -94,7 +94,7 @@ impl Plaza {
             let worker = Worker::new(snapshot, shard, true, Default::default()).recording(recorder);
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
-            let socket = ListenSocket { tcp: Some(socket), udp: None, listener: 0, limits };
+            let socket = ListenSocket { tcp: Some(socket), udp: None, seat: None, listener: 0, limits };
             runtime.unwrap().block_on(Rc::new(worker).run(vec![socket], receiver));
         });
         Self { address, shard, snapshot, recorder, commands, thread: Some(thread) }
@@ -185,6 +185,7 @@ fn snapshot(listeners: Vec<Arc<Listener>>, upstreams: &[(Vec<SocketAddr>, Option
         upstreams: upstreams.iter().enumerate().map(upstream).collect(),
         transports: upstreams.iter().map(|(_, header)| Arc::new(transport(*header))).collect(),
         tracing: None,
+        challenges: None,
         http: HttpSettings {
             request_head: HeadLimits::default(),
             response_head: HeadLimits::default(),
