@@ -57,7 +57,8 @@ pub fn begin(
     let listening = client.listener.clone();
     let own_listener = &*listening.settings();
     let secured = client.secured.as_deref();
-    let origins = Origins::of(worker, &own_listener.trusted, client.peer, secured, &head.fields);
+    let (trusted, version) = (&own_listener.trusted, client.version);
+    let origins = Origins::of(worker, trusted, client.peer, secured, version, &head.fields);
     exchange.notes.keep([origins.request_id.as_bytes(), b"", b"", b""]);
     trace::begin(&mut exchange, &head.fields);
     let (identity, body) = match check(&head, options, snapshot, path, host) {

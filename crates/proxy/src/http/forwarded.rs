@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use tollgate_http1::encode::{self, Removed};
-use tollgate_message::{Field, Fields, Known};
+use tollgate_message::{Field, Fields, Known, Version};
 use tollgate_runtime::random::uuid_v7;
 
 use super::secured::Secured;
@@ -27,6 +27,8 @@ pub struct Origins<'a> {
     pub request_id: RequestId<'a>,
     /// What is known of the connection, where it is encrypted.
     pub secured: Option<&'a Secured>,
+    /// The version that the request came by; `None` where it is HTTP/1.
+    pub version: Option<Version>,
 }
 
 /// A request id.
@@ -55,12 +57,13 @@ impl<'a> Origins<'a> {
         trusted: &TrustedProxies,
         peer: IpAddr,
         secured: Option<&'a Secured>,
+        version: Option<Version>,
         fields: &Fields<'a>,
     ) -> Self {
         let trusted = trusted.contains(peer);
         let taken = fields.get(Known::XRequestId).filter(|id| trusted && is_sound_id(id));
         let request_id = taken.map_or_else(|| RequestId::Made(make_id(worker)), RequestId::Taken);
-        Self { peer, trusted, request_id, secured }
+        Self { peer, trusted, request_id, secured, version }
     }
 
     /// The scheme that the client's connection implies.
@@ -131,7 +134,12 @@ impl<'a> Origins<'a> {
             encode::line(out, b"Client-Cert", certificate.as_bytes());
         }
         if adds(Known::Via) {
-            out.extend_from_slice(b"Via: 1.1 tollgate\r\n");
+            // The protocol that the request came by (RFC 9110 section 7.6.3).
+            out.extend_from_slice(match self.version {
+                Some(Version::Http2) => b"Via: 2 tollgate\r\n",
+                Some(Version::Http3) => b"Via: 3 tollgate\r\n",
+                _ => b"Via: 1.1 tollgate\r\n",
+            });
         }
         if adds(Known::XRequestId) {
             encode::line(out, b"X-Request-ID", self.request_id.as_bytes());

@@ -1,11 +1,10 @@
 //! What the document says, and what no running instance does.
 
 use tollgate_decision::Reason;
-use tollgate_testkit::{AcmeServer, Gate, Origin, Tollgate, run};
+use tollgate_testkit::{AcmeServer, Origin, Tollgate, run};
 
 use super::{FORWARD, GET, Provoke, Row, There, launch};
 use crate::PROGRAM;
-use crate::verbs::verb;
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -54,6 +53,15 @@ pub(super) const ROWS: &[Row] = &[
         told: &["200 from Tollgate", "/.well-known/acme-challenge/"],
     },
     Row {
+        reason: Reason::Draining,
+        document: "shutdown: { grace: 0s, tunnel_grace: 1h }\n\
+                   routes: [{ name: all, path: /, to: \"http://{origin}\", retry: none }]\n",
+        there: There::Origin(switching_or_waiting),
+        provoke: Provoke::Doing(drain_under_a_tunnel),
+        cause: &["draining"],
+        told: &["503 from Tollgate"],
+    },
+    Row {
         document: "routes:\n  - { name: orders, path: /orders, respond: 204 }\n  \
                    - { name: beta, path: /cart, match: { headers: { X-Beta: \"1\" } }, respond: 204 }\n",
         told: &["beta", "header x-beta", "no_route"],
@@ -66,7 +74,37 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// Reasons that no running instance gives, each with its proof below.
-pub(super) const NEVER: &[Reason] = &[Reason::NoDestination, Reason::Draining];
+pub(super) const NEVER: &[Reason] = &[Reason::NoDestination];
+
+/// The grace for exchanges ends, the one for tunnels does not, so that there is somebody to ask.
+fn drain_under_a_tunnel(tollgate: &Tollgate) -> Option<String> {
+    let mut tunnel = tollgate.connect();
+    tunnel.send("GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(tunnel.any_response().status, 101);
+    let mut waiting = tollgate.connect();
+    waiting.send(GET);
+    assert_eq!(waiting.any_response().status, 103);
+    tollgate.terminate();
+    let answer = waiting.response();
+    assert_eq!((answer.status, answer.reason().as_deref()), (503, Some("draining")));
+    // Open as long as the instance is.
+    std::mem::forget(tunnel);
+    answer.get("x-request-id").map(str::to_owned)
+}
+
+/// Switches where that is asked for, and else never comes to an end.
+fn switching_or_waiting() -> Origin {
+    Origin::start(|connection| {
+        let switches = connection.head().is_some_and(|request| request.get("upgrade").is_some());
+        match switches {
+            true => connection.send(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            ),
+            false => connection.send("HTTP/1.1 103 Early Hints\r\n\r\n"),
+        }
+        connection.rest();
+    })
+}
 
 /// By a document that wants a certificate: its authority asks the listener that is there already.
 fn order_a_certificate(tollgate: &Tollgate) -> Option<String> {
@@ -106,37 +144,4 @@ fn a_split_without_any_weight_does_not_get_to_run() {
     let said = format!("{}{}", output.stdout, output.stderr);
     assert_eq!(output.code, Some(3), "{said}");
     assert!(said.contains("add up to 0") && said.contains("tollgate.yaml:4"), "{said}");
-}
-
-/// `draining`: what comes while the process drains is served, on new connections and on old ones.
-#[test]
-fn a_draining_instance_refuses_nobody() {
-    let gate = Gate::new();
-    let for_origin = gate.clone();
-    let origin = Origin::start(move |connection| {
-        while let Some(request) = connection.request() {
-            if request.target() == "/wait" {
-                for_origin.wait();
-            }
-            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-        }
-    });
-    let document =
-        format!("shutdown: {{ delay: 1h }}\n{}", FORWARD.replace("{origin}", &origin.address().to_string()));
-    let tollgate = launch(&document);
-    let (mut busy, mut idle) = (tollgate.connect(), tollgate.connect());
-    assert_eq!(idle.request(GET).status, 200);
-    busy.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
-    origin.wait_for_requests(2);
-    tollgate.terminate();
-    tollgate.stderr_line("draining");
-    assert_eq!(idle.request(GET).status, 200);
-    assert_eq!(tollgate.request(GET).status, 200);
-    gate.open();
-    assert_eq!(busy.response().status, 200);
-    let output = verb(&tollgate, &["why", "--last", "--reason", "draining"]);
-    assert!(
-        output.code == Some(1) && output.stderr.contains("nothing that is recorded is like that"),
-        "{output:?}"
-    );
 }
