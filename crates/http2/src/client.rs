@@ -32,8 +32,31 @@ pub(crate) struct Shared {
     open_streams: Rc<Cell<usize>>,
     /// Set by the driver, which does not hold the requests, or the connection would never be let go.
     closed: Rc<Cell<bool>>,
+    settled: Rc<Settled>,
     scheme: Scheme,
     settings: ClientSettings,
+}
+
+/// Whether the endpoint has told its settings, and who waits for that.
+#[derive(Default)]
+struct Settled {
+    done: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Settled {
+    fn settle(&self) {
+        self.done.set(true);
+        self.waiting.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.done.get() {
+            return Poll::Ready(());
+        }
+        self.waiting.borrow_mut().push(cx.waker().clone());
+        Poll::Pending
+    }
 }
 
 /// Begins a connection over `io`: the handle, and the future that drives it, which is to be polled for as
@@ -50,16 +73,27 @@ pub async fn connect<T: AsyncRead + AsyncWrite + Unpin>(
     let handshake = builder(&settings).handshake(wire.clone()).await;
     let (requests, mut connection) = handshake.map_err(into_io)?;
     let closed = Rc::new(Cell::new(false));
+    let settled = Rc::new(Settled::default());
     let shared = Shared {
         requests: RefCell::new(requests),
         open_streams: Rc::default(),
         closed: Rc::clone(&closed),
+        settled: Rc::clone(&settled),
         scheme: if settings.https { Scheme::HTTPS } else { Scheme::HTTP },
         settings,
     };
     let driver = async move {
-        let ended = poll_fn(|cx| drive(cx, &mut connection, &wire)).await;
+        let ended = poll_fn(|cx| {
+            let ended = drive(cx, &mut connection, &wire);
+            // None may be opened until the endpoint has said how many.
+            if !settled.done.get() && connection.max_concurrent_send_streams() > 0 {
+                settled.settle();
+            }
+            ended
+        })
+        .await;
         closed.set(true);
+        settled.settle();
         ended
     };
     Ok((Connection(Rc::new(shared)), driver))
@@ -88,6 +122,7 @@ fn builder(settings: &ClientSettings) -> Builder {
     let list_size = settings.max_head_size + 32 * tollgate_streams::text::MAX_FIELDS;
     builder
         .enable_push(false)
+        .initial_max_send_streams(0)
         .initial_window_size(settings.initial_stream_window)
         .initial_connection_window_size(settings.initial_connection_window)
         .max_frame_size(settings.max_frame_size)
@@ -104,6 +139,12 @@ fn into_io(error: h2::Error) -> io::Error {
 }
 
 impl Connection {
+    /// Waits until the endpoint has told its settings, so that [`Connection::capacity`] is known; or has closed
+    /// the connection. A stream that is opened before might be one too many, and refused.
+    pub async fn settled(&self) {
+        poll_fn(|cx| self.0.settled.poll(cx)).await;
+    }
+
     /// Whether streams may still be opened: the connection is there and the endpoint has not said that it
     /// takes no more (GOAWAY).
     pub fn is_usable(&self) -> bool {

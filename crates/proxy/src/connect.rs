@@ -150,6 +150,10 @@ async fn speak(worker: &Rc<Worker>, place: &Place<'_>, socket: Socket) -> Result
         // How it ended, its streams have heard.
         let _ = driver.await;
     });
+    connection.settled().await;
+    if !connection.is_usable() {
+        return Err(Refusal { reason: Reason::UpstreamClosed, detail: Some(NOT_HTTP2) });
+    }
     Ok(connection)
 }
 

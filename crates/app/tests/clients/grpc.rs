@@ -69,7 +69,7 @@ fn a_server_is_probed_by_the_health_protocol() {
     let document = "listen: \"127.0.0.1:0\"\nupstreams:\n  echo: { endpoints: [\"{echo}\"], protocol: grpc, \
                     health: { grpc: {}, every: 100ms, timeout: 90ms } }\nroutes: [{ grpc: { service: test.Echo }, to: echo }]\n";
     let tollgate = launch(1, document, &[("echo", &endpoint)]);
-    let healthy = format!("tollgate_upstream_endpoint_healthy{{upstream=\"echo\",endpoint=\"{endpoint}\"}}");
+    let healthy = format!("tollgate_endpoint_healthy{{upstream=\"echo\",endpoint=\"{endpoint}\"}}");
     tollgate.await_metric(&healthy, 1.0);
     drop(server);
     wait_until("the endpoint is down", || tollgate.metric(&healthy) == 0.0);

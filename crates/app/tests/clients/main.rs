@@ -3,13 +3,20 @@
 //! Each test starts the foreign program itself and ends it; a program that is missing fails the test with the package
 //! that has it (`.ci/run` installs them), unless `TOLLGATE_SKIP_MISSING_CLIENTS` is set.
 
+mod chromium;
 mod curl;
+mod dns;
 mod foreign;
 mod grpc;
 mod http3;
 mod nghttp;
 mod openssl;
+mod proxies;
 mod python;
+mod redis;
+mod reloads;
+mod testssl;
+mod websocket;
 
 use std::fmt::Display;
 
@@ -57,6 +64,7 @@ fn answer(request: &Request) -> Vec<u8> {
             )
             .into_bytes();
         }
+        "/no-length" => return b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
         _ => format!("{} {}", request.method(), request.target()).into_bytes(),
     };
     let mut response = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();

@@ -26,7 +26,12 @@ fn at_each(name: &str, arguments: &[&str], path: &str, check: impl Fn(&str)) {
 
 #[test]
 fn answers_come_with_their_trailers() {
-    let arguments = ["--verbose", "--trailer=x-sum: 4", "--data=/dev/stdin", "--header=te: trailers"];
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("body");
+    std::fs::write(&file, "body").unwrap();
+    let data = format!("--data={}", file.display());
+    let arguments =
+        ["--verbose", "--no-content-length", "--trailer=x-sum: 4", &data, "--header=te: trailers"];
     at_each("nghttp", &arguments, "/trailers", |told| {
         assert!(told.contains(":status: 200"), "{told}");
         assert!(told.contains("x-end: yes"), "{told}");

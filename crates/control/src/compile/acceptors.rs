@@ -240,10 +240,11 @@ pub(super) fn handshake_ms(listener: &config::Listener) -> u64 {
     listener.tls.as_ref().map_or(HANDSHAKE_MS, |tls| tls.handshake_timeout.get().as_millis() as u64)
 }
 
-/// The protocols that are agreed on in the handshake, the best first. None for TCP.
+/// The protocols that are agreed on in the handshake, the best first. None for TCP. HTTP/1.0 has a name of its own, and
+/// clients that offer nothing else would be turned away.
 fn alpn(listener: &config::Listener) -> Vec<Vec<u8>> {
     let versions = listener.versions();
-    let spoken = [(versions.h2, &b"h2"[..]), (versions.h1, b"http/1.1")];
+    let spoken = [(versions.h2, &b"h2"[..]), (versions.h1, b"http/1.1"), (versions.h1, b"http/1.0")];
     spoken.into_iter().filter(|(spoken, _)| *spoken).map(|(_, name)| name.to_vec()).collect()
 }
 

@@ -39,7 +39,7 @@ routes: [{ to: '127.0.0.1:1' }]
     assert_eq!(http(2).versions, versions(true, true, false));
     assert_eq!(http(2).hsts.as_deref(), Some("max-age=31536000"));
     let alpn = |at: usize| http(at).tls.as_ref().unwrap().settings().alpn.clone();
-    assert_eq!(alpn(2), [b"h2".to_vec(), b"http/1.1".to_vec()]);
+    assert_eq!(alpn(2), [b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()]);
     assert_eq!(alpn(3), [b"h2".to_vec()]);
     assert_eq!((http(3).versions, http(3).handshake_ms), (versions(false, true, true), 3000));
     assert_eq!(http(3).hsts.as_deref(), Some("max-age=2; includeSubDomains"));

@@ -95,6 +95,7 @@ where
 pub async fn client(io: DuplexStream, settings: ClientSettings) -> Connection {
     let (connection, driver) = connect(io, settings).await.expect("connected");
     spawn_local(driver);
+    connection.settled().await;
     connection
 }
 

@@ -25,6 +25,7 @@ class Answer:
 
     @property
     def status(self):
+        assert self.head is not None, f"no answer: {vars(self)}"
         return self.head[":status"]
 
     def end(self):
@@ -106,7 +107,8 @@ async def get():
     async with session() as client:
         answer = await client.ask(b"GET", b"/hello?x=1", fields=[(b"x-ask", b"yes")])
         assert (answer.status, bytes(answer.body)) == ("200", b"GET /hello?x=1"), vars(answer)
-        answer = await client.ask(b"HEAD", b"/hello")
+        # Without a length, since aioquic holds it against answers to HEAD as well.
+        answer = await client.ask(b"HEAD", b"/no-length")
         assert (answer.status, bytes(answer.body)) == ("200", b""), vars(answer)
         answer = await client.ask(b"GET", b"/%00")
         assert answer.status == "400", vars(answer)
