@@ -49,7 +49,10 @@ impl Busy {
             names.local_addr().unwrap()
         );
         let tollgate = Launch::new(PROGRAM, &document).listeners(4).start();
-        TlsClient::new(&authority, "shop.example").connect(tollgate.addresses()[2]).request(get("/"));
+        // A handshake, and no request.
+        let mut secured = TlsClient::new(&authority, "shop.example").connect(tollgate.addresses()[2]);
+        secured.finish_tls();
+        secured.ending();
         exchange_datagrams(tollgate.addresses()[1], &names);
         let mut client = tollgate.connect();
         for (path, status) in

@@ -91,6 +91,10 @@ impl Compiler<'_> {
             Some(clients) => Some((self.file(&clients.ca)?, clients.mode)),
             None => None,
         };
+        if let Some(early) = tls.map(|tls| &tls.early_data).filter(|early| early.value) {
+            let message = "early data is not taken yet: requests wait for the end of the handshake";
+            self.diagnostics.push(Diagnostic::warning(early.origin, message));
+        }
         let set = self.certificates(listener)?;
         let plan = AcceptorPlan {
             set: set.plan.clone(),

@@ -46,12 +46,17 @@ fn nothing_is_resumed_where_tickets_are_off() {
 
 #[test]
 fn data_before_the_end_of_the_handshake_is_not_invited() {
-    let site = Site::start("", "", RESPOND);
-    let client = TlsClient::made(&site.authority, "shop.example", Versions::Tls13, None).with_early_data();
-    assert!(!resumes(&client, &site.tollgate, 0));
-    let session = client.connect(site.tollgate.address());
-    assert!(session.handshake().resumed);
-    assert!(!session.offers_early_data());
+    for tls in ["", ", early_data: true"] {
+        let site = Site::start(tls, "", RESPOND);
+        let client =
+            TlsClient::made(&site.authority, "shop.example", Versions::Tls13, None).with_early_data();
+        assert!(!resumes(&client, &site.tollgate, 0));
+        let session = client.connect(site.tollgate.address());
+        assert!(session.handshake().resumed);
+        assert!(!session.offers_early_data());
+        // Who asks for it is told.
+        assert_eq!(site.tollgate.stderr().contains("early data is not taken yet"), !tls.is_empty());
+    }
 }
 
 #[test]
