@@ -24,7 +24,7 @@ fn document(step: usize) -> String {
         .map(|number| format!("  - {{ name: extra-{number}, path: /extra/{number}, respond: 204 }}\n"))
         .collect();
     let balance = ["round_robin", "least_requests", "random"][step % 3];
-    let tickets = step / 2 % 4 != 0;
+    let tickets = !(step / 2).is_multiple_of(4);
     format!(
         "{PRELUDE}listen:\n  \
          - {{ name: web, address: \"127.0.0.1:0\", protocols: [h1, h2, h3], tls: {{ certificates: [{{cert}}], session_tickets: {tickets} }} }}\n  \
