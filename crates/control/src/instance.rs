@@ -16,6 +16,7 @@ use tollgate_runtime::process::in_background;
 use tollgate_upstream::HealthEvents;
 
 use crate::acme::Acme;
+use crate::compile::acceptors::CertificateSet;
 use crate::compile::{Plans, Predecessor};
 use crate::config_state::{ConfigState, ReloadOutcome};
 use crate::history::{History, Occasion, Version};
@@ -125,6 +126,11 @@ impl Instance {
         let hash = state.history.current().map_or_else(String::new, |v| v.fingerprint.clone());
         process.note_reload(|reload| reload.hash = hash);
         Self { process, surroundings, started_with, turn: Turn::new(()), state: Mutex::new(state) }
+    }
+
+    /// The certificates of the listeners in force, each set once.
+    pub(crate) fn certificate_sets(&self) -> Vec<Arc<CertificateSet>> {
+        self.state().plans.tls.sets().to_vec()
     }
 
     /// Writes a line of the process's own log.

@@ -18,6 +18,7 @@ pub mod probes;
 pub mod process;
 pub mod recorders;
 pub mod resolve;
+pub mod stapling;
 pub mod traffic;
 pub mod trial;
 pub mod watch;

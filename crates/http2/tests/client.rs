@@ -115,6 +115,7 @@ fn a_refused_stream_is_safe_to_retry_and_a_reset_one_is_not() {
 fn a_goaway_refuses_what_was_not_looked_at_and_ends_the_use_of_the_connection() {
     run(async {
         let (near, mut far) = duplex(65536);
+        far.write_all(&support::frame(4, 0, 0, &[])).await.expect("settings");
         let connection = client(near, ClientSettings::default()).await;
         let mut stream = connection.open().expect("room");
         send(&mut stream, GET.as_bytes()).await.expect("sent");
@@ -123,8 +124,7 @@ fn a_goaway_refuses_what_was_not_looked_at_and_ends_the_use_of_the_connection() 
         far.read_exact(&mut scratch[..24]).await.expect("the preface");
         // No stream was looked at.
         let goaway = support::frame(7, 0, 0, &[0; 8]);
-        let bytes = [support::frame(4, 0, 0, &[]), goaway].concat();
-        far.write_all(&bytes).await.expect("written");
+        far.write_all(&goaway).await.expect("written");
         let error = recv_head(&mut stream).await.expect_err("refused");
         assert_eq!(StreamFailure::of(&error), Some(StreamFailure::Refused));
         assert!(!connection.is_usable());
@@ -136,6 +136,7 @@ fn a_goaway_refuses_what_was_not_looked_at_and_ends_the_use_of_the_connection() 
 fn a_connection_that_breaks_is_told_apart() {
     run(async {
         let (near, mut far) = duplex(65536);
+        far.write_all(&support::frame(4, 0, 0, &[])).await.expect("settings");
         let connection = client(near, ClientSettings::default()).await;
         let mut stream = connection.open().expect("room");
         send(&mut stream, GET.as_bytes()).await.expect("sent");
@@ -157,7 +158,8 @@ fn the_smaller_limit_of_streams_counts() {
             respond.send_response(Response::new(()), true).expect("sent");
         });
         let connection = client(near, ClientSettings { max_streams: 5, ..ClientSettings::default() }).await;
-        assert_eq!(connection.capacity(), 5);
+        // As many as the endpoint allows, before the first is opened.
+        assert_eq!(connection.capacity(), 3);
         let (stream, head) = ask(&connection, GET, "").await;
         head.expect("a head");
         drop(stream);
@@ -227,6 +229,7 @@ fn a_dropped_stream_is_cancelled_and_a_dropped_connection_ends() {
         let (connection, driver) =
             tollgate_http2::connect(near, ClientSettings::default()).await.expect("connected");
         let driver = spawn_local(driver);
+        connection.settled().await;
         let mut stream = connection.open().expect("room");
         send(&mut stream, GET.as_bytes()).await.expect("sent");
         stream.flush();
@@ -241,7 +244,8 @@ fn a_dropped_stream_is_cancelled_and_a_dropped_connection_ends() {
 #[test]
 fn a_request_that_is_none_is_not_sent() {
     run(async {
-        let (near, _far) = duplex(65536);
+        let (near, mut far) = duplex(65536);
+        far.write_all(&support::frame(4, 0, 0, &[])).await.expect("settings");
         let connection = client(near, ClientSettings::default()).await;
         let mut stream = connection.open().expect("room");
         let error = send(&mut stream, b"GET / HTTP/1.1\r\n\r\n").await.expect_err("no host");

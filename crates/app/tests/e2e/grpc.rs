@@ -195,7 +195,7 @@ fn endpoints_that_are_not_there_are_statuses_of_grpc() {
         refused(&unary(&client(&tollgate), "Create", &[]), code, reason);
     }
     let document = format!(
-        "upstreams: {{ up: {{ endpoints: [\"{nobody}\"], protocol: grpc, health: {{ tcp: {{}}, every: 100ms, fall: 1 }} }} }}\n\
+        "upstreams: {{ up: {{ endpoints: [\"{nobody}\"], protocol: grpc, panic_threshold: 0%, health: {{ tcp: {{}}, every: 100ms, fall: 1 }} }} }}\n\
          routes: [{{ name: calls, grpc: {{}}, to: up, retry: none }}]\n"
     );
     let tollgate = launch(&document, &[]);
@@ -261,7 +261,7 @@ fn the_health_protocol_takes_an_endpoint_out_and_in() {
         served.answer(200, &HEAD, message("ok"), &OK);
     });
     let document = format!(
-        "upstreams: {{ up: {{ endpoints: [\"{}\"], protocol: grpc, health: {{ grpc: {{ service: shop.Orders }}, every: 50ms, fall: 1, rise: 1 }} }} }}\n\
+        "upstreams: {{ up: {{ endpoints: [\"{}\"], protocol: grpc, panic_threshold: 0%, health: {{ grpc: {{ service: shop.Orders }}, every: 50ms, fall: 1, rise: 1 }} }} }}\n\
          routes: [{{ name: calls, grpc: {{}}, to: up, retry: none }}]\n",
         origin.address()
     );

@@ -5,6 +5,8 @@ mod bodies;
 mod called;
 mod cuts;
 mod heads;
+mod telling;
+mod times;
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -90,7 +92,7 @@ impl AnyOrigin {
 struct Plaza {
     pair: Pair,
     tollgate: Tollgate,
-    origin: AnyOrigin,
+    _origin: AnyOrigin,
 }
 
 impl Plaza {
@@ -108,7 +110,7 @@ impl Plaza {
     ) -> Self {
         let origin = AnyOrigin::start(pair.origin, script);
         let tollgate = forwarding(settings, route, origin.protocol(), &origin.address());
-        Self { pair, tollgate, origin }
+        Self { pair, tollgate, _origin: origin }
     }
 
     fn connect(&self) -> Caller {

@@ -5,6 +5,7 @@ mod clients;
 mod connections;
 mod replaced;
 mod resumption;
+mod stapling;
 mod tcp;
 mod upstreams;
 mod versions;

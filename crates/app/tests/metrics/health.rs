@@ -14,6 +14,7 @@ fn readiness_says_why() {
         &format!("[+] listener web: bound to {address}"),
         &format!("[+] listener dns: bound to {}", tollgate.addresses()[1]),
         &format!("[+] listener secured: bound to {}", tollgate.addresses()[2]),
+        &format!("[+] listener ordered: bound to {}", tollgate.addresses()[3]),
         "[+] drain: not draining",
         "[i] upstream shop: 2 of 2 endpoints usable",
         "[i] upstream gone: 1 of 1 endpoints usable",

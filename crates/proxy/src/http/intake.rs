@@ -95,20 +95,16 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             }
             Err(malformed) => {
                 let received = &buffers.scratch[HEADROOM..end];
-                if may_be_http2(client) && received.starts_with(PREFACE_HEAD) {
-                    client.leftover = received.to_vec();
-                    return Poll::Ready(Intake::Http2);
+                match preface(client, received) {
+                    Preface::Whole => {
+                        client.leftover = received.to_vec();
+                        return Poll::Ready(Intake::Http2);
+                    }
+                    Preface::Begun => keep_partial(worker, client, &published, received),
+                    Preface::None => {
+                        return Poll::Ready(refuse(worker, client, &published, received, malformed));
+                    }
                 }
-                if may_be_http2(client) && PREFACE_HEAD.starts_with(received) {
-                    keep_partial(worker, client, &published, received);
-                    continue;
-                }
-                let refusal = malformed.as_request_reason().into();
-                let bytes = match worker.records() {
-                    true => evidence_of(&buffers.scratch[HEADROOM..end], &limits, malformed),
-                    false => &[],
-                };
-                return Poll::Ready(refuse_unread(worker, client, &published, refusal, bytes));
             }
         }
     }
@@ -123,9 +119,41 @@ fn tell_refused(worker: &Worker, client: &Client, error: &std::io::Error) {
     recorder::ended_connection(listener, peer, ended.reason.into(), server_name, &make_id(worker));
 }
 
-/// Whether a connection may turn out to speak HTTP/2. Over TLS that is agreed upon before.
-fn may_be_http2(client: &Client) -> bool {
-    client.served == 0 && client.secured.is_none() && client.listener.speaks_http2()
+/// How much of the start of an HTTP/2 connection has come.
+enum Preface {
+    Whole,
+    Begun,
+    None,
+}
+
+/// Whether what came is no head because it begins HTTP/2. Over TLS that is agreed upon before.
+#[cold]
+fn preface(client: &Client, received: &[u8]) -> Preface {
+    if client.served > 0 || client.secured.is_some() || !client.listener.speaks_http2() {
+        Preface::None
+    } else if received.starts_with(PREFACE_HEAD) {
+        Preface::Whole
+    } else if PREFACE_HEAD.starts_with(received) {
+        Preface::Begun
+    } else {
+        Preface::None
+    }
+}
+
+/// Refuses what is no head, and keeps of it what shows why.
+fn refuse(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    published: &Rc<Published>,
+    received: &[u8],
+    malformed: Malformed,
+) -> Intake {
+    let limits = published.snapshot.http.request_head;
+    let bytes = match worker.records() {
+        true => evidence_of(received, &limits, malformed),
+        false => &[],
+    };
+    refuse_unread(worker, client, published, malformed.as_request_reason().into(), bytes)
 }
 
 /// Whether a drain ends the connection: it has carried a request, and no byte of another has come. The

@@ -24,6 +24,11 @@ fn status_metrics_and_log_follow_an_order() {
     let next = tollgate.metric("tollgate_acme_next_order_timestamp_seconds{name=\"shop.example.com\"}");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     assert!((59.0..62.0).contains(&((next - now) / 86_400.0)), "{next}");
+    let told = json_of(&verb(&tollgate, &["status", "--json"]));
+    assert_eq!(
+        told["certificates"][0]["id"], "acme:shop.example.com",
+        "it is one of those that are served with"
+    );
     // The order counts as begun in the log, and as over.
     let log = tollgate.stderr();
     let place = |text: &str| log.find(text).unwrap_or_else(|| panic!("{text}: {log}"));

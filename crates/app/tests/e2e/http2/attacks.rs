@@ -114,7 +114,9 @@ fn rapid_resets() {
 #[test]
 fn resets_that_are_provoked() {
     let plaza = Plaza::new();
-    let variants: [(&str, fn(u32) -> Vec<u8>); 7] = [
+    /// The frames that make a stream fail.
+    type Offence = fn(u32) -> Vec<u8>;
+    let variants: [(&str, Offence); 7] = [
         ("a window update of nothing", |s| [open(s), window_update(s, 0)].concat()),
         ("a window that overflows", |s| [open(s), window_update(s, 0x7fff_ffff)].concat()),
         ("data behind the end", |s| [open(s), frame(DATA, 0, s, b"x")].concat()),

@@ -118,7 +118,7 @@ fn an_endpoint_that_goes_away_finishes_what_it_has_and_is_connected_to_anew() {
             served.go_away();
             opened.wait();
         }
-        served.answer(200, &[], &served.connection.to_string(), &[]);
+        served.answer(200, &[], served.connection.to_string(), &[]);
     });
     let tollgate = before_http2(&origin, "", "");
     let client = client(&tollgate);
@@ -140,7 +140,7 @@ fn a_slow_reader_of_one_stream_keeps_no_other_waiting_and_holds_little() {
     const LARGE: usize = 64 << 20;
     let origin = Http2Origin::start(|mut served| {
         if served.request.target() != "/large" {
-            return served.answer(200, &[], &"x".repeat(20_000), &[]);
+            return served.answer(200, &[], "x".repeat(20_000), &[]);
         }
         served.begin(200, &[]);
         let block = vec![b'y'; 64 * 1024];
@@ -207,7 +207,7 @@ fn a_drain_finishes_the_streams_and_takes_no_more() {
         if served.request.target() == "/wait" {
             opened.wait();
         }
-        served.answer(200, &[], &"x".repeat(100_000), &[]);
+        served.answer(200, &[], "x".repeat(100_000), &[]);
     });
     let mut tollgate = before_http2(&origin, "shutdown: { grace: 1m }", "");
     let client = client(&tollgate);

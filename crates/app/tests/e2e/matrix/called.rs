@@ -47,14 +47,6 @@ impl Called {
         }
     }
 
-    /// Waits for so many bytes of the body, which must come.
-    pub fn at_least(&mut self, count: usize) -> Vec<u8> {
-        match self {
-            Self::Http1 { client, .. } => client.read_exact(count),
-            Self::Http2(exchange) => exchange.body().at_least(count).expect("body bytes"),
-        }
-    }
-
     /// The rest of a response; the error has what there is of it, if there is anything.
     pub fn rest(&mut self, head: Response) -> Result<Response, Option<Response>> {
         match self {

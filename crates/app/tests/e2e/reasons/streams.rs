@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
             head.get("x-request-id").map(str::to_owned)
         }),
         cause: &["client cancelled the request's stream"],
-        told: &["GET /cart HTTP/2", "route       all"],
+        told: &["GET /cart", "route       all", "answered 200, then client_reset"],
     },
     Row {
         reason: Reason::UpstreamReset,
@@ -66,7 +66,7 @@ pub(super) const ROWS: &[Row] = &[
                 [headers(stream, END_STREAM, &get("/")), reset(stream, 8)].concat()
             })
         }),
-        cause: &["opened and cancelled streams too quickly"],
+        cause: &["reset as soon as they were opened"],
         told: &["127.0.0.1"],
     },
     Row {
@@ -77,7 +77,7 @@ pub(super) const ROWS: &[Row] = &[
             let head = frames::block(&[(":method", "GET"), (":scheme", "http"), (":path", "/")]);
             flood(tollgate, &[], |i| headers(2 * i + 1, END_STREAM, &head))
         }),
-        cause: &["made too many streams fail"],
+        cause: &["malformed or over the limit"],
         told: &["127.0.0.1"],
     },
     Row {
@@ -85,7 +85,7 @@ pub(super) const ROWS: &[Row] = &[
         document: FORWARD,
         there: There::Nobody,
         provoke: Provoke::Doing(|tollgate| flood(tollgate, &[], |_| frame(PING, 0, 0, &[0; 8]))),
-        cause: &["too many frames that carry nothing"],
+        cause: &["carry nothing came too quickly"],
         told: &["127.0.0.1"],
     },
     Row {
