@@ -67,6 +67,8 @@ pub struct ServerSettings {
 /// all workers.
 pub struct Acceptor {
     config: Arc<ServerConfig>,
+    /// For clients that prefer ChaCha20.
+    chacha: Arc<ServerConfig>,
     quic: Arc<ServerConfig>,
     settings: ServerSettings,
     certificates: Arc<Certificates>,
@@ -91,9 +93,12 @@ impl Acceptor {
         let versions = settings.profile.versions(settings.min_version);
         let mut config = configure(&settings, versions, &certificates)?;
         config.alpn_protocols.clone_from(&settings.alpn);
+        let chacha = Arc::new(config.clone());
+        // The cheapest that both have. For those who put ChaCha20 first, their own order.
+        config.ignore_client_order = true;
         let mut quic = configure(&settings, ONLY_13, &certificates)?;
         quic.alpn_protocols = vec![b"h3".to_vec()];
-        Ok(Self { config: Arc::new(config), quic: Arc::new(quic), settings, certificates })
+        Ok(Self { config: Arc::new(config), chacha, quic: Arc::new(quic), settings, certificates })
     }
 
     /// A session for a connection that was accepted. Nothing but the session itself is allocated before the
@@ -130,7 +135,12 @@ impl Acceptor {
     }
 
     /// What a client is to be met with.
-    pub(crate) fn config_for(&self, name: Option<&str>, alpn: &Alpn) -> Arc<ServerConfig> {
+    pub(crate) fn config_for(
+        &self,
+        name: Option<&str>,
+        alpn: &Alpn,
+        prefers_chacha: bool,
+    ) -> Arc<ServerConfig> {
         let mut offered = alpn.iter();
         // RFC 8737 section 3: the authority offers this protocol and no other.
         if let (Some(ACME_TLS), None, Some(name)) = (offered.next(), offered.next(), name)
@@ -139,7 +149,7 @@ impl Acceptor {
         {
             return Arc::new(config);
         }
-        self.config.clone()
+        if prefers_chacha { self.chacha.clone() } else { self.config.clone() }
     }
 }
 

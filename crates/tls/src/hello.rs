@@ -32,6 +32,8 @@ pub enum Hello {
         server_name: Option<Box<str>>,
         /// The application protocols offered.
         alpn: Alpn,
+        /// The client would rather have ChaCha20 than AES, which its machine has no instructions for.
+        prefers_chacha: bool,
     },
 }
 
@@ -163,7 +165,7 @@ fn parse_fields(body: &[u8]) -> Option<Hello> {
     let mut fields = Fields(body);
     fields.take(2 + 32)?;
     fields.short()?;
-    fields.long()?;
+    let prefers_chacha = begins_with_chacha(fields.long()?);
     fields.short()?;
     let (mut server_name, mut alpn) = (None, Alpn::default());
     if !fields.0.is_empty() {
@@ -178,7 +180,15 @@ fn parse_fields(body: &[u8]) -> Option<Hello> {
             }
         }
     }
-    fields.0.is_empty().then_some(Hello::Complete { server_name, alpn })
+    fields.0.is_empty().then_some(Hello::Complete { server_name, alpn, prefers_chacha })
+}
+
+/// Whether the best of a client's suites is one with ChaCha20.
+fn begins_with_chacha(suites: &[u8]) -> bool {
+    // Values that mean nothing, so that servers stay used to such (RFC 8701), stand before the best.
+    let is_grease = |suite: &[u8]| suite[0] == suite[1] && suite[0] & 0x0f == 0x0a;
+    let best = suites.chunks_exact(2).find(|suite| !is_grease(suite));
+    matches!(best, Some([0x13, 0x03] | [0xcc, 0xa8 | 0xa9]))
 }
 
 /// The DNS name in a list of server names (RFC 6066 section 3). Anything else that stands there is as no name.
@@ -252,10 +262,26 @@ mod tests {
 
     fn seen(extensions: &[u8]) -> (Option<String>, Vec<Vec<u8>>) {
         match peek(&hello(extensions)) {
-            Hello::Complete { server_name, alpn } => {
+            Hello::Complete { server_name, alpn, .. } => {
                 (server_name.map(String::from), alpn.iter().map(<[u8]>::to_vec).collect())
             }
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_client_that_begins_with_chacha_prefers_it() {
+        for (suites, expected) in [
+            (&[0x13, 0x03, 0x13, 0x01][..], true),
+            (&[0x1a, 0x1a, 0xcc, 0xa9, 0xc0, 0x2b], true),
+            (&[0xcc, 0xa8], true),
+            (&[0x13, 0x01, 0x13, 0x03], false),
+            (&[0x2a, 0x2a, 0xc0, 0x2b, 0xcc, 0xa9], false),
+            (&[0x2a, 0x2a], false),
+            (&[], false),
+            (&[0x13], false),
+        ] {
+            assert_eq!(super::begins_with_chacha(suites), expected, "{suites:x?}");
         }
     }
 

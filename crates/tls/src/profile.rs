@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
 use rustls::crypto::aws_lc_rs::kx_group;
+use rustls::{CipherSuite, SupportedProtocolVersion};
 
 /// For QUIC and wherever nothing older is wanted.
 pub(crate) const ONLY_13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -32,10 +32,11 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The algorithms of this profile. The client's order of suites decides: it knows which of them its
-    /// machine does fast.
+    /// The algorithms of this profile, the cheapest first: all are strong. Only clients that put ChaCha20 first
+    /// decide by their own order: they know that their machine does it faster.
     pub(crate) fn provider(self) -> Arc<CryptoProvider> {
         let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites.sort_by_key(|suite| !is_aes_128(suite.suite()));
         if self == Self::Modern {
             provider.cipher_suites.retain(|suite| suite.tls13().is_some());
             provider.kx_groups = vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1];
@@ -50,4 +51,13 @@ impl Profile {
             _ => ONLY_13,
         }
     }
+}
+
+fn is_aes_128(suite: CipherSuite) -> bool {
+    matches!(
+        suite,
+        CipherSuite::TLS13_AES_128_GCM_SHA256
+            | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+            | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+    )
 }

@@ -34,7 +34,7 @@ fn questions_are_answered_by_udp_and_by_tcp() {
         command.arg(format!("--txt-record=many.example,{number}{}", "t".repeat(120)));
     }
     let _server = Foreign::serve(&mut command, address);
-    let document = "listen:\n  - { udp: \"127.0.0.1:0\", to: dns, flows: { idle_timeout: 2s } }\n  \
+    let document = "listen:\n  - { udp: \"127.0.0.1:0\", to: dns, flows: { idle_timeout: 2s, max_per_address: 10000 } }\n  \
                     - { tcp: \"127.0.0.1:0\", to: dns }\nupstreams: { dns: { endpoints: [\"{dns}\"] } }\n";
     let tollgate = launch(2, document, &[("dns", &address)]);
     let [udp, tcp] = [tollgate.addresses()[0], tollgate.addresses()[1]];

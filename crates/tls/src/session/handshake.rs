@@ -89,12 +89,12 @@ impl Inner {
             let config = match &hello {
                 Hello::Partial => return Ok(()),
                 Hello::NotTls => return Err(failure::not_tls()),
-                Hello::Complete { server_name, alpn } => {
+                Hello::Complete { server_name, alpn, prefers_chacha } => {
                     self.server_name.clone_from(server_name);
-                    acceptor.config_for(server_name.as_deref(), alpn)
+                    acceptor.config_for(server_name.as_deref(), alpn, *prefers_chacha)
                 }
                 // The alert that this deserves is rustls' to choose.
-                Hello::Malformed => acceptor.config_for(None, &hello::Alpn::default()),
+                Hello::Malformed => acceptor.config_for(None, &hello::Alpn::default(), false),
             };
             let connection = UnbufferedServerConnection::new(config).map_err(|error| failure::own(&error))?;
             self.stage = Stage::Running(Box::new(Engine::Server(connection)), Some(acceptor));
