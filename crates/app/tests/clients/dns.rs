@@ -54,7 +54,7 @@ fn questions_are_answered_by_udp_and_by_tcp() {
     let asking: Vec<_> = (0..4)
         .map(|_| {
             let file = questions.path().to_str().unwrap().to_owned();
-            std::thread::spawn(move || dig(udp, &["-f", &file]).unwrap())
+            std::thread::spawn(move || dig(udp, &["+tries=6", "+timeout=3", "-f", &file]).unwrap())
         })
         .collect();
     for asked in asking {

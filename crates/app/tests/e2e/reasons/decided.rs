@@ -3,7 +3,7 @@
 use tollgate_decision::Reason;
 use tollgate_testkit::{AcmeServer, Origin, Tollgate, run};
 
-use super::{FORWARD, GET, Provoke, Row, There, launch};
+use super::{FORWARD, GET, Provoke, Row, There};
 use crate::PROGRAM;
 
 pub(super) const ROWS: &[Row] = &[
