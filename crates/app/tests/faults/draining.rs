@@ -97,7 +97,7 @@ fn clients_that_leave_when_they_are_told_to_lose_nothing() {
 }
 
 #[test]
-fn a_request_that_outlasts_the_grace_is_cut_and_the_exit_tells() {
+fn a_request_that_outlasts_the_grace_is_answered_with_the_reason_and_the_exit_tells() {
     let gate = Gate::new();
     let for_origin = gate.clone();
     let origin = Origin::start(move |connection| {
@@ -113,6 +113,7 @@ fn a_request_that_outlasts_the_grace_is_cut_and_the_exit_tells() {
     origin.wait_for_requests(1);
     tollgate.terminate();
     assert_eq!(tollgate.wait().code(), Some(1));
-    assert!(client.try_response().is_err());
+    let response = client.response();
+    assert_eq!((response.status, response.reason().as_deref()), (503, Some("draining")));
     gate.open();
 }
