@@ -5,7 +5,7 @@
 //! of HTTP/1.1 at the edge and carry bodies with flow control end to end: what the forward loop does not take
 //! is not asked for, and no more is buffered for a stream than its settings allow.
 //!
-//! h2 ends most floods by itself; a [guard](guard) that watches the heads of incoming frames ends the rest,
+//! h2 ends most floods by itself; a [guard] that watches the heads of incoming frames ends the rest,
 //! and knows the reason in both cases.
 
 mod client;

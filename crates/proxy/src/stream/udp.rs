@@ -2,8 +2,8 @@
 //! addresses, of the address that they were sent to). Its first one picks an endpoint; a socket connected to that
 //! carries the others for the flow's life. All replies leave by the listener's socket.
 //!
-//! One task serves a listener's socket with all its flows: [`carrier`] reads both sides in batches, [`desk`] finds
-//! or begins flows, [`attempt`] picks endpoints, [`table`] keeps the flows, [`account`] tells of them. An endpoint's
+//! One task serves a listener's socket with all its flows: `carrier` reads both sides in batches, `desk` finds
+//! or begins flows, `attempt` picks endpoints, `table` keeps the flows, `account` tells of them. An endpoint's
 //! sockets are watched by an epoll instance of the listener's own, which the reactor watches as one descriptor: a
 //! flow costs no task, no timer and no entry in the reactor.
 
