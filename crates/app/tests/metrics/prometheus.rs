@@ -184,7 +184,7 @@ fn prometheus_scrapes_what_is_exposed() {
                 .into(),
             1.0,
         ),
-        ("sum(http_server_request_duration_seconds_bucket{le=\"+Inf\"})".into(), 7.0),
+        ("sum(http_server_request_duration_seconds_bucket{le=\"+Inf\"})".into(), 6.0),
         ("sum(tollgate_exchanges_total{side=\"nobody\"})".into(), 4.0),
         ("http_server_request_body_size_bytes_sum{http_route=\"shop\"}".into(), 5.0),
         ("count(tollgate_route_duration_seconds{http_route=\"shop\"})".into(), 4.0),
