@@ -9,7 +9,6 @@ use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tollgate_decision::Reason;
 use tollgate_http2::{ClientSettings, Connection};
-use tollgate_streams::MessageStream;
 use tollgate_telemetry::shard::UpstreamSeries;
 use tollgate_upstream::Endpoint;
 
@@ -86,20 +85,14 @@ fn host(name: &str) -> &str {
 }
 
 /// A stream on a connection that others share; opens one where none has room. Only one is opened at a time to
-/// an endpoint, so that a crowd of requests does not open as many connections.
+/// an endpoint, so that a crowd of requests does not open as many connections. The document has no PROXY header for
+/// such upstreams, which would name one client.
 pub async fn stream(
     worker: &Rc<Worker>,
     place: &Place<'_>,
     series: &UpstreamSeries,
 ) -> Result<Link, Refusal> {
     let key = (place.endpoint.id(), place.transport.id);
-    if !place.opening.is_empty() {
-        // It says on whose behalf the connection is, so that nobody else may use it.
-        let connection = speak(worker, place, open(place).await?).await?;
-        series.connections_opened.add(1);
-        let stream = connection.open().map_err(|_| Refusal::from(Reason::UpstreamRefusedStream))?;
-        return Ok(Link::from(Box::new(stream) as Box<dyn MessageStream>));
-    }
     loop {
         let now = worker.clock.now_ms();
         if let Some(stream) = worker.links.multiplexed.borrow_mut().stream(key, now) {

@@ -20,7 +20,7 @@ pub mod request_head;
 pub mod respond;
 mod response_body;
 mod response_head;
-mod retry;
+pub mod retry;
 pub mod secured;
 pub mod serve;
 mod tally;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate_decision::Reason;
-use tollgate_upstream::Failure as EndpointFailure;
+use tollgate_upstream::{BackOff, Failure as EndpointFailure};
 
 use super::{tally, trace};
 use crate::exchange::{Exchange, Phase};
@@ -41,7 +41,8 @@ pub async fn prepare(worker: &Worker, exchange: &mut Exchange, reason: Reason) -
     if stale {
         exchange.retries.met_stale = true;
     } else {
-        wait_for_turn(worker, exchange, reason).await?;
+        let back_off = exchange.route().map(|route| route.settings.retry.back_off).ok_or(reason)?;
+        wait_for_turn(worker, exchange, back_off, reason).await?;
     }
     exchange.request.sent = 0;
     exchange.request.broken = false;
@@ -88,14 +89,16 @@ fn attempts_left(exchange: &Exchange) -> bool {
     exchange.route().is_some_and(|r| counted <= r.settings.retry.attempts)
 }
 
-/// Waits the back-off, then for the budget.
-async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
-    let (Some(published), Some(index), Some(route)) =
-        (exchange.published.clone(), exchange.record.upstream, exchange.route())
-    else {
+/// Waits the back-off, then for the budget; not where the exchange would be over by then.
+pub async fn wait_for_turn(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    back_off: BackOff,
+    reason: Reason,
+) -> Result<(), Reason> {
+    let (Some(published), Some(index)) = (exchange.published.clone(), exchange.record.upstream) else {
         return Err(reason);
     };
-    let back_off = route.settings.retry.back_off;
     let series = &published.shard.upstreams[index as usize];
     exchange.retries.active = None;
     for ask in 1..=BUDGET_ASKS {

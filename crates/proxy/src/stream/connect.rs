@@ -1,20 +1,16 @@
 //! A connection to an endpoint: pick one, open, and pick another where that fails.
 
-use std::time::Duration;
-
 use tollgate_decision::Reason;
 use tollgate_upstream::{BackOff, Failure};
 
 use super::account;
 use crate::connect::{self, Place};
 use crate::exchange::Exchange;
-use crate::http::attempt;
+use crate::http::{attempt, retry};
 use crate::snapshot::TcpService;
 use crate::socket::Socket;
 use crate::worker::Worker;
 
-/// How often the retry budget is asked again before a connection is given up.
-const BUDGET_ASKS: u32 = 40;
 /// Between two attempts. An endpoint that was tried is not picked again while there are others, so the wait is for
 /// the retry budget, and for upstreams that are all away for a moment.
 const BACK_OFF: BackOff = BackOff { base_ms: 10, cap_ms: 250 };
@@ -48,7 +44,7 @@ pub async fn connect(
         }
         // It no longer counts as in flight while the next one waits.
         drop(attempt);
-        wait_for_turn(worker, exchange, reason).await?;
+        retry::wait_for_turn(worker, exchange, BACK_OFF, reason).await?;
     }
 }
 
@@ -84,28 +80,4 @@ pub fn report_failure(worker: &Worker, exchange: &Exchange, reason: Reason) {
     if let Some(failure) = Failure::from_reason(reason) {
         upstream.report_failure(attempt.endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
     }
-}
-
-/// Waits a moment, and for the retry budget.
-async fn wait_for_turn(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> Result<(), Reason> {
-    let (Some(published), Some(index)) = (exchange.published.clone(), exchange.record.upstream) else {
-        return Err(reason);
-    };
-    let series = &published.shard.upstreams[index as usize];
-    exchange.retries.active = None;
-    for ask in 1..=BUDGET_ASKS {
-        let retry = if ask == 1 { exchange.record.attempts } else { u32::MAX };
-        let delay = BACK_OFF.delay_ms(retry, worker.random.borrow_mut().next_u64());
-        let began = worker.clock.now_us();
-        tokio::time::sleep(Duration::from_millis(delay)).await;
-        worker.clock.refresh();
-        exchange.times.queue_us += worker.clock.now_us().saturating_sub(began);
-        if let Some(active) = published.snapshot.upstreams[index as usize].try_retry() {
-            exchange.retries.active = Some(active);
-            series.retries.add(1);
-            return Ok(());
-        }
-    }
-    series.retries_refused.add(1);
-    Err(reason)
 }

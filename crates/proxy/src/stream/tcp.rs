@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tollgate_decision::Reason;
 use tollgate_runtime::TimerKey;
+use tollgate_runtime::wheel::NEVER;
 use tollgate_tls::Session;
 
 use super::account::account;
@@ -108,6 +109,8 @@ fn begin(caller: &Caller, published: Rc<Published>) -> Box<Exchange> {
     let mut exchange = worker.new_exchange();
     exchange.published = Some(published);
     exchange.times.started_us = worker.clock.now_us();
+    // Nobody has said when a connection must be over.
+    exchange.times.total_deadline_ms = NEVER;
     exchange.record.seed = worker.random.borrow_mut().next_u64();
     exchange.notes.wanted = worker.log.borrow().is_wanted();
     exchange.notes.client = Some(caller.client.ip());
