@@ -19,10 +19,16 @@ const LAYERS: &[(&str, u32)] = &[
     ("tollgate-tls", 1),
     ("tollgate-http2", 1),
     ("tollgate-http3", 1),
+    ("tollgate-expression", 1),
+    ("tollgate-credentials", 1),
+    ("tollgate-stores", 1),
     ("tollgate-acme", 2),
+    ("tollgate-outbound", 2),
+    ("tollgate-policy", 2),
     ("tollgate-routing", 2),
     ("tollgate-upstream", 2),
     ("tollgate-telemetry", 2),
+    ("tollgate-policies", 3),
     ("tollgate-proxy", 3),
     ("tollgate-config", 4),
     ("tollgate-control", 5),
@@ -32,7 +38,7 @@ const LAYERS: &[(&str, u32)] = &[
 
 /// Crates that may use fewer crates of the project than their layer allows: the document knows nothing of
 /// what runs it.
-const ONLY: &[(&str, &[&str])] = &[("tollgate-config", &["tollgate-message"])];
+const ONLY: &[(&str, &[&str])] = &[("tollgate-config", &["tollgate-message", "tollgate-expression", "tollgate-credentials"])];
 
 /// Crates that only compute: no sockets, no tasks, no system calls.
 const PURE: &[&str] = &[
@@ -41,6 +47,8 @@ const PURE: &[&str] = &[
     "tollgate-http1",
     "tollgate-proxy-protocol",
     "tollgate-routing",
+    "tollgate-expression",
+    "tollgate-credentials",
     "tollgate-config",
 ];
 /// What they may not use.

@@ -1,0 +1,1 @@
+//! Proofs of identity and how they are verified: pure, with the time passed in.

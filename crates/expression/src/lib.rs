@@ -1,0 +1,1 @@
+//! Expressions over a request (CEL): checked when loaded, bounded when evaluated.

@@ -1,0 +1,1 @@
+//! Calls that Tollgate makes on its own account: HTTP over TCP and TLS, with limits.

@@ -1,0 +1,1 @@
+//! Where limits count: memory, disk, Redis.
