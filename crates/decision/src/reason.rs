@@ -232,12 +232,116 @@ reasons! {
     FlowTableFull = "flow_table_full", 0, Proxy, "";
     /// The client's address has as many flows as it may have.
     ClientFlowsFull = "client_flows_full", 0, Client, "";
+
+    // The gate: who may pass, how much, in what shape.
+
+    /// The request must prove who sends it.
+    Unauthenticated = "unauthenticated", 401, Client, "http_request_denied";
+    /// A credential is there, but not in the form that it must have.
+    CredentialMalformed = "credential_malformed", 401, Client, "http_request_denied";
+    /// The credential is not one of a known consumer.
+    CredentialUnknown = "credential_unknown", 401, Client, "http_request_denied";
+    /// The user is not known, or the password is wrong.
+    PasswordWrong = "password_wrong", 401, Client, "http_request_denied";
+    /// The token is not a token that can be read.
+    TokenMalformed = "token_malformed", 401, Client, "http_request_denied";
+    /// The token is signed with an algorithm that is not allowed, or that its key is not for.
+    TokenAlgorithm = "token_algorithm", 401, Client, "http_request_denied";
+    /// The token names a key that is not known.
+    TokenKeyUnknown = "token_key_unknown", 401, Client, "http_request_denied";
+    /// The token's signature is wrong.
+    TokenSignature = "token_signature", 401, Client, "http_request_denied";
+    /// The token has expired.
+    TokenExpired = "token_expired", 401, Client, "http_request_denied";
+    /// The token is not valid yet.
+    TokenNotYetValid = "token_not_yet_valid", 401, Client, "http_request_denied";
+    /// The token is by another issuer.
+    TokenIssuer = "token_issuer", 401, Client, "http_request_denied";
+    /// The token is for another audience.
+    TokenAudience = "token_audience", 401, Client, "http_request_denied";
+    /// The token lacks a claim that it must have.
+    TokenClaims = "token_claims", 401, Client, "http_request_denied";
+    /// The token's issuer says that it is not active.
+    TokenInactive = "token_inactive", 401, Client, "http_request_denied";
+    /// The signature fields of the request cannot be read.
+    SignatureMalformed = "signature_malformed", 401, Client, "http_request_denied";
+    /// The request's signature does not cover what it must.
+    SignatureIncomplete = "signature_incomplete", 401, Client, "http_request_denied";
+    /// The request's signature is wrong.
+    SignatureWrong = "signature_wrong", 401, Client, "http_request_denied";
+    /// The request's signature is too old, or from the future.
+    SignatureExpired = "signature_expired", 401, Client, "http_request_denied";
+    /// The request's signature was used before.
+    SignatureReplayed = "signature_replayed", 401, Client, "http_request_denied";
+    /// The request's body is not the one that its digest is of.
+    DigestWrong = "digest_wrong", 400, Client, "http_request_denied";
+    /// The connection has no verified client certificate.
+    CertificateAbsent = "certificate_absent", 401, Client, "http_request_denied";
+    /// The client certificate is not one of a known consumer.
+    CertificateUnknown = "certificate_unknown", 401, Client, "http_request_denied";
+    /// The request proves to come from two different consumers.
+    IdentityConflict = "identity_conflict", 401, Client, "http_request_denied";
+    /// Whom the credential names is not a known consumer.
+    ConsumerUnknown = "consumer_unknown", 403, Client, "http_request_denied";
+    /// Who could tell whether the credential is good cannot be asked now.
+    IdentityUnavailable = "identity_unavailable", 503, Proxy, "destination_unavailable";
+    /// Too many passwords are being checked at once.
+    IdentityBusy = "identity_busy", 503, Proxy, "destination_unavailable";
+    /// The service that decides about requests refused this one.
+    AuthorizationDenied = "authorization_denied", 403, Client, "http_request_denied";
+    /// The service that decides about requests cannot be asked now.
+    AuthorizationUnavailable = "authorization_unavailable", 503, Proxy, "destination_unavailable";
+    /// A browser is sent to log in.
+    LoginRequired = "login_required", 302, Nobody, "";
+    /// A login that began elsewhere, too long ago or not at all cannot be finished.
+    LoginFailed = "login_failed", 400, Client, "http_request_denied";
+    /// A browser has logged in, and goes back to where it wanted to go.
+    LoggedIn = "logged_in", 302, Nobody, "";
+    /// A browser has logged out.
+    LoggedOut = "logged_out", 302, Nobody, "";
+    /// A rule denies the request.
+    DeniedByRule = "denied_by_rule", 403, Client, "http_request_denied";
+    /// No rule allows the request.
+    NotAllowed = "not_allowed", 403, Client, "http_request_denied";
+    /// A rule about the request could not be evaluated, so it counts as one that denies.
+    RuleFailed = "rule_failed", 403, Client, "http_request_denied";
+    /// The client's address may not send this.
+    AddressDenied = "address_denied", 403, Client, "http_request_denied";
+    /// The request was caused by a page of another site.
+    CrossSite = "cross_site", 403, Client, "http_request_denied";
+    /// A browser asked whether a page of another origin may send a request, and got the answer.
+    CorsPreflight = "cors_preflight", 204, Nobody, "";
+    /// The method is not allowed here.
+    MethodNotAllowed = "method_not_allowed", 405, Client, "http_request_denied";
+    /// The content type of the request's body is not allowed here.
+    ContentTypeNotAllowed = "content_type_not_allowed", 415, Client, "http_request_denied";
+    /// More requests came than the rate limit lets pass.
+    RateLimited = "rate_limited", 429, Client, "http_request_denied";
+    /// More requests are under way than there may be at once.
+    ConcurrencyLimited = "concurrency_limited", 429, Client, "http_request_denied";
+    /// The quota of the period is used up.
+    QuotaExceeded = "quota_exceeded", 429, Client, "http_request_denied";
+    /// Where the limit is counted cannot be asked now.
+    LimitUnavailable = "limit_unavailable", 503, Proxy, "destination_unavailable";
 }
 
 impl Reason {
     /// The reason of this code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
+    /// What a stranger is told instead: why exactly a proof of identity or a rule failed is for the operator
+    /// only, since it tells an attacker what to try next.
+    pub fn shown(self) -> Self {
+        match self.status() {
+            401 => Self::Unauthenticated,
+            403 => Self::NotAllowed,
+            _ => match self {
+                Self::IdentityBusy | Self::AuthorizationUnavailable => Self::IdentityUnavailable,
+                shown => shown,
+            },
+        }
     }
 
     /// Whether the exchange failed: somebody is at fault.

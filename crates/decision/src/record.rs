@@ -1,6 +1,39 @@
 //! The decision record: what was chosen for one exchange, and why it ended as it did.
 
+use std::borrow::Cow;
+
 use crate::reason::Reason;
+
+/// What a policy of the route decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Its index in the route's chain.
+    pub policy: u16,
+    /// What it came to.
+    pub outcome: Passing,
+    /// Why it did not let the request pass, or would not have.
+    pub reason: Option<Reason>,
+    /// What exactly was wrong, for the operator.
+    pub note: Option<Cow<'static, str>>,
+    /// A number of the policy's own: what is left of a limit.
+    pub value: Option<i64>,
+    /// How long the request waited for it, in microseconds.
+    pub waited_us: u64,
+}
+
+/// What a policy comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passing {
+    /// The request went on.
+    #[default]
+    Passed,
+    /// It was answered or refused.
+    Stopped,
+    /// It went on since the policy only runs in shadow, and would have been answered or refused.
+    WouldStop,
+    /// It was not asked: it would have had to wait, and only an explanation was wanted.
+    Unknown,
+}
 
 /// One try at an endpoint. Times are microseconds since the exchange began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +73,7 @@ pub struct Record {
     /// How many attempts were made.
     pub attempts: u32,
     kept: Vec<Attempt>,
+    verdicts: Vec<Verdict>,
     /// Why the exchange ended; `None` while it runs.
     pub reason: Option<Reason>,
     /// What exactly was wrong, where the reason alone does not say it.
@@ -80,11 +114,24 @@ impl Record {
         self.kept.iter()
     }
 
+    /// Notes what a policy decided. One a policy: what it comes to after a wait.
+    #[inline]
+    pub fn verdict(&mut self, verdict: Verdict) {
+        self.verdicts.push(verdict);
+    }
+
+    /// What the route's policies decided, in their order.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
     /// Makes the record ready for another exchange, and keeps its memory.
     pub fn reset(&mut self) {
         let mut kept = std::mem::take(&mut self.kept);
         kept.clear();
-        *self = Self { kept, ..Self::default() };
+        let mut verdicts = std::mem::take(&mut self.verdicts);
+        verdicts.clear();
+        *self = Self { kept, verdicts, ..Self::default() };
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod chunked;
 pub mod connection;
+pub mod edits;
 pub mod encode;
 pub mod error;
 pub mod framing;

@@ -9,7 +9,6 @@
 pub mod buffers;
 mod connect;
 pub mod decide;
-pub mod edits;
 pub mod evidence;
 pub mod exchange;
 pub mod http;

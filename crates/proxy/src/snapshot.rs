@@ -14,8 +14,8 @@ use tollgate_telemetry::trace::Tracing;
 use tollgate_tls::{Acceptor, Connector};
 use tollgate_upstream::{BackOff, Upstream};
 
-use crate::edits::Edits;
 use crate::trust::TrustedProxies;
+use tollgate_http1::edits::Edits;
 
 /// Everything a worker needs to serve exchanges.
 #[derive(Debug)]

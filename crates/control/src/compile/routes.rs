@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tollgate_config::{self as config, Destination as To, EffectiveTimeouts, Located, RetryPlan};
-use tollgate_proxy::edits::Edits;
+use tollgate_http1::edits::Edits;
 use tollgate_proxy::snapshot::{
     Action, Destination, FixedResponse, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts,
 };

@@ -9,10 +9,10 @@ use super::Refusal;
 use super::client::Client;
 use super::log;
 use super::respond::{self, Answer};
-use crate::edits::Edits;
 use crate::exchange::{BodyReader, Exchange};
 use crate::snapshot::{Action, FixedResponse, Route};
 use crate::worker::Worker;
+use tollgate_http1::edits::Edits;
 
 /// Puts the answer for a refusal in the place of a response.
 pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal) {

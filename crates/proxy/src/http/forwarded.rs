@@ -8,10 +8,10 @@ use tollgate_message::{Field, Fields, Known, Version};
 use tollgate_runtime::random::uuid_v7;
 
 use super::secured::Secured;
-use crate::edits::Edits;
 use crate::snapshot::Snapshot;
 use crate::trust::TrustedProxies;
 use crate::worker::Worker;
+use tollgate_http1::edits::Edits;
 
 /// A request id from a trusted proxy may have this many bytes; a longer one is replaced.
 const REQUEST_ID_MAX: usize = 128;

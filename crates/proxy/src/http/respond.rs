@@ -6,8 +6,8 @@ use tollgate_message::{Method, Version};
 
 use super::secured::Secured;
 use super::{Refusal, grpc};
-use crate::edits::Edits;
 use crate::snapshot::FixedResponse;
+use tollgate_http1::edits::Edits;
 
 /// What an answer needs to know besides its reason.
 #[derive(Clone, Copy, Debug)]

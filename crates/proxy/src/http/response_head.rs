@@ -6,8 +6,8 @@ use tollgate_message::{BodyLength, FieldList, Known, ResponseHead, Version};
 
 use super::respond::connection_line;
 use super::secured::Secured;
-use crate::edits::Edits;
 use crate::exchange::{BodyWriter, Facts};
+use tollgate_http1::edits::Edits;
 
 /// Everything that the head for the client is made from.
 pub struct Source<'a> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tollgate_http1::encode;
 use tollgate_tls::Acceptor;
 
-use crate::edits::Edits;
+use tollgate_http1::edits::Edits;
 
 /// What is known of a connection that is encrypted; its streams share it.
 #[derive(Debug)]

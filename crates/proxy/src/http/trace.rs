@@ -8,10 +8,10 @@ use tollgate_telemetry::trace::span::{
 };
 use tollgate_telemetry::trace::{SpanId, TraceParent, state};
 
-use crate::edits::Edits;
 use crate::exchange::Exchange;
 use crate::tracer::{ATTEMPTS_MAX, Attempted, Context, Trace};
 use crate::worker::Worker;
+use tollgate_http1::edits::Edits;
 
 /// A head is complete: continues its trace or begins one. Without tracing, the trace that the client names is
 /// read where somebody wants to know it, and left alone otherwise.
