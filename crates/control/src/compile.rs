@@ -95,6 +95,7 @@ pub fn compile_after(
             upstreams: compiler.upstreams,
             http: http_settings(document),
             logs: Arc::new(logs),
+            consumers: Arc::default(),
             tracing: tracing::tracing(document, before),
             challenges: acme.as_ref().map(|plan| plan.challenges.clone()),
         })

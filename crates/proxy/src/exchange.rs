@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tollgate_decision::{Reason, Record};
 use tollgate_http1::chunked::Decoder;
 use tollgate_message::{BodyLength, Method, Version};
+use tollgate_policy::Gate;
 use tollgate_runtime::splice::Pipe;
 use tollgate_telemetry::access::{Captured, Timings};
 use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
@@ -53,6 +54,8 @@ pub struct Exchange {
     pub secured: Option<Rc<Secured>>,
     /// Its part in a trace, once one was wanted.
     pub trace: Option<Box<Trace>>,
+    /// What its route's policies came to, once a route had any.
+    pub gate: Option<Box<Gate>>,
 }
 
 /// What attempts after the first depend on.
@@ -404,6 +407,9 @@ impl Exchange {
         self.secured = None;
         if let Some(trace) = &mut self.trace {
             trace.reset();
+        }
+        if let Some(gate) = &mut self.gate {
+            gate.reset();
         }
     }
 

@@ -8,6 +8,7 @@ mod body;
 pub mod client;
 pub mod forward;
 pub mod forwarded;
+mod gate;
 pub mod grpc;
 pub mod handshake;
 mod http2;
@@ -39,6 +40,16 @@ pub struct Refusal {
     pub reason: Reason,
     /// What exactly is wrong.
     pub detail: Option<&'static str>,
+}
+
+impl Refusal {
+    /// What a stranger is told of it: of what is for the operator only, not even the detail.
+    fn shown(self) -> Self {
+        match self.reason.shown() {
+            same if same == self.reason => self,
+            other => other.into(),
+        }
+    }
 }
 
 impl From<Reason> for Refusal {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tollgate_acme::Challenges;
 use tollgate_http1::HeadLimits;
+use tollgate_http1::edits::Edits;
+use tollgate_policy::{Chain, ConsumerCell};
 use tollgate_routing::RouteTable;
 use tollgate_routing::normalise::PathRules;
 use tollgate_routing::rewrite::{PathChange, Redirect};
@@ -15,7 +17,6 @@ use tollgate_tls::{Acceptor, Connector};
 use tollgate_upstream::{BackOff, Upstream};
 
 use crate::trust::TrustedProxies;
-use tollgate_http1::edits::Edits;
 
 /// Everything a worker needs to serve exchanges.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub logs: Arc<LogPlan>,
     /// Where spans go; `None` where nothing is traced.
     pub tracing: Option<Arc<Tracing>>,
+    /// The consumers, which can change while it runs.
+    pub consumers: Arc<ConsumerCell>,
     /// What an authority is answered that asks whether names are ours; `None` where no certificates come from ACME.
     pub challenges: Option<Arc<Challenges>>,
 }
@@ -298,6 +301,8 @@ pub struct RouteSettings {
     pub response_edits: Edits,
     /// Another host and path for the origin.
     pub rewrite: Rewrite,
+    /// What its requests have to pass first.
+    pub policies: Option<Arc<Chain>>,
     /// When and how often an attempt is repeated.
     pub retry: Retry,
     /// Time limits towards upstreams.

@@ -1,13 +1,14 @@
 //! A worker: one thread with its own runtime, sockets, pool, buffers, timers and counters. Nothing in
 //! it is shared but the snapshot and the endpoints' atomics.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 use tollgate_decision::{Keeper, Recorder};
+use tollgate_policy::Consumers;
 use tollgate_runtime::splice::Pipe;
 use tollgate_runtime::wheel::{NEVER, TICK_MS};
 use tollgate_runtime::{CachedClock, Clock, Random, Wheel, date};
@@ -82,6 +83,8 @@ pub struct Published {
     pub endpoints: EndpointTallies,
     /// Traces exchanges, where the document wants it.
     pub tracer: Option<Tracer>,
+    /// The consumers as this worker has last seen them, with their generation.
+    consumers: RefCell<(u64, Arc<Consumers>)>,
 }
 
 impl Published {
@@ -89,7 +92,25 @@ impl Published {
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>) -> Self {
         let views = snapshot.upstreams.iter().map(|_| Arc::default()).collect();
         let tracer = snapshot.tracing.clone().map(Tracer::new);
-        Self { snapshot, shard, views: RefCell::new(views), endpoints: EndpointTallies::default(), tracer }
+        // The generation first: if they change in between, they are looked at again.
+        let consumers = (snapshot.consumers.generation(), snapshot.consumers.get());
+        Self {
+            snapshot,
+            shard,
+            views: RefCell::new(views),
+            endpoints: EndpointTallies::default(),
+            tracer,
+            consumers: RefCell::new(consumers),
+        }
+    }
+
+    /// The consumers as they are now.
+    pub fn consumers(&self) -> Ref<'_, Consumers> {
+        let generation = self.snapshot.consumers.generation();
+        if self.consumers.borrow().0 != generation {
+            *self.consumers.borrow_mut() = (generation, self.snapshot.consumers.get());
+        }
+        Ref::map(self.consumers.borrow(), |(_, consumers)| &**consumers)
     }
 }
 

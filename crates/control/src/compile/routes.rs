@@ -229,6 +229,7 @@ fn settings(
             host: rewrite.host.as_ref().map(|h| h.as_str().to_owned()),
             path: rewrite.path.as_ref().map(|p| path_change(&p.value)),
         }),
+        policies: None,
         retry: retry(plan),
         timeouts: upstream_timeouts(timeouts),
         max_body,

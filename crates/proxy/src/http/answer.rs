@@ -1,7 +1,9 @@
 //! Putting an answer from here in the place of an origin's response.
 
 use tollgate_decision::Reason;
+use tollgate_http1::edits::Edits;
 use tollgate_message::BodyLength;
+use tollgate_policy as policy;
 use tollgate_routing::RequestView;
 use tollgate_routing::rewrite::{Redirect, RedirectedRequest, Scheme, redirect_location};
 
@@ -12,32 +14,48 @@ use super::respond::{self, Answer};
 use crate::exchange::{BodyReader, Exchange};
 use crate::snapshot::{Action, FixedResponse, Route};
 use crate::worker::Worker;
-use tollgate_http1::edits::Edits;
 
-/// Puts the answer for a refusal in the place of a response.
-pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal) {
+/// Puts an answer in the place of a response: its head with what all answers have, and what `write` makes of it.
+fn give(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    (reason, status): (Reason, u16),
+    edits: &Edits,
+    write: impl FnOnce(&mut Vec<u8>, &Answer<'_>),
+) {
     let close = !exchange.facts.persists;
-    exchange.record.reason = Some(refusal.reason);
-    exchange.record.detail = refusal.detail;
-    exchange.response.status = refusal.reason.status();
     let (facts, notes) = (exchange.facts, &exchange.notes);
     let secured = exchange.secured.as_deref();
+    let gate = exchange.gate.as_deref().map(|gate| &gate.response);
     let out = &mut exchange.response.pending.bytes;
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
-        let edits = &Edits::default();
-        let answer = Answer { date, request_id, method: facts.method, connection, edits, secured };
-        match facts.call {
-            true => respond::call_refusal(out, refusal, &answer),
-            false => respond::refusal(out, refusal, &answer),
-        }
+        write(out, &Answer { date, request_id, method: facts.method, connection, edits, gate, secured });
     });
-    if facts.call {
-        exchange.response.status = 200;
-    }
+    exchange.record.reason = Some(reason);
+    exchange.response.status = status;
     exchange.response.close = close;
     log::keep_answer(exchange);
+}
+
+/// Puts the answer for a refusal in the place of a response.
+pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal) {
+    let (reason, call) = (refusal.reason, exchange.facts.call);
+    exchange.record.detail = refusal.detail;
+    let status = if call { 200 } else { reason.status() };
+    give(worker, exchange, (reason, status), &Edits::default(), |out, answer| match call {
+        true => respond::call_refusal(out, refusal, answer),
+        false => respond::refusal(out, refusal, answer),
+    });
+}
+
+/// Puts the answer that a policy gives in the place of a response.
+pub fn answer_policy(worker: &Worker, exchange: &mut Exchange, answer: policy::Answer) {
+    let reason = answer.reason.unwrap_or(Reason::FixedResponse);
+    give(worker, exchange, (reason, answer.status), &Edits::default(), |out, head| {
+        respond::policy(out, &answer, head);
+    });
 }
 
 /// The request will get an answer from here. Its body, if it has one, is not read, so the connection ends
@@ -64,6 +82,22 @@ pub struct Place<'a> {
     pub scheme: Scheme,
 }
 
+impl Place<'_> {
+    /// Where a redirect leads from here.
+    fn location(&self, redirect: &Redirect, location: &mut Vec<u8>) {
+        let view = &self.view;
+        let request = RedirectedRequest {
+            scheme: self.scheme,
+            host: view.host,
+            listener_port: self.port,
+            path: view.path,
+            matched_prefix: view.path.get(..self.matched).unwrap_or_default(),
+            query: view.query,
+        };
+        redirect_location(redirect, &request, location);
+    }
+}
+
 /// Puts the redirect of a plain request to https in the place of a response. `location` is a buffer.
 pub fn answer_https(
     worker: &Worker,
@@ -73,29 +107,11 @@ pub fn answer_https(
     location: &mut Vec<u8>,
 ) {
     let redirect = Redirect { scheme: Some(Scheme::Https), port: Some(port), ..Redirect::default() };
-    let request = RedirectedRequest {
-        scheme: Scheme::Http,
-        host: view.host,
-        listener_port: port,
-        path: view.path,
-        matched_prefix: b"",
-        query: view.query,
-    };
-    redirect_location(&redirect, &request, location);
-    let (close, status) = (!exchange.facts.persists, Reason::HttpsRedirect.status());
-    let (facts, notes) = (exchange.facts, &exchange.notes);
-    let out = &mut exchange.response.pending.bytes;
-    worker.with_http_date(|date| {
-        let connection = respond::connection_line(facts.version, close);
-        let [request_id, ..] = notes.parts();
-        let edits = &Edits::default();
-        let answer = Answer { date, request_id, method: facts.method, connection, edits, secured: None };
-        respond::redirect(out, status, location, &answer);
+    Place { view: *view, matched: 0, port, scheme: Scheme::Http }.location(&redirect, location);
+    let (reason, status) = (Reason::HttpsRedirect, Reason::HttpsRedirect.status());
+    give(worker, exchange, (reason, status), &Edits::default(), |out, answer| {
+        respond::redirect(out, status, location, answer);
     });
-    exchange.response.status = status;
-    exchange.response.close = close;
-    log::keep_answer(exchange);
-    exchange.record.reason = Some(Reason::HttpsRedirect);
 }
 
 /// Puts the answer to an authority's challenge in the place of a response (RFC 8555 section 8.3).
@@ -106,20 +122,9 @@ pub fn answer_challenge(worker: &Worker, exchange: &mut Exchange, key_authorizat
         fields: Vec::new(),
         body: key_authorization.as_bytes().to_vec(),
     };
-    let close = !exchange.facts.persists;
-    let (facts, notes) = (exchange.facts, &exchange.notes);
-    let out = &mut exchange.response.pending.bytes;
-    worker.with_http_date(|date| {
-        let connection = respond::connection_line(facts.version, close);
-        let [request_id, ..] = notes.parts();
-        let edits = &Edits::default();
-        let answer = Answer { date, request_id, method: facts.method, connection, edits, secured: None };
-        respond::fixed(out, &response, &answer);
+    give(worker, exchange, (Reason::AcmeChallenge, response.status), &Edits::default(), |out, answer| {
+        respond::fixed(out, &response, answer);
     });
-    exchange.response.status = response.status;
-    exchange.response.close = close;
-    log::keep_answer(exchange);
-    exchange.record.reason = Some(Reason::AcmeChallenge);
 }
 
 /// Puts the answer that a route gives itself in the place of a response. `location` is a buffer.
@@ -130,45 +135,20 @@ pub fn answer_action(
     place: &Place<'_>,
     location: &mut Vec<u8>,
 ) {
-    let close = !exchange.facts.persists;
-    let (facts, notes) = (exchange.facts, &exchange.notes);
-    let secured = exchange.secured.as_deref();
-    let out = &mut exchange.response.pending.bytes;
-    let mut status = 0;
-    worker.with_http_date(|date| {
-        let connection = respond::connection_line(facts.version, close);
-        let [request_id, ..] = notes.parts();
-        let edits = &route.settings.response_edits;
-        let answer = Answer { date, request_id, method: facts.method, connection, edits, secured };
-        match &route.action {
-            Action::Redirect { redirect, status: code } => {
-                let view = &place.view;
-                let matched_prefix = view.path.get(..place.matched).unwrap_or_default();
-                let request = RedirectedRequest {
-                    scheme: place.scheme,
-                    host: view.host,
-                    listener_port: place.port,
-                    path: view.path,
-                    matched_prefix,
-                    query: view.query,
-                };
-                redirect_location(redirect, &request, location);
-                respond::redirect(out, *code, location, &answer);
-                status = *code;
-            }
-            Action::Respond(response) => {
-                respond::fixed(out, response, &answer);
-                status = response.status;
-            }
-            Action::Forward(_) => {}
+    let edits = &route.settings.response_edits;
+    match &route.action {
+        Action::Redirect { redirect, status } => {
+            place.location(redirect, location);
+            give(worker, exchange, (Reason::Redirect, *status), edits, |out, answer| {
+                respond::redirect(out, *status, location, answer);
+            });
         }
-    });
-    exchange.response.status = status;
-    exchange.response.close = close;
-    log::keep_answer(exchange);
-    exchange.record.reason = Some(if matches!(route.action, Action::Redirect { .. }) {
-        Reason::Redirect
-    } else {
-        Reason::FixedResponse
-    });
+        Action::Respond(response) => {
+            give(worker, exchange, (Reason::FixedResponse, response.status), edits, |out, answer| {
+                respond::fixed(out, response, answer);
+            });
+        }
+        // Somebody else answers those.
+        Action::Forward(_) => {}
+    }
 }

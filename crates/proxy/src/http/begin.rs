@@ -7,20 +7,21 @@ use tollgate_decision::{Reason, Record};
 use tollgate_http1::connection::ConnectionOptions;
 use tollgate_http1::framing;
 use tollgate_http1::request::RequestLine;
-use tollgate_message::{BodyLength, Known, RequestHead, Version};
-use tollgate_routing::RequestView;
+use tollgate_message::{BodyLength, FieldList, Known, RequestHead, Version};
+use tollgate_policy::{Passed, Wait};
 use tollgate_routing::rewrite::Scheme;
+use tollgate_routing::{RequestView, Scratch};
 use tollgate_runtime::wheel::NEVER;
 
 use super::answer::{Place, answer_action, answer_challenge, answer_https, answer_refusal, end_unforwarded};
 use super::client::Client;
 use super::forwarded::Origins;
 use super::identify::{Identity, identify};
-use super::intake::Intake;
+use super::intake::{Intake, Paused};
 use super::log;
 use super::request_head::{self, Source};
 use super::secured::Secured;
-use super::{Refusal, grpc, request_body, trace};
+use super::{Refusal, gate, grpc, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Facts};
@@ -56,9 +57,10 @@ pub fn begin(
     }
     let listening = client.listener.clone();
     let own_listener = &*listening.settings();
-    let secured = client.secured.as_deref();
+    let secured = client.secured.clone();
+    let secured = secured.as_deref();
     let (trusted, version) = (&own_listener.trusted, client.version);
-    let origins = Origins::of(worker, trusted, client.peer, secured, version, &head.fields);
+    let origins = Origins::of(worker, trusted, client.peer, secured, version, &head.fields, None);
     exchange.notes.keep([origins.request_id.as_bytes(), b"", b"", b""]);
     trace::begin(&mut exchange, &head.fields);
     let (identity, body) = match check(&head, options, snapshot, path, host) {
@@ -79,36 +81,164 @@ pub fn begin(
         answer_away(worker, &mut exchange, away, &view, rewritten);
         return Intake::Answered(exchange);
     }
-    let choice = decide::choose(snapshot, &view, body, exchange.record.seed, routing);
+    let understood = Understood { head, bytes: head_bytes, list: fields, options, identity, body, origins };
+    let mut work = Work { routing, rewritten, rest: &scratch[rest], listener: own_listener, resolved: None };
+    let step = go_on(worker, client, exchange, understood, &mut work);
+    take_step(worker, client, step, &mut Received { scratch, start: body_start, end })
+}
+
+/// The same for a head that has begun before and had to wait in the middle of its route's policies.
+pub fn resume(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    exchange: Box<Exchange>,
+    arrived: &mut Arrived<'_>,
+    resolved: gate::Resolved,
+) -> Intake {
+    let Some(published) = exchange.published.clone() else { return Intake::Closed };
+    let Buffers { scratch, fields, path, host, rewritten, routing, .. } = &mut *arrived.buffers;
+    let (body_start, end) = (HEADROOM + arrived.line.end, arrived.end);
+    let head_bytes = &scratch[HEADROOM..body_start];
+    let head = arrived.line.view(head_bytes, fields);
+    let options = ConnectionOptions::of(&head.fields);
+    let listening = client.listener.clone();
+    let own_listener = &*listening.settings();
+    let secured = client.secured.clone();
+    let (trusted, version) = (&own_listener.trusted, client.version);
+    let [made, ..] = exchange.notes.parts();
+    let made = made.try_into().ok();
+    let origins = Origins::of(worker, trusted, client.peer, secured.as_deref(), version, &head.fields, made);
+    // It was in order when it came.
+    let Ok((identity, body)) = check(&head, options, &published.snapshot, path, host) else {
+        return Intake::Closed;
+    };
+    let understood = Understood { head, bytes: head_bytes, list: fields, options, identity, body, origins };
+    let rest = &scratch[body_start..end];
+    let mut work = Work { routing, rewritten, rest, listener: own_listener, resolved: Some(resolved) };
+    let step = go_on(worker, client, exchange, understood, &mut work);
+    take_step(worker, client, step, &mut Received { scratch, start: body_start, end })
+}
+
+/// A request that can be understood in one way only.
+pub struct Understood<'a> {
+    /// Its head.
+    pub head: RequestHead<'a>,
+    /// The head's bytes.
+    pub bytes: &'a [u8],
+    /// The head's fields.
+    pub list: &'a FieldList,
+    /// Its `Connection` options.
+    pub options: ConnectionOptions,
+    /// What it asks for.
+    pub identity: Identity<'a>,
+    /// How its body is framed.
+    pub body: BodyLength,
+    /// What its fields say about the client.
+    pub origins: Origins<'a>,
+}
+
+/// What deciding works with.
+struct Work<'a> {
+    routing: &'a mut Scratch,
+    rewritten: &'a mut Vec<u8>,
+    /// What came behind the head.
+    rest: &'a [u8],
+    listener: &'a Listener,
+    /// What came of the future that a policy wanted to wait for.
+    resolved: Option<gate::Resolved>,
+}
+
+/// What becomes of a request.
+enum Step {
+    /// It is forwarded. The body is framed like this.
+    Forward(Box<Exchange>, BodyLength),
+    /// It is answered.
+    Answered(Box<Exchange>),
+    /// It waits.
+    Waits(Box<Exchange>, Wait),
+}
+
+/// The route, its policies, its action.
+fn go_on(
+    worker: &Rc<Worker>,
+    client: &mut Client,
+    mut exchange: Box<Exchange>,
+    understood: Understood<'_>,
+    work: &mut Work<'_>,
+) -> Step {
+    let Some(published) = exchange.published.clone() else { return Step::Answered(exchange) };
+    let (snapshot, body) = (&*published.snapshot, understood.body);
+    let view = understood.identity.view(&understood.head);
+    let choice = decide::choose(snapshot, &view, body, exchange.record.seed, work.routing);
     take_note(&mut exchange.record, &choice);
     let found = match (choice.found, choice.refusal) {
         (Some(found), None) => found,
         (_, refusal) => {
-            end_unforwarded(client, &mut exchange, body, &scratch[rest]);
+            end_unforwarded(client, &mut exchange, body, work.rest);
             answer_refusal(worker, &mut exchange, refusal.unwrap_or(Reason::NoRoute.into()));
-            return Intake::Answered(exchange);
+            return Step::Answered(exchange);
         }
     };
     let (route, matched) = (&snapshot.routes[found.route as usize], found.matched as usize);
-    trace::routed(&mut exchange, route.settings.trace, &head.fields);
+    if work.resolved.is_none() {
+        trace::routed(&mut exchange, route.settings.trace, &understood.head.fields);
+    }
+    if let Some(chain) = &route.settings.policies {
+        let place = gate::Place { published: &published, listener: work.listener, route };
+        let resolved = work.resolved.take();
+        match gate::pass(worker, &mut exchange, chain, &understood, &place, resolved) {
+            Passed::On => {}
+            Passed::Waits(wait) => return Step::Waits(exchange, wait),
+            stopped => {
+                end_unforwarded(client, &mut exchange, body, work.rest);
+                gate::answer(worker, &mut exchange, stopped);
+                return Step::Answered(exchange);
+            }
+        }
+    }
     let Action::Forward(_) = &route.action else {
-        let scheme = if secured.is_some() { Scheme::Https } else { Scheme::Http };
-        let place = Place { view, matched, port: port(own_listener, client), scheme };
-        end_unforwarded(client, &mut exchange, body, &scratch[rest]);
-        answer_action(worker, &mut exchange, route, &place, rewritten);
-        return Intake::Answered(exchange);
+        let scheme = if client.secured.is_some() { Scheme::Https } else { Scheme::Http };
+        let place = Place { view, matched, port: port(work.listener, client), scheme };
+        end_unforwarded(client, &mut exchange, body, work.rest);
+        answer_action(worker, &mut exchange, route, &place, work.rewritten);
+        return Step::Answered(exchange);
     };
     // A request whose body is still coming could not be told from what follows the upgrade.
     let upgrade = body == BodyLength::None
-        && wants_upgrade(&head, options)
+        && wants_upgrade(&understood.head, understood.options)
         && route.settings.upgrade
         && !exchange.speaks_streams();
     exchange.facts.upgrade = upgrade;
-    let (bytes, list, timed_call) = (head_bytes, &*fields, false);
-    let mut source =
-        Source { head, bytes, list, options, body, identity, matched, origins, upgrade, timed_call };
-    write_request(worker, &mut exchange, &mut source, snapshot, &route.settings, rewritten);
-    forward(worker, client, exchange, body, &mut Received { scratch, start: body_start, end })
+    let Understood { head, bytes, list, options, identity, origins, .. } = understood;
+    let gate = exchange.gate.take();
+    let mut source = Source {
+        head,
+        bytes,
+        list,
+        options,
+        body,
+        identity,
+        matched,
+        origins,
+        upgrade,
+        timed_call: false,
+        gate: gate.as_deref(),
+    };
+    write_request(worker, &mut exchange, &mut source, snapshot, &route.settings, work.rewritten);
+    exchange.gate = gate;
+    Step::Forward(exchange, body)
+}
+
+fn take_step(worker: &Rc<Worker>, client: &mut Client, step: Step, received: &mut Received<'_>) -> Intake {
+    match step {
+        Step::Forward(exchange, body) => forward(worker, client, exchange, body, received),
+        Step::Answered(exchange) => Intake::Answered(exchange),
+        Step::Waits(exchange, wait) => {
+            // The buffers are everybody's: what came waits with the connection, and is read again afterwards.
+            client.leftover = received.scratch[HEADROOM..received.end].to_vec();
+            Intake::Waits(Box::new(Paused { exchange, wait }))
+        }
+    }
 }
 
 fn take_note(record: &mut Record, choice: &decide::Choice) {

@@ -51,7 +51,7 @@ impl RequestId<'_> {
 }
 
 impl<'a> Origins<'a> {
-    /// Reads a request's fields, and makes a request id where none is to be taken.
+    /// Reads a request's fields, and makes a request id where none is to be taken, unless one was `made` before.
     pub fn of(
         worker: &Worker,
         trusted: &TrustedProxies,
@@ -59,10 +59,12 @@ impl<'a> Origins<'a> {
         secured: Option<&'a Secured>,
         version: Option<Version>,
         fields: &Fields<'a>,
+        made: Option<[u8; 36]>,
     ) -> Self {
         let trusted = trusted.contains(peer);
         let taken = fields.get(Known::XRequestId).filter(|id| trusted && is_sound_id(id));
-        let request_id = taken.map_or_else(|| RequestId::Made(make_id(worker)), RequestId::Taken);
+        let make = || RequestId::Made(made.unwrap_or_else(|| make_id(worker)));
+        let request_id = taken.map_or_else(make, RequestId::Taken);
         Self { peer, trusted, request_id, secured, version }
     }
 

@@ -148,6 +148,7 @@ fn agreed(client: &mut Client, acceptor: Arc<Acceptor>, hsts: Option<Arc<str>>) 
     let secured = Secured {
         acceptor,
         server_name: session.server_name().map(Into::into),
+        certificate: session.peer_certificate().map(Into::into),
         client_cert: session.peer_certificate().map(|leaf| client_cert_field(leaf).into()),
         hsts,
         alt_svc: alt_svc.map(Into::into),

@@ -154,6 +154,7 @@ fn secured(client: &Client, acceptor: Arc<Acceptor>, connection: &Connection) ->
     Secured {
         acceptor,
         server_name: facts.server_name.as_deref().map(|name| name.to_ascii_lowercase().into()),
+        certificate: facts.client_certificates.first().map(|leaf| leaf.as_ref().into()),
         client_cert: facts.client_certificates.first().map(|leaf| client_cert_field(leaf).into()),
         hsts,
         // It has come already.

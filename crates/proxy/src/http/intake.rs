@@ -7,6 +7,7 @@ use tollgate_decision::Reason;
 use tollgate_http1::{HeadLimits, Malformed, Progress, request};
 use tollgate_http3::Ended;
 use tollgate_message::FieldList;
+use tollgate_policy::Wait;
 
 use super::Refusal;
 use super::answer::answer_refusal;
@@ -27,10 +28,20 @@ pub enum Intake {
     Forward(Box<Exchange>),
     /// An exchange that is answered already: the answer is on its way out.
     Answered(Box<Exchange>),
+    /// An exchange whose route's policies wait for something. What came of it is the client's leftover.
+    Waits(Box<Paused>),
     /// The client speaks HTTP/2 (RFC 9113 section 3.3); what has come of it is its leftover.
     Http2,
     /// The connection is over.
     Closed,
+}
+
+/// An exchange that waits in the middle of its route's policies.
+pub struct Paused {
+    /// The exchange.
+    pub exchange: Box<Exchange>,
+    /// What for.
+    pub wait: Wait,
 }
 
 /// How an HTTP/2 connection begins: a head of HTTP/1 as nobody else writes it (RFC 9113 section 3.4).

@@ -3,6 +3,7 @@
 use tollgate_http1::connection::{self, ConnectionOptions};
 use tollgate_http1::encode::{self, Removed};
 use tollgate_message::{BodyLength, FieldList, Known, RequestHead};
+use tollgate_policy::Gate;
 use tollgate_routing::rewrite::{PathChange, replace_prefix};
 
 use super::forwarded::Origins;
@@ -33,6 +34,8 @@ pub struct Source<'a> {
     pub upgrade: bool,
     /// It is a gRPC call with a time-out.
     pub timed_call: bool,
+    /// What the route's policies came to, where it has any.
+    pub gate: Option<&'a Gate>,
 }
 
 /// Writes the head for the origin. `rewritten` is a buffer for a changed path.
@@ -66,13 +69,17 @@ pub fn write(
     } else if wants_trailers(source) {
         out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
     }
+    if let Some(gate) = source.gate {
+        out.extend_from_slice(gate.request.lines());
+    }
     out.extend_from_slice(settings.request_edits.lines());
     out.extend_from_slice(b"\r\n");
 }
 
 fn write_line(out: &mut Vec<u8>, source: &Source<'_>, settings: &RouteSettings, rewritten: &mut Vec<u8>) {
     let identity = &source.identity;
-    if identity.target_is_normal && settings.rewrite.path.is_none() {
+    let query = source.gate.and_then(|gate| gate.query.as_deref());
+    if identity.target_is_normal && settings.rewrite.path.is_none() && query.is_none() {
         encode::request_line(out, source.head.method_bytes, source.head.target);
         return;
     }
@@ -88,7 +95,7 @@ fn write_line(out: &mut Vec<u8>, source: &Source<'_>, settings: &RouteSettings, 
     out.extend_from_slice(source.head.method_bytes);
     out.push(b' ');
     out.extend_from_slice(path);
-    if let Some(query) = identity.query {
+    if let Some(query) = query.or(identity.query).filter(|query| source.gate.is_none() || !query.is_empty()) {
         out.push(b'?');
         out.extend_from_slice(query);
     }
@@ -113,6 +120,9 @@ fn mark(source: &Source<'_>, settings: &RouteSettings, trace: Option<&Trace>) ->
         connection::remove_named(&source.head.fields, &mut removed);
     }
     settings.request_edits.mark(&source.head.fields, &mut removed);
+    if let Some(gate) = source.gate {
+        gate.request.mark(&source.head.fields, &mut removed);
+    }
     removed
 }
 

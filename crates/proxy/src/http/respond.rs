@@ -3,6 +3,7 @@
 use tollgate_decision::Reason;
 use tollgate_http1::encode;
 use tollgate_message::{Method, Version};
+use tollgate_policy as policy;
 
 use super::secured::Secured;
 use super::{Refusal, grpc};
@@ -22,6 +23,8 @@ pub struct Answer<'a> {
     pub connection: &'static [u8],
     /// The route's changes to responses.
     pub edits: &'a Edits,
+    /// The changes that its policies made.
+    pub gate: Option<&'a Edits>,
     /// What is known of the connection, where it is encrypted.
     pub secured: Option<&'a Secured>,
 }
@@ -29,15 +32,20 @@ pub struct Answer<'a> {
 impl Answer<'_> {
     /// Writes a field of the answer, unless the route's changes replace or remove it.
     fn line(&self, out: &mut Vec<u8>, name: &str, value: &[u8]) {
-        if !self.edits.replaces(name) {
+        if !self.replaces(name) {
             encode::line(out, name.as_bytes(), value);
         }
+    }
+
+    fn replaces(&self, name: &str) -> bool {
+        self.edits.replaces(name) || self.gate.is_some_and(|gate| gate.replaces(name))
     }
 }
 
 /// Writes the answer for a refusal: a problem document (RFC 9457) with the reason, and `Proxy-Status`
 /// (RFC 9209). Nothing of the inside is in it.
 pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, answer: &Answer<'_>) {
+    let refusal = refusal.shown();
     let reason = refusal.reason;
     let body = problem(refusal, answer.request_id);
     begin(out, reason.status(), answer);
@@ -47,7 +55,7 @@ pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, answer: &Answer<'_>) {
     out.extend_from_slice(reason.code().as_bytes());
     out.extend_from_slice(b"\"\r\n");
     if matches!(reason.status(), 429 | 503) {
-        out.extend_from_slice(b"Retry-After: 1\r\n");
+        answer.line(out, "Retry-After", b"1");
     }
     finish(out, Some("application/problem+json"), Some(body.as_bytes()), answer);
 }
@@ -56,7 +64,7 @@ pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, answer: &Answer<'_>) {
 pub fn call_refusal(out: &mut Vec<u8>, refusal: Refusal, answer: &Answer<'_>) {
     begin(out, 200, answer);
     answer.line(out, "Content-Type", b"application/grpc");
-    grpc::status_lines(out, refusal);
+    grpc::status_lines(out, refusal.shown());
     out.extend_from_slice(b"\r\n");
 }
 
@@ -65,6 +73,14 @@ pub fn redirect(out: &mut Vec<u8>, status: u16, location: &[u8], answer: &Answer
     begin(out, status, answer);
     encode::line(out, b"Location", location);
     finish(out, None, Some(b""), answer);
+}
+
+/// Writes the answer of a policy.
+pub fn policy(out: &mut Vec<u8>, given: &policy::Answer, answer: &Answer<'_>) {
+    begin(out, given.status, answer);
+    out.extend_from_slice(given.fields.lines());
+    let body = (!matches!(given.status, 204 | 304)).then_some(given.body.as_slice());
+    finish(out, given.content_type.as_deref(), body, answer);
 }
 
 /// Writes a response from the document.
@@ -125,6 +141,9 @@ fn begin(out: &mut Vec<u8>, status: u16, answer: &Answer<'_>) {
         secured.write(out, answer.edits);
     }
     out.extend_from_slice(answer.edits.lines());
+    if let Some(gate) = answer.gate {
+        out.extend_from_slice(gate.lines());
+    }
 }
 
 fn finish(out: &mut Vec<u8>, content_type: Option<&str>, body: Option<&[u8]>, answer: &Answer<'_>) {

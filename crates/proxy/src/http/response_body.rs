@@ -289,6 +289,7 @@ fn interim_head(
             close: false,
             request_id: &[],
             secured: None,
+            gate: None,
         };
         response_head::write_interim(out, &source);
     }
@@ -360,6 +361,7 @@ fn final_head(
         close: exchange.response.close,
         request_id,
         secured: exchange.secured.as_deref(),
+        gate: exchange.gate.as_deref().map(|gate| &gate.response),
     };
     response_head::write(out, &source, &route.settings.response_edits, |out| {
         worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));

@@ -29,6 +29,8 @@ pub struct Source<'a> {
     pub request_id: &'a [u8],
     /// What is known of the client's connection, where it is encrypted.
     pub secured: Option<&'a Secured>,
+    /// The changes that the route's policies made.
+    pub gate: Option<&'a Edits>,
 }
 
 /// Writes the head of a final response.
@@ -36,6 +38,9 @@ pub fn write(out: &mut Vec<u8>, source: &Source<'_>, edits: &Edits, with_date: i
     encode::status_line(out, source.head.status, source.head.reason_phrase);
     let mut removed = mark(source, false);
     edits.mark(&source.head.fields, &mut removed);
+    if let Some(gate) = source.gate {
+        gate.mark(&source.head.fields, &mut removed);
+    }
     encode::fields(out, source.bytes, source.list, &removed, None);
     if !source.list.has(Known::Date) && !edits.replaces("date") {
         // RFC 9110 section 6.6.1: a recipient with a clock adds what the origin left out.
@@ -52,6 +57,9 @@ pub fn write(out: &mut Vec<u8>, source: &Source<'_>, edits: &Edits, with_date: i
         secured.write(out, edits);
     }
     out.extend_from_slice(edits.lines());
+    if let Some(gate) = source.gate {
+        out.extend_from_slice(gate.lines());
+    }
     out.extend_from_slice(b"\r\n");
 }
 

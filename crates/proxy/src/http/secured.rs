@@ -14,6 +14,8 @@ pub struct Secured {
     pub acceptor: Arc<Acceptor>,
     /// The name that the client asked for (RFC 6066 section 3), in lower case.
     pub server_name: Option<Box<str>>,
+    /// The client's certificate (DER), verified.
+    pub certificate: Option<Box<[u8]>>,
     /// The client's certificate as `Client-Cert` tells it (RFC 9440).
     pub client_cert: Option<Box<str>>,
     /// The value of `Strict-Transport-Security` for its responses.

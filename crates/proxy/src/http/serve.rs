@@ -12,7 +12,7 @@ use super::answer::answer_refusal;
 use super::client::Client;
 use super::handshake::{self, Spoken};
 use super::intake::{self, Intake};
-use super::{attempt, forward, grpc, http2, retry};
+use super::{attempt, forward, gate, grpc, http2, retry};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
@@ -92,11 +92,7 @@ fn begin(client: &Client) {
 
 /// Serves one request, and tells what may come after it.
 async fn serve_next(client: &mut Client) -> Next {
-    let intake = poll_fn(|cx| {
-        let worker = client.worker().clone();
-        intake::poll(cx, &worker, client)
-    });
-    let mut exchange = match intake.await {
+    let mut exchange = match receive(client).await {
         Intake::Forward(mut exchange) => {
             let worker = client.worker().clone();
             if let Err(reason) = forward(&worker, client, &mut exchange).await {
@@ -107,7 +103,7 @@ async fn serve_next(client: &mut Client) -> Next {
         }
         Intake::Answered(exchange) => exchange,
         Intake::Http2 => return Next::Http2,
-        Intake::Closed => return Next::End,
+        Intake::Closed | Intake::Waits(..) => return Next::End,
     };
     let worker = client.worker().clone();
     let sent = poll_fn(|cx| poll_send_answer(cx, &worker, client, &mut exchange)).await;
@@ -131,6 +127,19 @@ async fn serve_next(client: &mut Client) -> Next {
     }
     await_next(&worker, client);
     Next::Request
+}
+
+/// Receives a request, up to where its route's policies have let it pass.
+async fn receive(client: &mut Client) -> Intake {
+    let received = poll_fn(|cx| {
+        let worker = client.worker().clone();
+        intake::poll(cx, &worker, client)
+    });
+    match received.await {
+        // Boxed: few requests wait.
+        Intake::Waits(paused) => Box::pin(gate::wait_through(client, paused)).await,
+        intake => intake,
+    }
 }
 
 /// Attempts at endpoints until one has answered, or none may be made any more.

@@ -41,6 +41,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
         upstreams: Vec::new(),
         transports: Vec::new(),
         tracing: None,
+        consumers: Arc::default(),
         challenges: None,
         http: HttpSettings {
             request_head: HeadLimits::default(),

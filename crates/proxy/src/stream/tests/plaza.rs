@@ -185,6 +185,7 @@ fn snapshot(listeners: Vec<Arc<Listener>>, upstreams: &[(Vec<SocketAddr>, Option
         upstreams: upstreams.iter().enumerate().map(upstream).collect(),
         transports: upstreams.iter().map(|(_, header)| Arc::new(transport(*header))).collect(),
         tracing: None,
+        consumers: Arc::default(),
         challenges: None,
         http: HttpSettings {
             request_head: HeadLimits::default(),

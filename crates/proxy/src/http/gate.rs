@@ -1,0 +1,145 @@
+//! A route's policies on an exchange: asking them, and waiting for what they have to wait for.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use tollgate_decision::Reason;
+use tollgate_http1::request;
+use tollgate_http1::{HeadLimits, Progress};
+use tollgate_policy::{Asked, Certificate, Chain, Connection, Mode, Moment, Passed, Resolution};
+
+use super::answer::{answer_policy, answer_refusal};
+use super::begin::{Arrived, Understood, resume};
+use super::client::Client;
+use super::intake::{Intake, Paused};
+use crate::buffers::HEADROOM;
+use crate::exchange::Exchange;
+use crate::snapshot::{Listener, Route};
+use crate::worker::{Published, Worker};
+
+/// What came of a future, and how many microseconds that took.
+pub type Resolved = (Resolution, u64);
+
+/// Where a request is decided.
+pub struct Place<'a> {
+    /// The snapshot, as the worker uses it.
+    pub published: &'a Published,
+    /// The listener that it came to.
+    pub listener: &'a Listener,
+    /// Its route.
+    pub route: &'a Route,
+}
+
+/// Asks the policies of a request's route.
+pub fn pass(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    chain: &Chain,
+    understood: &Understood<'_>,
+    place: &Place<'_>,
+    resolved: Option<Resolved>,
+) -> Passed {
+    let Understood { head, identity, body, origins, .. } = understood;
+    let secured = origins.secured;
+    let connection = Connection {
+        listener: &place.listener.name,
+        client: origins.client(&place.listener.trusted, &head.fields),
+        peer: origins.peer,
+        version: exchange.facts.version,
+        tls: secured.is_some(),
+        server_name: secured.and_then(|secured| secured.server_name.as_deref()),
+        certificate: secured.and_then(|s| s.certificate.as_deref()).map(|der| Certificate { der }),
+    };
+    let consumers = place.published.consumers();
+    let asked = Asked {
+        method: head.method,
+        method_bytes: head.method_bytes,
+        fields: head.fields,
+        host: identity.host,
+        authority: identity.authority,
+        path: identity.path,
+        query: identity.query,
+        body: *body,
+        connection,
+        route: &place.route.name,
+        request_id: origins.request_id.as_bytes(),
+        moment: Moment {
+            now_us: worker.clock.now_us(),
+            wall_us: worker.clock.wall().as_micros() as u64,
+            seed: exchange.record.seed,
+        },
+        consumers: &consumers,
+        mode: Mode::Serve,
+    };
+    let Exchange { gate, record, .. } = exchange;
+    chain.run(&asked, gate.get_or_insert_default(), record, resolved)
+}
+
+/// Puts the answer to a request that does not pass in the place of a response.
+pub fn answer(worker: &Worker, exchange: &mut Exchange, stopped: Passed) {
+    match stopped {
+        Passed::Refused(refused) => {
+            if let (Some(seconds), Some(gate)) = (refused.retry_after_s, &mut exchange.gate) {
+                gate.response.set("Retry-After", &seconds.to_string());
+            }
+            answer_refusal(worker, exchange, refused.reason.into());
+        }
+        Passed::Answered(answer) => answer_policy(worker, exchange, *answer),
+        // Whoever asks has seen to those.
+        Passed::On | Passed::Waits(_) => {}
+    }
+}
+
+/// Waits as often as policies want to.
+pub async fn wait_through(client: &mut Client, paused: Box<Paused>) -> Intake {
+    let mut intake = Intake::Waits(paused);
+    while let Intake::Waits(paused) = intake {
+        intake = wait(client, paused).await;
+    }
+    intake
+}
+
+/// Waits for what a policy wants to wait for, and goes on with the request; at most as long as the route gives an
+/// exchange.
+async fn wait(client: &mut Client, paused: Box<Paused>) -> Intake {
+    let Paused { mut exchange, wait } = *paused;
+    let worker = client.worker().clone();
+    let total_ms = exchange.route().map_or(0, |route| route.settings.timeouts.total_ms);
+    let began_us = worker.clock.now_us();
+    let deadline = (exchange.times.started_us / 1000).saturating_add(total_ms);
+    worker.wheel.borrow_mut().set(client.timer, deadline);
+    let mut future = pin!(wait.future);
+    let resolution = poll_fn(|cx| {
+        worker.clock.refresh();
+        if let Poll::Ready(resolution) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(resolution));
+        }
+        let mut wheel = worker.wheel.borrow_mut();
+        wheel.register(client.timer, cx.waker());
+        if wheel.is_due(client.timer, worker.clock.now_ms()) { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await;
+    let Some(resolution) = resolution else {
+        client.leftover = Vec::new();
+        exchange.facts.persists = false;
+        answer_refusal(&worker, &mut exchange, Reason::TotalTimeout.into());
+        return Intake::Answered(exchange);
+    };
+    let waited_us = worker.clock.now_us().saturating_sub(began_us);
+    let mut buffers = worker.buffers.borrow_mut();
+    let end = buffers.load(&std::mem::take(&mut client.leftover));
+    let buffers = &mut *buffers;
+    match request::parse(&buffers.scratch[HEADROOM..end], &limits(&exchange), &mut buffers.fields) {
+        Ok(Progress::Complete(line)) => {
+            let arrived = &mut Arrived { buffers, line, end };
+            resume(&worker, client, exchange, arrived, (resolution, waited_us))
+        }
+        // It was complete when it came.
+        _ => Intake::Closed,
+    }
+}
+
+fn limits(exchange: &Exchange) -> HeadLimits {
+    exchange.published.as_ref().map_or_else(HeadLimits::default, |p| p.snapshot.http.request_head)
+}
