@@ -45,6 +45,12 @@ impl Edits {
         encode::line(&mut self.lines, name.as_bytes(), value.as_bytes());
     }
 
+    /// All changes of another one, after its own.
+    pub fn extend(&mut self, other: &Self) {
+        self.removed.extend_from_slice(&other.removed);
+        self.lines.extend_from_slice(&other.lines);
+    }
+
     /// Whether there is nothing to change.
     pub fn is_empty(&self) -> bool {
         self.removed.is_empty() && self.lines.is_empty()

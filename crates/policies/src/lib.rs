@@ -1,1 +1,3 @@
 //! The built-in policies, a folder each.
+
+pub mod auth;

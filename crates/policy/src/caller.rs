@@ -191,6 +191,8 @@ pub type Claims = Map<String, Json>;
 pub struct Caller {
     /// The consumer; `None` where the proof names nobody who is one.
     pub consumer: Option<Arc<Consumer>>,
+    /// Whom the proof names, in its issuer's words; a consumer of the same name is somebody else.
+    pub subject: Option<Arc<str>>,
     /// The name of the method that proved it; empty for an anonymous consumer.
     pub auth: Arc<str>,
     /// What the proof says besides.
