@@ -1,20 +1,29 @@
 //! How a request is decided, told step by step: one that somebody made up, as things are now, or a recorded one,
 //! as things were then. It runs the functions that serve exchanges.
 
+mod policies;
+
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 use tollgate_decision::Reason;
+use tollgate_message::Version;
+use tollgate_policy::{Caller, Moment};
 use tollgate_proxy::decide;
 use tollgate_proxy::decide::again::{self, Reading, Space};
+use tollgate_proxy::decide::gate::Arrival;
 use tollgate_proxy::http::Refusal;
-use tollgate_proxy::recorder::Entry;
+use tollgate_proxy::recorder::{Came, Entry};
 use tollgate_proxy::snapshot::{Action, Destination, Snapshot};
 use tollgate_routing::{Considered, Scratch};
 use tollgate_upstream::{Exclusion, Load, Loads, PickKey, RecordedLoads, Upstream, View};
 
 /// How many losing routes are told; with very many routes the rest is counted.
 const ROUTES_TOLD: usize = 50;
+
+pub use policies::PolicyTold;
 
 /// A request that nobody sent.
 #[derive(Clone, Debug)]
@@ -27,6 +36,28 @@ pub struct MadeUpRequest {
     pub fields: Vec<(String, String)>,
     /// The number that random choices are made from.
     pub seed: u64,
+    /// Where it comes from.
+    pub from: Origin,
+}
+
+/// Where a request comes from that nobody sent.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The client's address.
+    pub address: IpAddr,
+    /// It came over TLS.
+    pub tls: bool,
+    /// Who sends it; without, its own proof is looked at.
+    pub caller: Option<Caller>,
+    /// When, since 1970 (UTC).
+    pub wall: Duration,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self { address, tls: false, caller: None, wall: Duration::ZERO }
+    }
 }
 
 /// How a request is decided.
@@ -42,6 +73,10 @@ pub struct Explanation {
     pub route: Option<String>,
     /// What the route does.
     pub action: Option<String>,
+    /// What the route's policies decided, in their order.
+    pub policies: Vec<PolicyTold>,
+    /// Who they found out it is; `None` for nobody.
+    pub consumer: Option<String>,
     /// The choice of an endpoint, for each attempt; one for a made-up request.
     pub picks: Vec<Picked>,
     /// Why the exchange ends in an answer from Tollgate; `None` if it is forwarded.
@@ -61,7 +96,19 @@ pub struct Picked {
 pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Explanation {
     let bytes = wire_form(request);
     let mut told = Explanation::default();
-    let decided = choose(snapshot, &bytes, request.seed, &mut told, Reason::BadRequestLine);
+    let came = Came { version: Version::Http11, tls: request.from.tls, server_name: None };
+    let wall_us = request.from.wall.as_micros() as u64;
+    let arrival = Arrival {
+        listener: "",
+        client: request.from.address,
+        peer: request.from.address,
+        came: &came,
+        caller: request.from.caller.as_ref(),
+        moment: Moment { now_us: now_ms * 1000, wall_us, seed: request.seed },
+    };
+    let how =
+        How { seed: request.seed, incomplete: Reason::BadRequestLine, verdicts: Verdicts::Ask(arrival) };
+    let decided = choose(snapshot, &bytes, &how, &mut told);
     let picked = decided.and_then(|upstream| match upstream {
         Some(upstream) => {
             let mut view = View::default();
@@ -75,7 +122,7 @@ pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Exp
             let endpoints = tell_endpoints(upstream, &view, now_ms, state);
             let picked = decide::endpoint(upstream, &view, &key);
             told.picks.push(picked_one(upstream, endpoints, picked.ok()));
-            picked.map(drop).map_err(Refusal::from)
+            picked.map(drop).map_err(Into::into)
         }
         None => Ok(()),
     });
@@ -86,7 +133,10 @@ pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Exp
 pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
     let mut told = Explanation::default();
     let decided = match entry.head.as_deref() {
-        Some(head) => choose(snapshot, head, entry.record.seed, &mut told, entry.reason()),
+        Some(head) => {
+            let (seed, incomplete) = (entry.record.seed, entry.reason());
+            choose(snapshot, head, &How { seed, incomplete, verdicts: Verdicts::Recorded(entry) }, &mut told)
+        }
         // A connection has no head: its upstream stands for itself.
         None => {
             let upstream = entry.record.upstream.and_then(|index| snapshot.upstreams.get(index as usize));
@@ -100,18 +150,33 @@ pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
     told.end(picked)
 }
 
-/// The choices up to the upstream. `incomplete` is why a head is refused that has no end, or that ends early.
+/// What a request is decided by, besides its head.
+struct How<'a> {
+    seed: u64,
+    /// Why a head is refused that has no end, or that ends early.
+    incomplete: Reason,
+    verdicts: Verdicts<'a>,
+}
+
+/// Where the verdicts of policies come from.
+enum Verdicts<'a> {
+    /// They are asked.
+    Ask(Arrival<'a>),
+    /// They were asked.
+    Recorded(&'a Entry),
+}
+
+/// The choices up to the upstream.
 fn choose<'s>(
     snapshot: &'s Snapshot,
     bytes: &[u8],
-    seed: u64,
+    how: &How<'_>,
     told: &mut Explanation,
-    incomplete: Reason,
 ) -> Result<Option<&'s Upstream>, Refusal> {
     let mut space = Space::default();
     let understood = match again::read(snapshot, bytes, &mut space) {
         Reading::Understood(understood) if understood.end == bytes.len() => understood,
-        Reading::Understood(_) | Reading::Incomplete => return Err(incomplete.into()),
+        Reading::Understood(_) | Reading::Incomplete => return Err(how.incomplete.into()),
         Reading::Refused(refusal) => return Err(refusal),
     };
     let identity = &understood.identity;
@@ -120,10 +185,16 @@ fn choose<'s>(
         Some((text(identity.host), text(identity.path), text(identity.query.unwrap_or_default())));
     let view = understood.view();
     tell_routes(&snapshot.table.explain(&view), told);
-    let choice = decide::choose(snapshot, &view, understood.body, seed, &mut Scratch::default());
+    let choice = decide::choose(snapshot, &view, understood.body, how.seed, &mut Scratch::default());
     if let Some(route) = choice.found.and_then(|found| snapshot.routes.get(found.route as usize)) {
         told.route = Some(route.name.clone());
         told.action = Some(describe(snapshot, &route.action));
+    }
+    if let (Some(found), None) = (choice.found, choice.refusal) {
+        match &how.verdicts {
+            Verdicts::Ask(arrival) => policies::ask(snapshot, found.route, &understood, arrival, told)?,
+            Verdicts::Recorded(entry) => policies::tell_recorded(entry, told)?,
+        }
     }
     match choice.refusal {
         Some(refusal) => Err(refusal),
@@ -272,6 +343,8 @@ impl Explanation {
             "routes_left_out": self.routes_left_out,
             "route": self.route,
             "action": self.action,
+            "policies": self.policies.iter().map(PolicyTold::to_json).collect::<Vec<_>>(),
+            "consumer": self.consumer,
             "endpoints": pairs(endpoints, "endpoint", "state"),
             "endpoint": endpoint,
             "reason": self.refusal.as_ref().map(|(reason, _)| reason.code()),
@@ -326,7 +399,10 @@ impl Explanation {
         if let (Some(route), Some(action)) = (&self.route, &self.action) {
             writeln!(f, "route       {route}: {action}")?;
         }
-        Ok(())
+        for policy in &self.policies {
+            writeln!(f, "policy      {policy}")?;
+        }
+        self.consumer.as_ref().map_or(Ok(()), |consumer| writeln!(f, "consumer    {consumer}"))
     }
 }
 

@@ -3,6 +3,7 @@
 //! making the decisions of a recorded one again run the same functions.
 
 pub mod again;
+pub mod gate;
 
 use tollgate_decision::Reason;
 use tollgate_message::BodyLength;

@@ -6,6 +6,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tollgate_decision::{Kept, Reason, Record};
+use tollgate_message::Version;
+use tollgate_policy::{Caller, Chain};
 use tollgate_telemetry::access::Timings;
 use tollgate_telemetry::trace::SpanId;
 use tollgate_upstream::Load;
@@ -54,12 +56,35 @@ pub struct Entry {
 }
 
 /// Who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Asker {
     /// The client's address: the peer's, or what a trusted proxy said.
     pub address: IpAddr,
     /// The connection's other end.
     pub peer: IpAddr,
+    /// Who they are, as far as that was proved.
+    pub caller: Option<Box<Caller>>,
+    /// How the request came.
+    pub came: Came,
+}
+
+/// How a request came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Came {
+    /// The version of HTTP.
+    pub version: Version,
+    /// Its connection was encrypted.
+    pub tls: bool,
+    /// The name of the TLS hello.
+    pub server_name: Option<Box<str>>,
+}
+
+impl Asker {
+    /// Somebody of whom only the address is known.
+    pub fn at(address: IpAddr) -> Self {
+        let came = Came { version: Version::Http11, tls: false, server_name: None };
+        Self { address, peer: address, caller: None, came }
+    }
 }
 
 /// An exchange's place in a distributed trace (W3C Trace Context).
@@ -84,7 +109,12 @@ pub struct Names {
     pub upstream: Option<Arc<str>>,
     /// Of the endpoint of each attempt.
     pub endpoints: Vec<Arc<str>>,
+    /// Of the route's policies.
+    pub policies: Vec<String>,
 }
+
+/// What a caller counts as, claims included.
+const CALLER_BYTES: usize = 2048;
 
 impl Kept for Entry {
     fn bytes(&self) -> usize {
@@ -99,6 +129,10 @@ impl Kept for Entry {
             + self.trace.as_ref().map_or(0, |trace| size_of_val(&*trace.attempts))
             + self.picks.len() * size_of::<Pick>()
             + self.loads.len() * size_of::<Load>()
+            + self.names.policies.iter().map(|name| size_of::<String>() + name.len()).sum::<usize>()
+            + self.record.verdicts().len() * size_of::<tollgate_decision::Verdict>()
+            // Claims are shared with whatever holds them; a token of the largest size has so many.
+            + self.client.caller.as_ref().map_or(0, |_| CALLER_BYTES)
     }
 
     fn shared(&self) -> impl Iterator<Item = (usize, usize)> {
@@ -165,7 +199,7 @@ pub fn ended_connection(
         request_id: request_id.into(),
         began: worker.clock.wall(),
         started_us: worker.clock.now_us(),
-        client: Asker { address: peer, peer },
+        client: Asker::at(peer),
         names: Names {
             listener: listener.settings().name.clone(),
             server: server_name.map(Into::into),
@@ -202,13 +236,14 @@ fn entry(
         request_id: request_id.into(),
         began: worker.clock.wall().saturating_sub(Duration::from_micros(timings.total_us)),
         started_us: exchange.times.started_us,
-        client: Asker { address: exchange.notes.client.unwrap_or(peer), peer },
+        client: asker(exchange, peer),
         names: Names {
             listener,
             server: server_name(exchange),
             route: exchange.route().map(|route| route.name.clone()),
             upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
             endpoints: exchange.record.kept_attempts().filter_map(endpoint_name).collect(),
+            policies: policies(exchange),
         },
         snapshot: Arc::downgrade(&published.snapshot),
         snapshot_number: published.snapshot.number,
@@ -220,6 +255,29 @@ fn entry(
         status: exchange.response.status,
         bytes: exchange.bytes,
         timings,
+    }
+}
+
+/// The names of the policies that were asked.
+fn policies(exchange: &Exchange) -> Vec<String> {
+    let chain = exchange.route().and_then(|route| route.settings.policies.as_deref());
+    let asked = chain.into_iter().flat_map(Chain::entries).take(exchange.record.verdicts().len());
+    asked.map(|entry| entry.policy.name().to_owned()).collect()
+}
+
+/// Who the client is. Its claims are kept whole, so that what was decided by them can be decided again.
+fn asker(exchange: &Exchange, peer: IpAddr) -> Asker {
+    let caller = exchange.gate.as_deref().map(|gate| &gate.caller).filter(|c| **c != Caller::default());
+    let secured = exchange.secured.as_deref();
+    Asker {
+        address: exchange.notes.client.unwrap_or(peer),
+        peer,
+        caller: caller.map(|caller| Box::new(caller.clone())),
+        came: Came {
+            version: exchange.facts.version,
+            tls: secured.is_some(),
+            server_name: secured.and_then(|secured| secured.server_name.clone()),
+        },
     }
 }
 

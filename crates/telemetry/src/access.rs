@@ -79,6 +79,8 @@ pub struct RequestLine<'a> {
     /// `tcp` or `udp` for a connection or flow that was carried as it is, which has nothing of the rest but perhaps a
     /// host; empty for a request.
     pub carried: &'static str,
+    /// The consumer that it came from; empty for nobody.
+    pub consumer: &'a str,
     /// The method; empty where the head could not be read.
     pub method: &'a [u8],
     /// The path as it was matched, without the query, which may hold secrets.

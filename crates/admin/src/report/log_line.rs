@@ -65,6 +65,9 @@ pub struct LoggedRequest {
     /// `tcp` or `udp` for a connection or flow that was carried as it is; nothing for a request.
     #[serde(rename = "network.transport", default, skip_serializing_if = "String::is_empty")]
     pub carried: String,
+    /// The consumer that it came from; nothing for nobody.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub consumer: String,
     /// The method.
     #[serde(rename = "http.request.method")]
     pub method: String,
@@ -111,6 +114,7 @@ impl LoggedExchange {
                     "udp" => "udp",
                     _ => "",
                 },
+                consumer: &self.request.consumer,
                 method: self.request.method.as_bytes(),
                 path: self.request.path.as_bytes(),
                 host: self.request.host.as_bytes(),
@@ -161,6 +165,7 @@ mod tests {
             client: [203, 0, 113, 9].into(),
             request: RequestLine {
                 carried: "",
+                consumer: "",
                 method: b"GET",
                 path: b"/a \x1b[31m\"b\\",
                 host: b"shop.example",

@@ -15,6 +15,7 @@ fn routed(place: &Place, routes: &str, requests: &[(&str, &str, &str)]) -> Vec<O
                 ("Content-Length".to_owned(), "0".to_owned()),
             ],
             seed: 1,
+            from: Default::default(),
         };
         explain(&snapshot, &request, 0).route
     };

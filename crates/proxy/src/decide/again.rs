@@ -9,7 +9,7 @@ use tollgate_message::{BodyLength, FieldList, RequestHead};
 use tollgate_routing::{RequestView, Scratch};
 use tollgate_upstream::{Loads, PickKey, RecordedLoads};
 
-use super::Choice;
+use super::{Choice, gate};
 use crate::http::Refusal;
 use crate::http::begin::check;
 use crate::http::identify::Identity;
@@ -103,6 +103,15 @@ pub enum Divergence {
         /// The one that came out now.
         again: Option<u32>,
     },
+    /// What a policy decided.
+    Policy {
+        /// Which.
+        name: String,
+        /// What was recorded.
+        recorded: &'static str,
+        /// What came out now.
+        again: &'static str,
+    },
     /// The balancer read other counts in flight than were recorded for an attempt.
     Loads {
         /// How many attempts came before.
@@ -121,6 +130,9 @@ impl fmt::Display for Divergence {
             Self::Upstream { recorded, again } => write!(f, "upstream {recorded:?}, and now {again:?}"),
             Self::Endpoint { attempt, recorded, again } => {
                 write!(f, "attempt {}: endpoint {recorded:?}, and now {again:?}", attempt + 1)
+            }
+            Self::Policy { name, recorded, again } => {
+                write!(f, "the policy {name} decided {recorded}, and now {again}")
             }
             Self::Loads { attempt } => write!(f, "attempt {}: other counts in flight were read", attempt + 1),
         }
@@ -158,6 +170,7 @@ pub fn verify(snapshot: &Snapshot, entry: &Entry) -> Result<(), Divergence> {
             let (view, seed) = (understood.view(), entry.record.seed);
             let choice = super::choose(snapshot, &view, understood.body, seed, &mut Scratch::default());
             same_choice(entry, &choice)?;
+            gate::verify(snapshot, entry, &understood)?;
             match choice.refusal {
                 Some(refusal) => same_refusal(entry, refusal),
                 None => same_picks(snapshot, entry),

@@ -74,6 +74,7 @@ pub fn tell(worker: &Worker, exchange: &Exchange, peer: IpAddr, reason: Reason, 
     let last = exchange.record.kept_attempts().last().map(|a| a.endpoint);
     let upstream = exchange.upstream();
     let endpoint = upstream.zip(last).and_then(|(u, e)| u.endpoint(e));
+    let consumer = exchange.gate.as_deref().map_or("", |gate| gate.caller.name());
     let mut log = worker.log.borrow_mut();
     let time = log.moment(worker.clock.wall());
     let (version, captured) = (exchange.facts.version.label(), &exchange.notes.captured);
@@ -81,7 +82,7 @@ pub fn tell(worker: &Worker, exchange: &Exchange, peer: IpAddr, reason: Reason, 
         time,
         request_id,
         client: exchange.notes.client.unwrap_or(peer),
-        request: RequestLine { carried: "", method, path, host, version, captured },
+        request: RequestLine { carried: "", consumer, method, path, host, version, captured },
         flow: None,
         status: exchange.response.status,
         reason,

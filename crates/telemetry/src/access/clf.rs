@@ -5,10 +5,12 @@ use super::plan::LogRules;
 use super::text::{address, decimal, escaped};
 use super::{Entry, QueryRule};
 
-/// `CLIENT - - [TIME] "METHOD PATH VERSION" STATUS BYTES`, without the end of the line.
+/// `CLIENT - CONSUMER [TIME] "METHOD PATH VERSION" STATUS BYTES`, without the end of the line.
 fn common(out: &mut Vec<u8>, entry: &Entry<'_>, rule: QueryRule) {
     address(out, entry.client);
-    out.extend_from_slice(b" - - [");
+    out.extend_from_slice(b" - ");
+    user(out, entry.request.consumer);
+    out.extend_from_slice(b" [");
     entry.time.write_clf(out);
     out.extend_from_slice(b"] \"");
     request_line(out, entry, rule);
@@ -18,6 +20,14 @@ fn common(out: &mut Vec<u8>, entry: &Entry<'_>, rule: QueryRule) {
     match entry.bytes.sent {
         0 => out.push(b'-'),
         sent => decimal(out, sent),
+    }
+}
+
+/// The consumer in the place of the user; a space would end the field.
+fn user(out: &mut Vec<u8>, consumer: &str) {
+    match consumer {
+        "" => out.push(b'-'),
+        name => escaped(out, name.replace(' ', "_").as_bytes()),
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn entry(captured: &Captured) -> Entry<'_> {
             host: b"shop.example",
             version: "1.1",
             carried: "",
+            consumer: "",
             captured,
         },
         flow: None,
@@ -178,8 +179,15 @@ fn pretty() {
 fn a_flow_is_told_with_its_datagrams() {
     fn flow(entry: &mut Entry<'_>) {
         let captured = entry.request.captured;
-        entry.request =
-            RequestLine { carried: "udp", method: b"", path: b"", host: b"", version: "", captured };
+        entry.request = RequestLine {
+            carried: "udp",
+            consumer: "",
+            method: b"",
+            path: b"",
+            host: b"",
+            version: "",
+            captured,
+        };
         entry.flow = Some(FlowLine { listener: "dns", port: 5353, datagrams_sent: 3, datagrams_received: 2 });
         (entry.status, entry.route, entry.reason) = (0, "", Reason::ConnectionIdle);
     }

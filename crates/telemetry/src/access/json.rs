@@ -49,6 +49,9 @@ fn body(out: &mut Vec<u8>, entry: &Entry<'_>, rule: QueryRule) {
     number(out, "\",\"http.response.status_code\":", u64::from(entry.status));
     text(out, ",\"reason\":\"", entry.reason.code().as_bytes());
     text(out, "\",\"end\":\"", entry.reason.side().label().as_bytes());
+    if !request.consumer.is_empty() {
+        text(out, "\",\"consumer\":\"", request.consumer.as_bytes());
+    }
     text(out, "\",\"route\":\"", entry.route.as_bytes());
     text(out, "\",\"upstream\":\"", entry.upstream.as_bytes());
     text(out, "\",\"endpoint\":\"", entry.endpoint.as_bytes());

@@ -43,6 +43,7 @@ fields! {
     Status: "http.response.status_code" | "status";
     Reason: "reason";
     End: "end";
+    Consumer: "consumer";
     Route: "route";
     Upstream: "upstream";
     Endpoint: "endpoint";
@@ -208,6 +209,7 @@ fn write_field(out: &mut Vec<u8>, field: Field, entry: &Entry<'_>, rules: &LogRu
         Field::Status => clf::status(out, entry.status),
         Field::Reason => out.extend_from_slice(entry.reason.code().as_bytes()),
         Field::End => out.extend_from_slice(entry.reason.side().label().as_bytes()),
+        Field::Consumer => escaped(out, entry.request.consumer.as_bytes()),
         Field::Route => escaped(out, entry.route.as_bytes()),
         Field::Upstream => escaped(out, entry.upstream.as_bytes()),
         Field::Endpoint => escaped(out, entry.endpoint.as_bytes()),

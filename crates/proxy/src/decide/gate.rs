@@ -1,0 +1,131 @@
+//! What a route's policies come to, asked for an explanation: nothing is used up, kept or waited for.
+
+use std::net::IpAddr;
+
+use tollgate_decision::{Passing, Record, Verdict};
+use tollgate_policy::{Asked, Caller, Connection, Gate, Mode, Moment, Passed};
+
+use super::again::{Divergence, Understood};
+use crate::recorder::{Came, Entry};
+use crate::snapshot::Snapshot;
+
+/// Where a request that is explained comes from, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The connection's other end.
+    pub peer: IpAddr,
+    /// How it came.
+    pub came: &'a Came,
+    /// Who sends it, if that is given: then no proof is asked for.
+    pub caller: Option<&'a Caller>,
+    /// When it is decided.
+    pub moment: Moment,
+}
+
+/// What a route's policies come to.
+#[derive(Debug)]
+pub struct Judged {
+    /// What becomes of the request.
+    pub passed: Passed,
+    /// What each policy decided.
+    pub verdicts: Vec<Verdict>,
+    /// What they would change, and who they found out it is.
+    pub gate: Gate,
+}
+
+/// Asks the policies of a route; `None` where it has none.
+pub fn judge(
+    snapshot: &Snapshot,
+    route: u32,
+    understood: &Understood<'_>,
+    arrival: &Arrival<'_>,
+) -> Option<Judged> {
+    let route = snapshot.routes.get(route as usize)?;
+    let chain = route.settings.policies.as_deref()?;
+    let Understood { head, identity, body, .. } = understood;
+    let consumers = snapshot.consumers.get();
+    let asked = Asked {
+        method: head.method,
+        method_bytes: head.method_bytes,
+        fields: head.fields,
+        host: identity.host,
+        authority: identity.authority,
+        path: identity.path,
+        query: identity.query,
+        body: *body,
+        connection: Connection {
+            listener: arrival.listener,
+            client: arrival.client,
+            peer: arrival.peer,
+            version: arrival.came.version,
+            tls: arrival.came.tls,
+            server_name: arrival.came.server_name.as_deref(),
+            certificate: None,
+        },
+        route: &route.name,
+        request_id: b"",
+        moment: arrival.moment,
+        consumers: &consumers,
+        mode: Mode::Explain(arrival.caller),
+    };
+    let (mut gate, mut record) = (Gate::default(), Record::default());
+    let passed = chain.run(&asked, &mut gate, &mut record, None);
+    Some(Judged { passed, verdicts: record.verdicts().to_vec(), gate })
+}
+
+/// Asks those policies of a recorded exchange again whose verdicts depend on nothing that has changed since, and
+/// compares.
+pub fn verify(snapshot: &Snapshot, entry: &Entry, understood: &Understood<'_>) -> Result<(), Divergence> {
+    let Some(index) = entry.record.route.filter(|_| !entry.record.verdicts().is_empty()) else {
+        return Ok(());
+    };
+    let Some(judged) = judge(snapshot, index, understood, &arrival(entry)) else { return Ok(()) };
+    let chain = snapshot.routes.get(index as usize).and_then(|route| route.settings.policies.as_deref());
+    for recorded in entry.record.verdicts() {
+        let policy = chain.and_then(|chain| chain.entries().get(usize::from(recorded.policy)));
+        let again = judged.verdicts.iter().find(|again| again.policy == recorded.policy);
+        let Some((policy, again)) = policy.zip(again).filter(|(entry, _)| entry.policy.is_repeatable())
+        else {
+            continue;
+        };
+        if (recorded.outcome, recorded.reason) != (again.outcome, again.reason) {
+            return Err(Divergence::Policy {
+                name: policy.policy.name().to_owned(),
+                recorded: word(recorded),
+                again: word(again),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// How a recorded request came.
+pub fn arrival(entry: &Entry) -> Arrival<'_> {
+    Arrival {
+        listener: &entry.names.listener,
+        client: entry.client.address,
+        peer: entry.client.peer,
+        came: &entry.client.came,
+        caller: entry.client.caller.as_deref(),
+        moment: Moment {
+            now_us: entry.started_us,
+            wall_us: entry.began.as_micros() as u64,
+            seed: entry.record.seed,
+        },
+    }
+}
+
+/// A verdict in a word: the reason's code, or how it let the request pass.
+pub fn word(verdict: &Verdict) -> &'static str {
+    match (verdict.outcome, verdict.reason) {
+        (Passing::Stopped | Passing::WouldStop, Some(reason)) => reason.code(),
+        (Passing::Stopped, None) => "stopped",
+        (Passing::WouldStop, None) => "would_stop",
+        (Passing::Passed, _) => "passed",
+        (Passing::Unknown, _) => "unknown",
+    }
+}
