@@ -18,6 +18,7 @@ mod interpolate;
 mod item;
 mod load;
 mod model;
+mod preset;
 mod reference;
 mod schema;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use difference::{Change, ChangeKind, Subject, SubjectKind, What, difference,
 pub use effective::{Effective, effective};
 pub use load::{Loaded, load, parse_str};
 pub use model::*;
+pub use preset::Preset;
 pub use reference::reference;
 pub use schema::schema;
 pub use setting::{Many, NonEmpty, Switch, Toggle, ValueError, Whole};

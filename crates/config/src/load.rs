@@ -308,7 +308,9 @@ impl Merger<'_> {
     fn add(&mut self, known: &Key, value: &mut Node, key: Key, node: Node) {
         match (&mut value.value, node.value) {
             (Value::Scalar(a), Value::Scalar(b)) if &*key.text == "version" && a.text == b.text => {}
-            (Value::Sequence(list), Value::Sequence(more)) if &*key.text == "routes" => list.extend(more),
+            (Value::Sequence(list), Value::Sequence(more)) if matches!(&*key.text, "routes" | "tests") => {
+                list.extend(more);
+            }
             (Value::Mapping(entries), Value::Mapping(more)) => {
                 self.section(&key.text, entries, more);
             }

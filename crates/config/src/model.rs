@@ -1,13 +1,19 @@
 //! The document's types, one row per key: field, default, schema and reference come from the row.
 
 mod access_log;
+mod auth;
+mod consumers;
 mod document;
 mod edits;
+mod expectations;
+mod gate;
 mod grpc;
 mod limits;
 mod listen;
+mod policies;
 mod process;
 mod recorder;
+mod redis;
 mod retry;
 mod route;
 mod tls;
@@ -18,13 +24,31 @@ pub use access_log::{
     AccessLog, FaultSide, LogCondition, LogDestination, LogFormat, LogFormatName, LogQuery, LogSettings,
     LogTemplate, StandardOutput,
 };
+pub use auth::{
+    AnswerCache, ApiKeyAuth, AuthMethod, BasicAuth, CertificateAuth, ExtAuthzAuth, ForwardAuth,
+    IfUnreachable, IntrospectionAuth, JwsAlgorithm, JwtAuth, JwtKey, KeyMaterial, NonceRule, OidcAuth,
+    SameSite, SessionCookie, SignatureAuth, TokenPlace,
+};
+pub use consumers::{
+    Consumer, Credential, CredentialIdentity, PasswordCredential, SignatureAlgorithm, SignatureKey,
+    SignatureMaterial,
+};
 pub use document::{Document, Version};
 pub use edits::{HeaderEdits, MessageEdits};
+pub use expectations::{OnFailedTests, Test, TestCaller, TestExpectation, TestRequest};
+pub use gate::Gate;
 pub use grpc::{GrpcMatch, GrpcProbe, NameMatch};
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
+pub use policies::{
+    Access, AccessRule, Addresses, Anonymous, Auth, AuthMethods, ConcurrencyLimit, Cors, Csrf,
+    EffectiveAccess, EffectivePolicies, FrameOptions, IfStoreDown, KeyPart, KeyWord, LimitFields, LimitKey,
+    LimitStore, LimitUse, Otherwise, Policies, Policy, Quota, QuotaPeriod, RateAlgorithm, RateLimit,
+    RateLimits, RedisName, RequestLimits, SecurityHeaders, StoreMode,
+};
 pub use process::{Admin, Forwarded, Shutdown};
 pub use recorder::Recorder;
+pub use redis::{RedisPlace, RedisSentinel, RedisStore, RedisTls};
 pub use retry::{Defaults, EffectiveTimeouts, Retry, RetryBudget, RetryPlan, SharedRetry, Timeouts};
 pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,

@@ -1,6 +1,12 @@
 //! The macros that turn one row per key into the struct field, its decoding, its default, and its
 //! lines in the schema and the reference.
 
+mod choice;
+mod words;
+
+pub(crate) use choice::choice;
+pub(crate) use words::words;
+
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
@@ -130,27 +136,29 @@ impl<'n> Fields<'n> {
         Some((&*key.text, node))
     }
 
-    /// Reports the keys that are not known.
-    pub(crate) fn refuse_unknown(&self, known: &[&[&'static str]], decoder: &mut Decoder<'_>) {
+    /// Whether one of these keys is written.
+    fn has(&self, knows: fn(&str) -> bool) -> bool {
+        match self.entries {
+            Entries::Mapping(entries) => entries.iter().any(|(key, _)| knows(&key.text)),
+            Entries::Short(key, _) => knows(key),
+        }
+    }
+
+    /// Reports the keys that are not those of a part.
+    pub(crate) fn refuse_unknown<P: Part>(&self, decoder: &mut Decoder<'_>) {
         let Entries::Mapping(entries) = self.entries else { return };
-        let known = || known.iter().flat_map(|names| names.iter().copied());
-        for (key, _) in entries {
-            if known().any(|name| name == &*key.text) {
-                continue;
-            }
+        for (key, _) in entries.iter().filter(|(key, _)| !P::knows(&key.text)) {
             if decoder.diagnostics.is_full() {
                 decoder.report(Diagnostic::error(key.origin, String::new()));
                 continue;
             }
-            let mend = match nearest(&key.text, known()) {
+            let known = P::names();
+            let mend = match nearest(&key.text, known.iter().copied()) {
                 Some(name) => format!("did you mean `{name}`?"),
+                None if known.is_empty() => "no keys are known here".into(),
                 None => {
-                    let names = known().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-                    if names.is_empty() {
-                        "no keys are known here".into()
-                    } else {
-                        format!("known here: {names}")
-                    }
+                    let names = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                    format!("known here: {names}")
                 }
             };
             decoder.report(Diagnostic::error(key.origin, format!("unknown key `{}`", key.text)).mend(mend));
@@ -158,16 +166,42 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// A set of keys of which exactly one is written.
-pub(crate) trait Choice: Sized {
+/// Keys that can stand among others: those of a section, which may be part of another section.
+pub(crate) trait Part: Sized {
+    /// Whether a key is one of them.
+    fn knows(key: &str) -> bool;
     /// All names of all keys.
-    const KEYS: &'static [&'static str];
-    /// Decodes the one that was written.
+    fn names() -> Vec<&'static str>;
+    /// Decodes them. `None` after a report.
     fn read(fields: &Fields<'_>, decoder: &mut Decoder<'_>) -> Option<Self>;
     /// The rows for the schema and the reference.
     fn rows() -> Vec<Row>;
-    /// Writes the key and its value.
-    fn write(&self, out: &mut Map<String, Json>);
+    /// Writes the keys and their values, without some.
+    fn write(&self, out: &mut Map<String, Json>, but: &[&str]);
+}
+
+/// Nothing is kept where none of the keys is written: many routes have none of most parts.
+impl<P: Part> Part for Option<Box<P>> {
+    fn knows(key: &str) -> bool {
+        P::knows(key)
+    }
+    fn names() -> Vec<&'static str> {
+        P::names()
+    }
+    fn read(fields: &Fields<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        if !fields.has(P::knows) {
+            return Some(None);
+        }
+        P::read(fields, decoder).map(|part| Some(Box::new(part)))
+    }
+    fn rows() -> Vec<Row> {
+        P::rows()
+    }
+    fn write(&self, out: &mut Map<String, Json>, but: &[&str]) {
+        if let Some(part) = self {
+            part.write(out, but);
+        }
+    }
 }
 
 /// A row for the schema and the reference.
@@ -194,7 +228,8 @@ pub(crate) fn write_section<T: Setting>(out: &mut Map<String, Json>, key: &str, 
 /// A mapping with known keys. A row is `field ("key" | "alias"): Type = mode;` with a doc comment,
 /// the names only where they differ from the field's. Modes: `required`; `optional` (the type is an
 /// `Option`); `default(value)`; `section` (all its defaults when left out); `choice` (the keys of a
-/// [`choice!`] stand among the section's own). `short "key"`: a value that is no mapping stands for
+/// [`choice!`] stand among the section's own); `flatten` (the keys of another section, or of an
+/// `Option<Box<_>>` of one, stand among them). `short "key"`: a value that is no mapping stands for
 /// that key.
 macro_rules! section {
     (
@@ -210,6 +245,56 @@ macro_rules! section {
         #[derive(Clone, Debug, PartialEq)]
         pub struct $name { $($(#[doc = $row_doc])+ pub $field: $type,)* }
 
+        impl $crate::section::Part for $name {
+            fn knows(_key: &str) -> bool {
+                false $(|| $crate::section::section!(
+                    @knows $mode _key ($type) ($crate::section::section!(@names $field $($($key)+)?))
+                ))*
+            }
+
+            fn names() -> Vec<&'static str> {
+                #[allow(unused_mut, reason = "a section may have no keys")]
+                let mut names: Vec<&'static str> = Vec::new();
+                $($crate::section::section!(
+                    @list $mode names ($type) ($crate::section::section!(@names $field $($($key)+)?))
+                );)*
+                names
+            }
+
+            fn read(
+                _fields: &$crate::section::Fields<'_>,
+                _decoder: &mut $crate::setting::Decoder<'_>,
+            ) -> Option<Self> {
+                $(let $field = $crate::section::section!(
+                    @read $mode _fields _decoder ($type)
+                    ($crate::section::section!(@names $field $($($key)+)?)) $(($default))?
+                );)*
+                Some(Self { $($field: $field?,)* })
+            }
+
+            fn rows() -> Vec<$crate::shape::Row> {
+                #[allow(unused_mut, reason = "a section may have no keys")]
+                let mut rows = Vec::new();
+                $(
+                    let doc = $crate::shape::paragraph(&[$($row_doc),+]);
+                    $crate::section::section!(
+                        @row $mode rows doc ($type)
+                        ($crate::section::section!(@names $field $($($key)+)?)) $(($default))?
+                    );
+                )*
+                rows
+            }
+
+            fn write(&self, _out: &mut serde_json::Map<String, serde_json::Value>, _but: &[&str]) {
+                $(
+                    let names: &[&str] = $crate::section::section!(@names $field $($($key)+)?);
+                    $crate::section::section!(
+                        @write $mode _out _but (&self.$field) ($type) (names) $(($default))?
+                    );
+                )*
+            }
+        }
+
         impl $crate::setting::Setting for $name {
             fn decode(
                 node: &$crate::tree::Node,
@@ -217,30 +302,14 @@ macro_rules! section {
             ) -> Option<Self> {
                 let short: Option<&'static str> = None $(.or(Some($short)))?;
                 let fields = $crate::section::Fields::open(node, short, decoder)?;
-                $(let $field = $crate::section::section!(
-                    @read $mode fields decoder ($type)
-                    ($crate::section::section!(@names $field $($($key)+)?)) $(($default))?
-                );)*
-                fields.refuse_unknown(
-                    &[$($crate::section::section!(@known $mode ($type) $field $($($key)+)?)),*],
-                    decoder,
-                );
-                Some(Self { $($field: $field?,)* })
+                // Unknown keys are told even where a known one is wrong.
+                let read = <Self as $crate::section::Part>::read(&fields, decoder);
+                fields.refuse_unknown::<Self>(decoder);
+                read
             }
 
             fn shape() -> $crate::shape::Shape {
-                fn rows() -> Vec<$crate::shape::Row> {
-                    #[allow(unused_mut, reason = "a section may have no keys")]
-                    let mut rows = Vec::new();
-                    $(
-                        let doc = $crate::shape::paragraph(&[$($row_doc),+]);
-                        $crate::section::section!(
-                            @row $mode rows doc ($type)
-                            ($crate::section::section!(@names $field $($($key)+)?)) $(($default))?
-                        );
-                    )*
-                    rows
-                }
+                let rows = <Self as $crate::section::Part>::rows;
                 let section = $crate::shape::Shape::Section($crate::shape::Section {
                     name: stringify!($name),
                     doc: &[$($doc),+],
@@ -259,17 +328,9 @@ macro_rules! section {
                 self.encode_without(&[])
             }
 
-            fn encode_without(&self, _keys: &[&str]) -> serde_json::Value {
-                #[allow(unused_mut, reason = "a section may have no keys")]
+            fn encode_without(&self, keys: &[&str]) -> serde_json::Value {
                 let mut out = serde_json::Map::new();
-                $(
-                    let names: &[&str] = $crate::section::section!(@names $field $($($key)+)?);
-                    if !_keys.contains(&names[0]) {
-                        $crate::section::section!(
-                            @write $mode out (&self.$field) ($type) (names) $(($default))?
-                        );
-                    }
-                )*
+                $crate::section::Part::write(self, &mut out, keys);
                 serde_json::Value::Object(out)
             }
         }
@@ -278,8 +339,23 @@ macro_rules! section {
     (@names $field:ident) => { &[stringify!($field)] };
     (@names $field:ident $($key:literal)+) => { &[$($key),+] };
 
-    (@known choice ($type:ty) $($rest:tt)+) => { <$type as $crate::section::Choice>::KEYS };
-    (@known $mode:ident ($type:ty) $($rest:tt)+) => { $crate::section::section!(@names $($rest)+) };
+    (@$step:ident choice $($rest:tt)*) => { $crate::section::section!(@$step flatten $($rest)*) };
+
+    (@knows flatten $key:ident ($type:ty) ($names:expr)) => {
+        <$type as $crate::section::Part>::knows($key)
+    };
+    (@knows $mode:ident $key:ident ($type:ty) ($names:expr)) => {{
+        const NAMES: &[&str] = $names;
+        NAMES.contains(&$key)
+    }};
+
+    (@list flatten $list:ident ($type:ty) ($names:expr)) => {
+        $list.extend(<$type as $crate::section::Part>::names())
+    };
+    (@list $mode:ident $list:ident ($type:ty) ($names:expr)) => {{
+        const NAMES: &[&str] = $names;
+        $list.extend(NAMES)
+    }};
 
     (@read required $fields:ident $decoder:ident ($type:ty) ($names:expr)) => {
         $fields.required::<$type>($names, $decoder)
@@ -293,8 +369,8 @@ macro_rules! section {
     (@read section $fields:ident $decoder:ident ($type:ty) ($names:expr)) => {
         $fields.or_empty::<$type>($names, $decoder)
     };
-    (@read choice $fields:ident $decoder:ident ($type:ty) ($names:expr)) => {
-        <$type as $crate::section::Choice>::read(&$fields, $decoder)
+    (@read flatten $fields:ident $decoder:ident ($type:ty) ($names:expr)) => {
+        <$type as $crate::section::Part>::read($fields, $decoder)
     };
 
     (@row required $rows:ident $doc:ident ($type:ty) ($names:expr)) => {
@@ -311,179 +387,34 @@ macro_rules! section {
     (@row section $rows:ident $doc:ident ($type:ty) ($names:expr)) => {
         $rows.push($crate::section::row::<$type>($names, $doc, $crate::shape::Need::Section));
     };
-    (@row choice $rows:ident $doc:ident ($type:ty) ($names:expr)) => {{
+    (@row flatten $rows:ident $doc:ident ($type:ty) ($names:expr)) => {{
         let _ = $doc;
-        $rows.extend(<$type as $crate::section::Choice>::rows());
+        $rows.extend(<$type as $crate::section::Part>::rows());
     }};
 
-    (@write required $out:ident ($value:expr) ($type:ty) ($names:expr)) => {
+    (@write flatten $out:ident $but:ident ($value:expr) ($type:ty) ($names:expr)) => {
+        let _ = $names;
+        $crate::section::Part::write($value, $out, $but);
+    };
+    (@write $mode:ident $out:ident $but:ident ($value:expr) ($type:ty) ($names:expr) $(($default:expr))?) => {
+        if !$but.contains(&$names[0]) {
+            $crate::section::section!(@put $mode $out ($value) ($type) ($names) $(($default))?);
+        }
+    };
+
+    (@put required $out:ident ($value:expr) ($type:ty) ($names:expr)) => {
         $out.insert($names[0].to_owned(), $crate::setting::Setting::encode($value));
     };
-    (@write optional $out:ident ($value:expr) ($type:ty) ($names:expr)) => {
+    (@put optional $out:ident ($value:expr) ($type:ty) ($names:expr)) => {
         if let Some(value) = $value {
             $out.insert($names[0].to_owned(), $crate::setting::Setting::encode(value));
         }
     };
-    (@write default $out:ident ($value:expr) ($type:ty) ($names:expr) ($default:expr)) => {
-        $crate::section::write_changed::<$type>(&mut $out, $names[0], $value, &$default);
+    (@put default $out:ident ($value:expr) ($type:ty) ($names:expr) ($default:expr)) => {
+        $crate::section::write_changed::<$type>($out, $names[0], $value, &$default);
     };
-    (@write section $out:ident ($value:expr) ($type:ty) ($names:expr)) => {
-        $crate::section::write_section::<$type>(&mut $out, $names[0], $value);
-    };
-    (@write choice $out:ident ($value:expr) ($type:ty) ($names:expr)) => {
-        $crate::section::Choice::write($value, &mut $out);
+    (@put section $out:ident ($value:expr) ($type:ty) ($names:expr)) => {
+        $crate::section::write_section::<$type>($out, $names[0], $value);
     };
 }
 pub(crate) use section;
-
-/// A union of which a document writes exactly one key. `short Variant`: a scalar stands for that
-/// variant.
-macro_rules! choice {
-    (
-        $(#[doc = $doc:literal])+
-        pub enum $name:ident $(short $short:ident)? {
-            $($(#[doc = $row_doc:literal])+ $variant:ident ($($key:literal)|+): $type:ty;)+
-        }
-    ) => {
-        $(#[doc = $doc])+
-        #[derive(Clone, Debug, PartialEq)]
-        pub enum $name { $($(#[doc = $row_doc])+ $variant($type),)+ }
-
-        impl $crate::section::Choice for $name {
-            const KEYS: &'static [&'static str] = &[$($($key),+),+];
-
-            fn read(
-                fields: &$crate::section::Fields<'_>,
-                decoder: &mut $crate::setting::Decoder<'_>,
-            ) -> Option<Self> {
-                let (key, node) = fields.one_of(Self::KEYS, decoder)?;
-                match key {
-                    $($($key)|+ => <$type as $crate::setting::Setting>::decode(node, decoder).map(Self::$variant),)+
-                    _ => None,
-                }
-            }
-
-            fn rows() -> Vec<$crate::shape::Row> {
-                let mut rows = Vec::new();
-                $(
-                    let doc = $crate::shape::paragraph(&[$($row_doc),+]);
-                    let need = $crate::shape::Need::OneOf;
-                    rows.push($crate::section::row::<$type>(&[$($key),+], doc, need));
-                )+
-                rows
-            }
-
-            fn write(&self, out: &mut serde_json::Map<String, serde_json::Value>) {
-                match self {
-                    $(Self::$variant(value) => {
-                        let keys: &[&str] = &[$($key),+];
-                        out.insert(keys[0].to_owned(), $crate::setting::Setting::encode(value));
-                    })+
-                }
-            }
-        }
-
-        impl $crate::setting::Setting for $name {
-            fn decode(
-                node: &$crate::tree::Node,
-                decoder: &mut $crate::setting::Decoder<'_>,
-            ) -> Option<Self> {
-                $(
-                    if matches!(node.value, $crate::tree::Value::Scalar(_)) {
-                        return $crate::setting::Setting::decode(node, decoder).map(Self::$short);
-                    }
-                )?
-                let fields = $crate::section::Fields::open(node, None, decoder)?;
-                let value = <Self as $crate::section::Choice>::read(&fields, decoder);
-                fields.refuse_unknown(&[<Self as $crate::section::Choice>::KEYS], decoder);
-                value
-            }
-
-            fn shape() -> $crate::shape::Shape {
-                let section = $crate::shape::Shape::Section($crate::shape::Section {
-                    name: stringify!($name),
-                    doc: &[$($doc),+],
-                    rows: <Self as $crate::section::Choice>::rows,
-                });
-                let _variants = [$(stringify!($variant)),+];
-                $(
-                    let at = _variants.iter().position(|variant| *variant == stringify!($short));
-                    let rows = <Self as $crate::section::Choice>::rows();
-                    if let Some(row) = at.and_then(|at| rows.into_iter().nth(at)) {
-                        return $crate::shape::Shape::AnyOf(vec![row.shape, section]);
-                    }
-                )?
-                section
-            }
-
-            fn encode(&self) -> serde_json::Value {
-                let mut out = serde_json::Map::new();
-                $crate::section::Choice::write(self, &mut out);
-                $(
-                    if let Self::$short(value) = self {
-                        let short = $crate::setting::Setting::encode(value);
-                        if short.is_string() {
-                            return short;
-                        }
-                    }
-                )?
-                serde_json::Value::Object(out)
-            }
-        }
-    };
-}
-pub(crate) use choice;
-
-/// One of a fixed set of words. The first word of a row is the usual one, the others are accepted;
-/// `later` lists words that are refused as not available yet.
-macro_rules! words {
-    (
-        $(#[doc = $doc:literal])+
-        pub enum $name:ident {
-            $($(#[doc = $row_doc:literal])+ $variant:ident = $word:literal $(| $alias:literal)*;)+
-        }
-        $(later [$($later:literal),*])?
-    ) => {
-        $(#[doc = $doc])+
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[doc = $row_doc])+ $variant,)+ }
-
-        impl $name {
-            /// The word that a document uses.
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-        }
-
-        impl $crate::setting::Setting for $name {
-            fn decode(
-                node: &$crate::tree::Node,
-                decoder: &mut $crate::setting::Decoder<'_>,
-            ) -> Option<Self> {
-                const WORDS: &[(&str, $name)] =
-                    &[$(($word, $name::$variant), $(($alias, $name::$variant),)*)+];
-                $crate::setting::decode_word(node, decoder, WORDS, &[$($($later),*)?])
-            }
-
-            fn shape() -> $crate::shape::Shape {
-                let mut words = Vec::new();
-                $(
-                    let doc = $crate::shape::paragraph(&[$($row_doc),+]);
-                    words.push($crate::shape::Word { word: $word, doc });
-                    $(
-                        let doc = concat!("The same as `", $word, "`.").to_owned();
-                        words.push($crate::shape::Word { word: $alias, doc });
-                    )*
-                )+
-                $crate::shape::Shape::Words(words)
-            }
-
-            fn encode(&self) -> serde_json::Value {
-                // Words that look like numbers are written as such.
-                let word = self.word();
-                word.parse::<u64>().map_or_else(|_| word.into(), serde_json::Value::from)
-            }
-        }
-    };
-}
-pub(crate) use words;

@@ -2,7 +2,7 @@
 
 use std::time::Duration as Time;
 
-use super::{Document, Route, Upstream};
+use super::{Document, Policies, Route, Upstream};
 use crate::section::section;
 use crate::setting::{Switch, Whole};
 use crate::source::Located;
@@ -68,6 +68,8 @@ section! {
         retry: Option<Located<Switch<SharedRetry>>> = optional;
         /// How long to wait on the upstream side.
         timeouts: Timeouts = section;
+        /// Policies of routes that do not set them.
+        policies: Option<Box<Policies>> = flatten;
     }
 }
 

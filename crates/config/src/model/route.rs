@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
-use super::{GrpcMatch, HeaderEdits, Retry, Timeouts};
+use super::{GrpcMatch, HeaderEdits, Policies, Retry, Timeouts};
 use crate::diagnostic::Diagnostic;
 use crate::section::{choice, section, words};
 use crate::setting::{Decoder, Many, Setting, Switch, ValueError, Whole, text_setting};
@@ -45,6 +45,8 @@ section! {
         body: Option<Body> = optional;
         /// Whether its exchanges are traced, where `tracing` is set. If not, `traceparent` passes as it is.
         trace: bool = default(true);
+        /// What is asked of its requests before they are sent on.
+        policies: Option<Box<Policies>> = flatten;
     }
 }
 

@@ -213,6 +213,17 @@ words! {
     later ["dns-01"]
 }
 
+impl Hsts {
+    /// All defaults.
+    pub(crate) fn standard() -> Self {
+        Self {
+            max_age: Duration::seconds(365 * 86_400),
+            include_subdomains: false,
+            preload: Located::nowhere(false),
+        }
+    }
+}
+
 impl UpstreamTls {
     /// All defaults.
     pub fn standard() -> Self {

@@ -96,6 +96,48 @@ text_setting!(
     Shape::pattern("address range", r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$")
 );
 
+/// An IP address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IpAddress(IpAddr);
+
+impl IpAddress {
+    /// The address.
+    pub fn get(self) -> IpAddr {
+        self.0
+    }
+
+    /// One that no client has (RFC 5737).
+    pub(crate) const fn documentation() -> Self {
+        Self(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)))
+    }
+}
+
+impl FromStr for IpAddress {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let wrong = |_| {
+            let mend = "write it like `192.0.2.1` or `2001:db8::1`";
+            ValueError::mend(format!("`{}` is not an IP address", text.escape_debug()), mend)
+        };
+        text.parse().map(Self).map_err(wrong)
+    }
+}
+
+impl fmt::Display for IpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for IpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+text_setting!(IpAddress, "an IP address", Shape::pattern("IP address", r"^[0-9A-Fa-f:.]+$"));
+
 #[cfg(test)]
 mod tests {
     use super::Cidr;

@@ -23,7 +23,7 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
@@ -70,6 +70,11 @@ impl MethodName {
     pub(crate) fn get() -> Self {
         Self("GET".into())
     }
+
+    /// Methods without need of a preflight (Fetch Standard, "CORS-safelisted method").
+    pub(crate) fn simple() -> Vec<crate::Located<Self>> {
+        ["GET", "HEAD", "POST"].map(|name| crate::Located::nowhere(Self(name.into()))).into()
+    }
 }
 
 impl FromStr for MethodName {
@@ -113,6 +118,13 @@ impl FromStr for HeaderName {
     }
 }
 
+impl HeaderName {
+    /// A name of the code's own choosing.
+    pub(crate) fn of(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
 impl Named for HeaderName {
     const WORD: &'static str = "header";
 }
@@ -126,6 +138,13 @@ text_setting!(
 token! {
     /// The value of a header field (RFC 9110 section 5.5): no control characters but tab, no space at the ends.
     FieldValue
+}
+
+impl FieldValue {
+    /// A value of the code's own choosing.
+    pub(crate) fn of(value: &str) -> Self {
+        Self(value.into())
+    }
 }
 
 impl FromStr for FieldValue {
@@ -150,6 +169,38 @@ impl FromStr for FieldValue {
 }
 
 text_setting!(FieldValue, "a header value", Shape::text("header value"));
+
+token! {
+    /// The name of a cookie (RFC 6265 section 4.1.1).
+    CookieName
+}
+
+impl CookieName {
+    /// The one of Tollgate's own sessions.
+    pub(crate) fn session() -> Self {
+        Self("tollgate".into())
+    }
+}
+
+impl FromStr for CookieName {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match is_token(text) && text.len() <= 256 {
+            true => Ok(Self(text.into())),
+            false => {
+                let message = format!("`{}` is not the name of a cookie", text.escape_debug());
+                Err(ValueError::mend(message, "use letters, digits, `-` and `_`"))
+            }
+        }
+    }
+}
+
+text_setting!(
+    CookieName,
+    "the name of a cookie",
+    Shape::pattern("cookie name", r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$")
+);
 
 /// A status or a range of statuses: `204`, `200-399`, `5xx`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

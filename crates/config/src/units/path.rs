@@ -22,6 +22,13 @@ impl PathPattern {
     }
 }
 
+impl PathPattern {
+    /// A path of the code's own choosing.
+    pub(crate) fn of(path: &str) -> Self {
+        Self(path.into())
+    }
+}
+
 impl FromStr for PathPattern {
     type Err = ValueError;
 
@@ -153,6 +160,8 @@ impl fmt::Display for QueryName {
         f.write_str(&self.0)
     }
 }
+
+text_setting!(QueryName, "the name of a query parameter", Shape::text("query parameter"));
 
 impl Named for QueryName {
     const WORD: &'static str = "parameter";

@@ -23,9 +23,9 @@ pub(crate) const SEALED: &str = "";
 
 /// A text in place of a secret that is the same for the same secret within this process, and tells nothing
 /// else: the key of the hash is random and stays here.
-fn seal(content: &FieldValue) -> Json {
+pub(super) fn seal(content: &str) -> Json {
     static KEY: OnceLock<RandomState> = OnceLock::new();
-    format!("{:016x}", KEY.get_or_init(RandomState::new).hash_one(content.as_str())).into()
+    format!("{:016x}", KEY.get_or_init(RandomState::new).hash_one(content)).into()
 }
 
 /// A secret header value: a text, or `{ file: … }` to read it from a file when the document is
@@ -87,8 +87,8 @@ impl Setting for Secret {
     }
     fn encode(&self) -> Json {
         match &self.file {
-            Some(file) => json!({ "file": file, SEALED: seal(&self.content) }),
-            None => json!({ SEALED: seal(&self.content) }),
+            Some(file) => json!({ "file": file, SEALED: seal(self.content.as_str()) }),
+            None => json!({ SEALED: seal(self.content.as_str()) }),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Setting for EditValue {
     }
     fn encode(&self) -> Json {
         match &self.file {
-            Some(file) => json!({ "file": file, SEALED: seal(&self.content) }),
+            Some(file) => json!({ "file": file, SEALED: seal(self.content.as_str()) }),
             None => self.content.encode(),
         }
     }
