@@ -69,8 +69,7 @@ impl Type {
             (Self::Null, _) | (_, Self::Null) => {
                 matches!((self, other), (Self::Null | Self::Any, _) | (_, Self::Any))
             }
-            (Self::List(a), Self::List(b)) => a.compares(b),
-            (Self::Map(_), Self::Map(_)) => false,
+            (Self::List(a), Self::List(b)) | (Self::Map(a), Self::Map(b)) => a.compares(b),
             (a, b) => a.fits(b) || a.is_number() && b.is_number(),
         }
     }
