@@ -38,7 +38,8 @@ const LAYERS: &[(&str, u32)] = &[
 
 /// Crates that may use fewer crates of the project than their layer allows: the document knows nothing of
 /// what runs it.
-const ONLY: &[(&str, &[&str])] = &[("tollgate-config", &["tollgate-message", "tollgate-expression", "tollgate-credentials"])];
+const ONLY: &[(&str, &[&str])] =
+    &[("tollgate-config", &["tollgate-message", "tollgate-expression", "tollgate-credentials"])];
 
 /// Crates that only compute: no sockets, no tasks, no system calls.
 const PURE: &[&str] = &[
