@@ -383,7 +383,7 @@ mod tests {
             ..AttributeContext::default()
         };
         let request = CheckRequest { attributes: Some(context) }.encode_to_vec();
-        assert_eq!(request, b"\x0a\x11\x0a\0\x12\0\x22\x08\x0a\x04\x08\x01\x10\x02\x12\0\x62\x03\x0a\x01n");
+        assert_eq!(request, b"\x0a\x13\x0a\0\x12\0\x22\x08\x0a\x04\x08\x01\x10\x02\x12\0\x62\x03\x0a\x01n");
     }
 
     #[test]

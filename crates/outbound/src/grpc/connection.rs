@@ -85,10 +85,13 @@ impl Shared {
         let (connection, is_fresh) = self.connection().await?;
         *used = Some(connection.clone());
         match self.attempt(&connection, method, message.clone(), after).await {
-            Err(broken) if broken.is_repeatable || (broken.is_unanswered && !is_fresh) => {}
+            // The service takes fewer at once than it said.
+            Err(broken) if broken.is_refused => {}
+            Err(broken) if broken.is_unsent || (broken.is_unanswered && !is_fresh) => {
+                self.forget(&connection).await;
+            }
             done => return done.map_err(|broken| broken.error),
         }
-        self.forget(&connection).await;
         let (connection, _) = self.connection().await?;
         *used = Some(connection.clone());
         self.attempt(&connection, method, message, after).await.map_err(|broken| broken.error)
@@ -115,6 +118,8 @@ impl Shared {
         let stream = self.dialer.dial(&self.url).await?;
         let handshake = h2::client::Builder::new()
             .enable_push(false)
+            // Until the service has said how many it allows.
+            .initial_max_send_streams(1)
             .max_header_list_size(self.settings.head_max)
             .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)

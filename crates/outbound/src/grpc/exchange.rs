@@ -24,25 +24,25 @@ const INTERNAL: u32 = 13;
 #[derive(Debug)]
 pub(super) struct Broken {
     pub(super) error: CallError,
-    /// The service says that it has not looked at the call, or did not get it.
-    pub(super) is_repeatable: bool,
+    /// The service did not look at the call, but may look at another (RFC 9113 section 8.7).
+    pub(super) is_refused: bool,
+    /// The connection takes no call any more, and did not take this one (RFC 9113 section 6.8).
+    pub(super) is_unsent: bool,
     /// The connection broke before anything was answered.
     pub(super) is_unanswered: bool,
 }
 
 impl Broken {
     fn last(error: impl Into<CallError>) -> Self {
-        Self { error: error.into(), is_repeatable: false, is_unanswered: false }
+        Self { error: error.into(), is_refused: false, is_unsent: false, is_unanswered: false }
     }
 
     fn before_the_answer(error: &h2::Error) -> Self {
-        // RFC 9113 sections 8.7 and 6.8.
-        let refused = error.reason() == Some(Reason::REFUSED_STREAM);
-        let goes_away = error.is_go_away() && error.is_remote();
         Self {
-            error: Error::broken(error).into(),
-            is_repeatable: refused || goes_away,
+            is_refused: error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM),
+            is_unsent: error.is_go_away() && error.is_remote(),
             is_unanswered: error.is_io() || error.is_go_away() || error.reason().is_none(),
+            ..Self::last(Error::broken(error))
         }
     }
 }
@@ -58,7 +58,7 @@ pub(super) async fn exchange(
     let request = head(url, method, after).map_err(|error| Broken::last(Error::protocol(error)))?;
     // Waits while the service allows no further stream.
     let sender = sender.ready().await;
-    let unsent = |error: &h2::Error| Broken { is_repeatable: true, ..Broken::before_the_answer(error) };
+    let unsent = |error: &h2::Error| Broken { is_unsent: true, ..Broken::before_the_answer(error) };
     let (response, mut sending) =
         sender.and_then(|mut sender| sender.send_request(request, false)).map_err(|error| unsent(&error))?;
     // A service that answers before it has the whole question says why in its answer.
