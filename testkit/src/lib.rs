@@ -1,6 +1,7 @@
 //! What end-to-end tests are made of: the real program on a document ([`Tollgate`]), clients that say
 //! exactly what a test wants on the wire ([`Client`]), origins that follow a script ([`Origin`]), the same for
-//! HTTP/2 ([`http2`]), and a certificate authority that speaks ACME ([`AcmeServer`]).
+//! HTTP/2 ([`http2`]), a certificate authority that speaks ACME ([`AcmeServer`]) and an OpenID provider
+//! ([`OidcProvider`]).
 //!
 //! Nothing here sleeps to let something happen: everything waits for what it needs, at most
 //! [`PATIENCE`], and fails with what the program said on standard error.
@@ -13,6 +14,7 @@ mod client;
 mod gate;
 pub mod http2;
 mod message;
+mod oidc_provider;
 mod origin;
 mod origin_process;
 mod program;
@@ -25,6 +27,7 @@ pub use authority::{Authority, Issued, KeyKind, Wanted, replace};
 pub use client::{Broken, Client, Ending};
 pub use gate::Gate;
 pub use message::{Framing, Request, Response};
+pub use oidc_provider::{Algorithm, OidcProvider, SignWith};
 pub use origin::{Connection, Origin};
 pub use origin_process::OriginProcess;
 pub use program::{Launch, Output, Tollgate, run};
