@@ -4,13 +4,15 @@ use tollgate_message::Fields;
 
 use crate::encode::{self, Removed};
 
-/// Set, add and remove. Made once from the document, or anew for an exchange: two buffers that can be used
-/// again, so that filling them allocates nothing once they have grown.
+/// Set, add and remove. Made once from the document, or anew for an exchange: buffers that can be used again,
+/// so that filling them allocates nothing once they have grown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// Names, each behind the two bytes of its length.
     removed: Vec<u8>,
     lines: Vec<u8>,
+    /// Lines for fields that nobody else sets, each with its line end.
+    defaults: Vec<u8>,
 }
 
 /// How far changes had come, to go back there.
@@ -18,6 +20,7 @@ pub struct Edits {
 pub struct Mark {
     removed: usize,
     lines: usize,
+    defaults: usize,
 }
 
 impl Edits {
@@ -45,15 +48,30 @@ impl Edits {
         encode::line(&mut self.lines, name.as_bytes(), value.as_bytes());
     }
 
-    /// All changes of another one, after its own.
+    /// Adds a field whose value is written in place. `write` appends the value, and nothing that ends a line.
+    pub fn add_with(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        self.lines.extend_from_slice(name.as_bytes());
+        self.lines.extend_from_slice(b": ");
+        write(&mut self.lines);
+        self.lines.extend_from_slice(b"\r\n");
+    }
+
+    /// Gives a field a value where nobody else does: neither the head that is changed nor other changes. The
+    /// lines come from [`write_defaults`](Self::write_defaults).
+    pub fn set_default(&mut self, name: &str, value: &str) {
+        encode::line(&mut self.defaults, name.as_bytes(), value.as_bytes());
+    }
+
+    /// Takes over the changes of another list, which come behind the own ones.
     pub fn extend(&mut self, other: &Self) {
         self.removed.extend_from_slice(&other.removed);
         self.lines.extend_from_slice(&other.lines);
+        self.defaults.extend_from_slice(&other.defaults);
     }
 
     /// Whether there is nothing to change.
     pub fn is_empty(&self) -> bool {
-        self.removed.is_empty() && self.lines.is_empty()
+        self.removed.is_empty() && self.lines.is_empty() && self.defaults.is_empty()
     }
 
     /// Marks the fields that go.
@@ -68,7 +86,23 @@ impl Edits {
         }
     }
 
-    /// The lines that come, each with its CR LF.
+    /// Appends the lines of the fields that have a value only where nobody else gives them one. `has` says
+    /// whether the head has a field of this name already, from whomever; what these changes say themselves is
+    /// known. A field that they remove stays away.
+    pub fn write_defaults(&self, out: &mut Vec<u8>, has: impl Fn(&[u8]) -> bool) {
+        for (index, (name, line)) in lines_of(&self.defaults).enumerate() {
+            let named = |(other, _): (&[u8], &[u8])| other.eq_ignore_ascii_case(name);
+            let given = self.removes(name)
+                || lines_of(&self.lines).any(named)
+                || lines_of(&self.defaults).take(index).any(named)
+                || has(name);
+            if !given {
+                out.extend_from_slice(line);
+            }
+        }
+    }
+
+    /// The lines that come, each with its CR LF. Those of [`set_default`](Self::set_default) are not among them.
     pub fn lines(&self) -> &[u8] {
         &self.lines
     }
@@ -80,13 +114,14 @@ impl Edits {
 
     /// How far the changes have come.
     pub fn so_far(&self) -> Mark {
-        Mark { removed: self.removed.len(), lines: self.lines.len() }
+        Mark { removed: self.removed.len(), lines: self.lines.len(), defaults: self.defaults.len() }
     }
 
     /// Takes back what was changed since.
     pub fn back_to(&mut self, mark: Mark) {
         self.removed.truncate(mark.removed);
         self.lines.truncate(mark.lines);
+        self.defaults.truncate(mark.defaults);
     }
 
     /// Takes back everything, and keeps at most so many bytes of each buffer.
@@ -94,6 +129,7 @@ impl Edits {
         self.back_to(Mark::default());
         self.removed.shrink_to(keep);
         self.lines.shrink_to(keep);
+        self.defaults.shrink_to(keep);
     }
 
     fn removes(&self, name: &[u8]) -> bool {
@@ -109,9 +145,59 @@ impl Edits {
     }
 }
 
+/// The lines in a buffer of lines, each with its name.
+fn lines_of(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    lines.split_inclusive(|byte| *byte == b'\n').map(|line| {
+        let end = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        (&line[..end], line)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::Edits;
+
+    fn defaults(edits: &Edits, present: &[&str]) -> String {
+        let mut out = Vec::new();
+        edits
+            .write_defaults(&mut out, |name| present.iter().any(|p| p.as_bytes().eq_ignore_ascii_case(name)));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_default_stands_only_where_nobody_else_gives_the_field_a_value() {
+        let mut edits = Edits::default();
+        edits.set_default("X-Frame-Options", "SAMEORIGIN");
+        edits.set_default("Referrer-Policy", "no-referrer");
+        assert!(!edits.is_empty() && edits.lines().is_empty() && !edits.replaces("x-frame-options"));
+        let both = "X-Frame-Options: SAMEORIGIN\r\nReferrer-Policy: no-referrer\r\n";
+        assert_eq!(defaults(&edits, &[]), both);
+        assert_eq!(defaults(&edits, &["x-frame-options"]), "Referrer-Policy: no-referrer\r\n");
+        assert_eq!(defaults(&edits, &["X-Frame", "Frame-Options"]), both);
+        let mark = edits.so_far();
+        edits.add("X-FRAME-OPTIONS", "DENY");
+        edits.remove("referrer-policy");
+        edits.set_default("referrer-policy", "origin");
+        assert_eq!(defaults(&edits, &[]), "");
+        edits.back_to(mark);
+        edits.set_default("referrer-policy", "origin");
+        assert_eq!(defaults(&edits, &[]), both);
+        edits.clear(0);
+        assert!(edits.is_empty());
+    }
+
+    #[test]
+    fn changes_can_be_joined_and_values_be_written_in_place() {
+        let (mut edits, mut more) = (Edits::default(), Edits::default());
+        edits.set("A", "1");
+        more.set("B", "2");
+        more.set_default("C", "3");
+        more.add_with("D", |out| out.extend_from_slice(b"\"x\";r=4"));
+        edits.extend(&more);
+        assert_eq!(edits.lines(), b"A: 1\r\nB: 2\r\nD: \"x\";r=4\r\n");
+        assert!(edits.replaces("a") && edits.replaces("b"));
+        assert_eq!(defaults(&edits, &[]), "C: 3\r\n");
+    }
 
     #[test]
     fn changes_replace_by_name_in_any_case_and_can_be_taken_back() {
