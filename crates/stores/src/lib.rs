@@ -4,7 +4,7 @@
 //! is kept is a store: [`memory`] for one process, [`disk`] for quotas that outlive it, [`redis`] for what
 //! several instances share. Time is always passed in.
 
-// pub mod disk;
+pub mod disk;
 mod gcra;
 mod key;
 pub mod memory;

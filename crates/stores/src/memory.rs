@@ -8,5 +8,3 @@ mod tests;
 
 pub use concurrency::{Concurrency, Entry, Permit};
 pub use table::{Table, TableUsage};
-
-// pub(crate) use table::Live;

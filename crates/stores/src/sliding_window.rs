@@ -28,7 +28,7 @@ struct Counts {
 
 impl SlidingWindow {
     /// At most this many units can be told apart in a window; larger limits are cut to it.
-    pub const MOST: u64 = COUNT_MOST;
+    pub const MOST: u64 = COUNT_MOST - 1;
 
     /// At most `limit` units within `window_us` microseconds. Zeros count as one.
     pub fn new(limit: u64, window_us: u64) -> Self {
