@@ -5,6 +5,7 @@
 //! forwarding read fields through it without copying or allocating.
 
 pub mod fields;
+pub mod form;
 pub mod head;
 pub mod known;
 pub mod method;

@@ -11,6 +11,7 @@ mod asked;
 mod caller;
 mod chain;
 mod gate;
+mod inputs;
 mod series;
 mod verdict;
 
@@ -18,5 +19,6 @@ pub use asked::{Asked, Certificate, Connection, Mode, Moment};
 pub use caller::{Caller, Claims, Consumer, ConsumerCell, Consumers, CredentialKind};
 pub use chain::{Chain, Entry, Passed};
 pub use gate::{BodyCheck, Gate};
+pub use inputs::Told;
 pub use series::{Outcome, PolicySeries};
 pub use verdict::{Answer, Policy, Refused, Resolution, Stage, Verdict, Wait};

@@ -5,6 +5,7 @@
 //! forwarded: the upstream sees what was matched. What has no safe meaning is refused, not repaired.
 
 use memchr::{memchr, memmem, memrchr};
+use tollgate_message::form::from_hex;
 
 /// What to do with an encoding that some upstreams decode and others do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,13 +270,6 @@ fn find_separator(segment: &[u8]) -> Option<usize> {
 fn push_encoded(byte: u8, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-}
-
-/// The byte that two hexadecimal digits stand for.
-pub(crate) fn from_hex(digits: &[u8]) -> Option<u8> {
-    let &[high, low] = digits else { return None };
-    let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
-    Some(digit(high)? << 4 | digit(low)?)
 }
 
 #[cfg(test)]

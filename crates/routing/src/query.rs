@@ -1,8 +1,7 @@
 //! Reading query parameters where they stand.
 
 use memchr::memchr;
-
-use crate::normalise::from_hex;
+use tollgate_message::form::decode;
 
 /// The value, still encoded, of the first parameter whose decoded name is `name`.
 pub(crate) fn first_value<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
@@ -19,26 +18,6 @@ pub(crate) fn first_value<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> 
 pub(crate) fn means(encoded: &[u8], plain: &[u8]) -> bool {
     // Decoding never makes more bytes of fewer.
     encoded.len() >= plain.len() && decode(encoded).eq(plain.iter().copied())
-}
-
-/// The decoded bytes: `%xx` is a byte, `+` a space; a `%` without two digits stands for itself.
-pub(crate) fn decode(encoded: &[u8]) -> impl Iterator<Item = u8> {
-    let mut rest = encoded;
-    std::iter::from_fn(move || {
-        let (&byte, behind) = rest.split_first()?;
-        rest = behind;
-        match byte {
-            b'+' => Some(b' '),
-            b'%' => match behind.get(..2).and_then(from_hex) {
-                Some(value) => {
-                    rest = &behind[2..];
-                    Some(value)
-                }
-                None => Some(b'%'),
-            },
-            _ => Some(byte),
-        }
-    })
 }
 
 /// Whether decoding would change anything.

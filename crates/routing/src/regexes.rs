@@ -1,6 +1,7 @@
 //! Regular expressions: on the whole path, many at once, and on single values.
 
 use std::sync::Arc;
+use tollgate_message::form::decode;
 
 use regex_automata::meta::{BuildError, Cache, Config, Regex};
 use regex_automata::util::syntax;
@@ -149,7 +150,7 @@ impl ValueScratch {
         }
         let mut decoded = std::mem::take(&mut self.decoded);
         decoded.clear();
-        decoded.extend(query::decode(encoded));
+        decoded.extend(decode(encoded));
         let matched = self.matches(number, regexes, &decoded);
         self.decoded = decoded;
         matched

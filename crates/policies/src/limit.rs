@@ -1,0 +1,4 @@
+//! What the policies that limit share: who is counted together, and how clients are told.
+
+pub mod fields;
+pub mod key;

@@ -1,0 +1,191 @@
+//! Which requests are counted together: the key of a counter, made from a request and its sender.
+//!
+//! A key is a row of parts, each with a byte for its kind, a byte for its length, and its bytes. So no two different
+//! rows of parts have the same bytes, whatever clients put into them. A part is at most [`LONGEST_PART`] bytes
+//! long; the SHA-256 of a longer one stands in for it, which nobody can find another text for to count as somebody else,
+//! and which is the same in every instance that counts in the same store.
+//!
+//! What a client chooses freely (a header, a cookie, a parameter, an unverified claim) is no protection by itself:
+//! it makes up a new one for each request. Such a key belongs behind authentication, or beside a limit by address.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv6Addr};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::Value as Json;
+use tollgate_policy::{Asked, Caller};
+
+use crate::Unusable;
+use crate::unusable::is_token;
+
+/// The most bytes of a part that stand in a key as they are.
+pub const LONGEST_PART: usize = 64;
+
+/// The prefix of IPv6 addresses that are counted together: what a single subscriber usually gets (RFC 6177), so
+/// that the 2^64 addresses in it are one client.
+pub const USUAL_V6_PREFIX: u8 = 64;
+
+/// What requests are counted together by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The route: all its requests count together.
+    Route,
+    /// The consumer. A request of no consumer counts with its client's address, as [`Address`](Self::Address) with
+    /// the usual prefix has it: strangers do not use up each other's share.
+    Consumer,
+    /// The client's address.
+    Address {
+        /// How many leading bits of an IPv6 address count, up to 128.
+        v6_prefix: u8,
+    },
+    /// The values of a header field. Requests without it count together, apart from those where it is empty.
+    Header(Box<str>),
+    /// The first cookie of this name. Requests without it count together.
+    Cookie(Box<str>),
+    /// The first query parameter of this name, decoded, so that no two spellings of a value count
+    /// apart. Requests without it count together.
+    Query(Box<str>),
+    /// A claim, at a path of names with dots between them. Requests without it count together.
+    Claim(Box<str>),
+    /// All of these: requests count together that have each of them in common.
+    Several(Vec<Self>),
+}
+
+/// The kinds of parts. They are kept in stores: numbers are never used again for anything else.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Kind {
+    Absent = 0,
+    Route = 1,
+    Consumer = 2,
+    V4 = 3,
+    V6 = 4,
+    Header = 5,
+    Cookie = 6,
+    Query = 7,
+    /// A claim that is text.
+    Claim = 8,
+    /// A claim that is anything else, as JSON.
+    ClaimJson = 9,
+}
+
+/// Added to a kind where the part is a SHA-256.
+const HASHED: u8 = 0x80;
+
+impl KeySource {
+    /// Whether the names in it can be those of fields.
+    pub fn check(&self) -> Result<(), Unusable> {
+        match self {
+            Self::Header(name) | Self::Cookie(name) if !is_token(name.as_bytes()) => {
+                Err(Unusable::new("by", 0, format!("`{name}` is not a name")))
+            }
+            Self::Address { v6_prefix } if *v6_prefix > 128 => {
+                Err(Unusable::new("by", 0, "an IPv6 address has 128 bits"))
+            }
+            Self::Several(sources) if sources.is_empty() => Err(Unusable::new("by", 0, "the list is empty")),
+            Self::Several(sources) => sources.iter().try_for_each(Self::check),
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends the key of a request. Nothing is allocated once the buffer has grown.
+    pub fn write(&self, asked: &Asked<'_>, caller: &Caller, out: &mut Vec<u8>) {
+        match self {
+            Self::Route => part(out, Kind::Route, asked.route.as_bytes()),
+            Self::Consumer => match &caller.consumer {
+                Some(consumer) => part(out, Kind::Consumer, consumer.name.as_bytes()),
+                None => address(out, asked.connection.client, USUAL_V6_PREFIX),
+            },
+            Self::Address { v6_prefix } => address(out, asked.connection.client, *v6_prefix),
+            Self::Header(name) => header(out, asked, name),
+            Self::Cookie(name) => part_or_absent(out, Kind::Cookie, asked.cookie(name.as_bytes())),
+            Self::Query(name) => match asked.query_value(name.as_bytes()) {
+                Some(value) => part_with(out, Kind::Query, |out| decode(out, value)),
+                None => part(out, Kind::Absent, b""),
+            },
+            Self::Claim(path) => claim(out, caller.claim(path)),
+            Self::Several(sources) => sources.iter().for_each(|source| source.write(asked, caller, out)),
+        }
+    }
+}
+
+fn part(out: &mut Vec<u8>, kind: Kind, value: &[u8]) {
+    part_with(out, kind, |out| out.extend_from_slice(value));
+}
+
+fn part_or_absent(out: &mut Vec<u8>, kind: Kind, value: Option<&[u8]>) {
+    match value {
+        Some(value) => part(out, kind, value),
+        None => part(out, Kind::Absent, b""),
+    }
+}
+
+/// Appends a part that `write` appends the bytes of.
+fn part_with(out: &mut Vec<u8>, kind: Kind, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[kind as u8, 0]);
+    write(out);
+    let value = start + 2;
+    if out.len() - value > LONGEST_PART {
+        let hash = digest(&SHA256, &out[value..]);
+        out.truncate(value);
+        out.extend_from_slice(hash.as_ref());
+        out[start] |= HASHED;
+    }
+    out[start + 1] = (out.len() - value) as u8;
+}
+
+fn address(out: &mut Vec<u8>, address: IpAddr, v6_prefix: u8) {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => part(out, Kind::V4, &v4.octets()),
+        IpAddr::V6(v6) => {
+            let behind = u128::MAX.checked_shr(u32::from(v6_prefix)).unwrap_or(0);
+            part(out, Kind::V6, &Ipv6Addr::from_bits(v6.to_bits() & !behind).octets());
+        }
+    }
+}
+
+/// A field of several lines is one of a list (RFC 9110 section 5.3): a second line makes another value, not one that
+/// is not looked at.
+fn header(out: &mut Vec<u8>, asked: &Asked<'_>, name: &str) {
+    let of_name = |other: &[u8]| other.eq_ignore_ascii_case(name.as_bytes());
+    let mut lines = asked.fields.iter().filter(|(other, _, _)| of_name(other)).map(|(_, value, _)| value);
+    let Some(first) = lines.next() else { return part(out, Kind::Absent, b"") };
+    part_with(out, Kind::Header, |out| {
+        out.extend_from_slice(first);
+        for line in lines {
+            out.extend_from_slice(b", ");
+            out.extend_from_slice(line);
+        }
+    });
+}
+
+fn claim(out: &mut Vec<u8>, value: Option<&Json>) {
+    match value {
+        None | Some(Json::Null) => part(out, Kind::Absent, b""),
+        Some(Json::String(text)) => part(out, Kind::Claim, text.as_bytes()),
+        // Writing into memory does not fail.
+        Some(other) => part_with(out, Kind::ClaimJson, |out| drop(write!(out, "{other}"))),
+    }
+}
+
+/// Decodes a value of a form (`application/x-www-form-urlencoded`, WHATWG URL standard). What is not a
+/// percent sign with two digits stays as it is.
+fn decode(out: &mut Vec<u8>, value: &[u8]) {
+    let digit = |at: usize| value.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut at = 0;
+    while let Some(byte) = value.get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 2;
+            }
+            (b'+', _, _) => out.push(b' '),
+            (byte, _, _) => out.push(*byte),
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;
