@@ -4,6 +4,7 @@
 //! [`Policy`](tollgate_policy::Policy). None of them knows the document or the proxy.
 
 pub mod addresses;
+pub mod access;
 pub mod auth;
 pub mod cors;
 pub mod csrf;

@@ -27,6 +27,11 @@ impl Gcra {
         Self { interval_ns: interval as u64, burst: burst.max(1) }
     }
 
+    /// The same rate with another burst.
+    pub fn with_burst(self, burst: u64) -> Self {
+        Self { burst: burst.max(1), ..self }
+    }
+
     /// How far apart units are in the long run, in nanoseconds.
     pub fn interval_ns(&self) -> u64 {
         self.interval_ns

@@ -13,7 +13,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value as Json;
-use tollgate_policy::{Asked, Caller};
+use tollgate_expression::Expression;
+use tollgate_message::form;
+use tollgate_policy::{Asked, Caller, Told};
 
 use crate::Unusable;
 use crate::unusable::is_token;
@@ -26,27 +28,29 @@ pub const LONGEST_PART: usize = 64;
 pub const USUAL_V6_PREFIX: u8 = 64;
 
 /// What requests are counted together by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum KeySource {
     /// The route: all its requests count together.
     Route,
-    /// The consumer. A request of no consumer counts with its client's address, as [`Address`](Self::Address) with
-    /// the usual prefix has it: strangers do not use up each other's share.
+    /// The consumer; of a caller that is none, the subject that its proof names. A request of neither counts with
+    /// its client's address: strangers do not use up each other's share.
     Consumer,
     /// The client's address.
     Address {
         /// How many leading bits of an IPv6 address count, up to 128.
         v6_prefix: u8,
     },
-    /// The values of a header field. Requests without it count together, apart from those where it is empty.
+    /// The values of a header field. Requests without it count by address.
     Header(Box<str>),
-    /// The first cookie of this name. Requests without it count together.
+    /// The first cookie of this name. Requests without it count by address.
     Cookie(Box<str>),
     /// The first query parameter of this name, decoded, so that no two spellings of a value count
-    /// apart. Requests without it count together.
+    /// apart. Requests without it count by address.
     Query(Box<str>),
-    /// A claim, at a path of names with dots between them. Requests without it count together.
+    /// A claim, at a path of names with dots between them. Requests without it count by address.
     Claim(Box<str>),
+    /// What an expression gives. Requests of which it cannot be evaluated count by address.
+    Expression(Expression),
     /// All of these: requests count together that have each of them in common.
     Several(Vec<Self>),
 }
@@ -55,7 +59,6 @@ pub enum KeySource {
 #[derive(Clone, Copy)]
 #[repr(u8)]
 enum Kind {
-    Absent = 0,
     Route = 1,
     Consumer = 2,
     V4 = 3,
@@ -67,6 +70,9 @@ enum Kind {
     Claim = 8,
     /// A claim that is anything else, as JSON.
     ClaimJson = 9,
+    /// A subject, behind the name of the method that proved it.
+    Subject = 10,
+    Expression = 11,
 }
 
 /// Added to a kind where the part is a SHA-256.
@@ -92,18 +98,40 @@ impl KeySource {
     pub fn write(&self, asked: &Asked<'_>, caller: &Caller, out: &mut Vec<u8>) {
         match self {
             Self::Route => part(out, Kind::Route, asked.route.as_bytes()),
-            Self::Consumer => match &caller.consumer {
-                Some(consumer) => part(out, Kind::Consumer, consumer.name.as_bytes()),
-                None => address(out, asked.connection.client, USUAL_V6_PREFIX),
+            Self::Consumer => match (&caller.consumer, &caller.subject) {
+                (Some(consumer), _) => part(out, Kind::Consumer, consumer.name.as_bytes()),
+                (None, Some(subject)) => part_with(out, Kind::Subject, |out| {
+                    out.extend_from_slice(caller.auth.as_bytes());
+                    out.push(0);
+                    out.extend_from_slice(subject.as_bytes());
+                }),
+                (None, None) => usual_address(out, asked),
             },
             Self::Address { v6_prefix } => address(out, asked.connection.client, *v6_prefix),
             Self::Header(name) => header(out, asked, name),
-            Self::Cookie(name) => part_or_absent(out, Kind::Cookie, asked.cookie(name.as_bytes())),
-            Self::Query(name) => match asked.query_value(name.as_bytes()) {
-                Some(value) => part_with(out, Kind::Query, |out| decode(out, value)),
-                None => part(out, Kind::Absent, b""),
+            Self::Cookie(name) => match asked.cookie(name.as_bytes()) {
+                Some(value) => part(out, Kind::Cookie, value),
+                None => usual_address(out, asked),
             },
-            Self::Claim(path) => claim(out, caller.claim(path)),
+            Self::Query(name) => match asked.query_value(name.as_bytes()) {
+                Some(value) => part_with(out, Kind::Query, |out| out.extend(form::decode(value))),
+                None => usual_address(out, asked),
+            },
+            Self::Claim(path) => match caller.claim(path) {
+                None | Some(Json::Null) => usual_address(out, asked),
+                Some(value) => claim(out, value),
+            },
+            Self::Expression(expression) => {
+                let start = out.len();
+                let mut failed = false;
+                part_with(out, Kind::Expression, |out| {
+                    failed = expression.key(&Told { asked, caller }, out).is_err();
+                });
+                if failed {
+                    out.truncate(start);
+                    usual_address(out, asked);
+                }
+            }
             Self::Several(sources) => sources.iter().for_each(|source| source.write(asked, caller, out)),
         }
     }
@@ -113,11 +141,9 @@ fn part(out: &mut Vec<u8>, kind: Kind, value: &[u8]) {
     part_with(out, kind, |out| out.extend_from_slice(value));
 }
 
-fn part_or_absent(out: &mut Vec<u8>, kind: Kind, value: Option<&[u8]>) {
-    match value {
-        Some(value) => part(out, kind, value),
-        None => part(out, Kind::Absent, b""),
-    }
+/// What stands in for a value that is not there.
+fn usual_address(out: &mut Vec<u8>, asked: &Asked<'_>) {
+    address(out, asked.connection.client, USUAL_V6_PREFIX);
 }
 
 /// Appends a part that `write` appends the bytes of.
@@ -150,7 +176,7 @@ fn address(out: &mut Vec<u8>, address: IpAddr, v6_prefix: u8) {
 fn header(out: &mut Vec<u8>, asked: &Asked<'_>, name: &str) {
     let of_name = |other: &[u8]| other.eq_ignore_ascii_case(name.as_bytes());
     let mut lines = asked.fields.iter().filter(|(other, _, _)| of_name(other)).map(|(_, value, _)| value);
-    let Some(first) = lines.next() else { return part(out, Kind::Absent, b"") };
+    let Some(first) = lines.next() else { return usual_address(out, asked) };
     part_with(out, Kind::Header, |out| {
         out.extend_from_slice(first);
         for line in lines {
@@ -160,30 +186,11 @@ fn header(out: &mut Vec<u8>, asked: &Asked<'_>, name: &str) {
     });
 }
 
-fn claim(out: &mut Vec<u8>, value: Option<&Json>) {
+fn claim(out: &mut Vec<u8>, value: &Json) {
     match value {
-        None | Some(Json::Null) => part(out, Kind::Absent, b""),
-        Some(Json::String(text)) => part(out, Kind::Claim, text.as_bytes()),
+        Json::String(text) => part(out, Kind::Claim, text.as_bytes()),
         // Writing into memory does not fail.
-        Some(other) => part_with(out, Kind::ClaimJson, |out| drop(write!(out, "{other}"))),
-    }
-}
-
-/// Decodes a value of a form (`application/x-www-form-urlencoded`, WHATWG URL standard). What is not a
-/// percent sign with two digits stays as it is.
-fn decode(out: &mut Vec<u8>, value: &[u8]) {
-    let digit = |at: usize| value.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut at = 0;
-    while let Some(byte) = value.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 2;
-            }
-            (b'+', _, _) => out.push(b' '),
-            (byte, _, _) => out.push(*byte),
-        }
-        at += 1;
+        other => part_with(out, Kind::ClaimJson, |out| drop(write!(out, "{other}"))),
     }
 }
 
