@@ -13,6 +13,22 @@ pub struct Edits {
     lines: Vec<u8>,
     /// Lines for fields that nobody else sets, each with its line end.
     defaults: Vec<u8>,
+    removed_names: Lengths,
+    line_names: Lengths,
+}
+
+/// Which lengths names have: most names of a head are of another, and need not be compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Lengths(u64);
+
+impl Lengths {
+    fn insert(&mut self, name: &[u8]) {
+        self.0 |= 1 << name.len().min(63);
+    }
+
+    fn may_have(self, name: &[u8]) -> bool {
+        self.0 & (1 << name.len().min(63)) != 0
+    }
 }
 
 /// How far changes had come, to go back there.
@@ -30,6 +46,7 @@ impl Edits {
         let Ok(length) = u16::try_from(name.len()) else { return };
         self.removed.extend_from_slice(&length.to_be_bytes());
         self.removed.extend_from_slice(name.as_bytes());
+        self.removed_names.insert(name.as_bytes());
     }
 
     /// Puts one field in the place of all fields of this name.
@@ -40,16 +57,17 @@ impl Edits {
     /// The same with a value that need not be text.
     pub fn set_bytes(&mut self, name: &str, value: &[u8]) {
         self.remove(name);
-        encode::line(&mut self.lines, name.as_bytes(), value);
+        self.add_with(name, |out| out.extend_from_slice(value));
     }
 
     /// Adds a field. A field of several lines means the same as one with a list (RFC 9110 section 5.3).
     pub fn add(&mut self, name: &str, value: &str) {
-        encode::line(&mut self.lines, name.as_bytes(), value.as_bytes());
+        self.add_with(name, |out| out.extend_from_slice(value.as_bytes()));
     }
 
     /// Adds a field whose value is written in place. `write` appends the value, and nothing that ends a line.
     pub fn add_with(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        self.line_names.insert(name.as_bytes());
         self.lines.extend_from_slice(name.as_bytes());
         self.lines.extend_from_slice(b": ");
         write(&mut self.lines);
@@ -67,6 +85,8 @@ impl Edits {
         self.removed.extend_from_slice(&other.removed);
         self.lines.extend_from_slice(&other.lines);
         self.defaults.extend_from_slice(&other.defaults);
+        self.removed_names.0 |= other.removed_names.0;
+        self.line_names.0 |= other.line_names.0;
     }
 
     /// Whether there is nothing to change.
@@ -90,15 +110,17 @@ impl Edits {
     /// whether the head has a field of this name already, from whomever; what these changes say themselves is
     /// known. A field that they remove stays away.
     pub fn write_defaults(&self, out: &mut Vec<u8>, has: impl Fn(&[u8]) -> bool) {
+        let mut written = Lengths::default();
         for (index, (name, line)) in lines_of(&self.defaults).enumerate() {
             let named = |(other, _): (&[u8], &[u8])| other.eq_ignore_ascii_case(name);
             let given = self.removes(name)
-                || lines_of(&self.lines).any(named)
-                || lines_of(&self.defaults).take(index).any(named)
+                || (self.line_names.may_have(name) && lines_of(&self.lines).any(named))
+                || (written.may_have(name) && lines_of(&self.defaults).take(index).any(named))
                 || has(name);
             if !given {
                 out.extend_from_slice(line);
             }
+            written.insert(name);
         }
     }
 
@@ -122,6 +144,9 @@ impl Edits {
         self.removed.truncate(mark.removed);
         self.lines.truncate(mark.lines);
         self.defaults.truncate(mark.defaults);
+        (self.removed_names, self.line_names) = Default::default();
+        names_of(&self.removed).for_each(|name| self.removed_names.insert(name));
+        lines_of(&self.lines).for_each(|(name, _)| self.line_names.insert(name));
     }
 
     /// Takes back everything, and keeps at most so many bytes of each buffer.
@@ -133,23 +158,29 @@ impl Edits {
     }
 
     fn removes(&self, name: &[u8]) -> bool {
-        let mut rest = self.removed.as_slice();
-        while let Some((length, after)) = rest.split_first_chunk() {
-            let (removed, after) = after.split_at(usize::from(u16::from_be_bytes(*length)).min(after.len()));
-            if removed.eq_ignore_ascii_case(name) {
-                return true;
-            }
-            rest = after;
-        }
-        false
+        self.removed_names.may_have(name)
+            && names_of(&self.removed).any(|removed| removed.eq_ignore_ascii_case(name))
     }
 }
 
+/// The names in a buffer of names, each behind its length.
+fn names_of(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk()?;
+        let (name, after) = after.split_at(usize::from(u16::from_be_bytes(*length)).min(after.len()));
+        rest = after;
+        Some(name)
+    })
+}
+
 /// The lines in a buffer of lines, each with its name.
-fn lines_of(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    lines.split_inclusive(|byte| *byte == b'\n').map(|line| {
-        let end = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
-        (&line[..end], line)
+fn lines_of(mut rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest)? + 1;
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        let name = memchr::memchr(b':', line).unwrap_or(line.len());
+        Some((&line[..name], line))
     })
 }
 

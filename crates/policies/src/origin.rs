@@ -128,6 +128,10 @@ impl OriginSet {
         if origin == b"null" {
             return self.null;
         }
+        // As browsers write it, without reading it first.
+        if self.exact.binary_search_by(|known| (**known).cmp(origin)).is_ok() {
+            return true;
+        }
         let Some(origin) = Origin::parse(origin) else { return false };
         self.any
             || self.exact.binary_search_by(|known| (**known).cmp(origin.whole())).is_ok()

@@ -4,9 +4,8 @@ use std::net::IpAddr;
 
 use super::AddressBlock;
 
-/// A set of addresses: sorted ranges that do not touch, found by halving. 8 bytes for a range of IPv4, 32 for one
-/// of IPv6, whatever the number and size of the blocks that it was made from. Blocks that overlap or touch are
-/// one range.
+/// A set of addresses: sorted ranges that do not touch, found by halving what an index leaves of them. A range of
+/// IPv4 takes 8 bytes and one of IPv6 32, and 4 to 8 more for the index. Blocks that overlap or touch are one range.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressSet {
     v4: Ranges<u32>,
@@ -25,7 +24,7 @@ impl AddressSet {
 
     /// How many ranges there are.
     pub fn len(&self) -> usize {
-        self.v4.first.len() + self.v6.first.len()
+        self.v4.ranges.len() + self.v6.ranges.len()
     }
 
     /// Whether it holds no address.
@@ -45,35 +44,63 @@ impl FromIterator<AddressBlock> for AddressSet {
                 _ => {}
             }
         }
-        Self { v4: Ranges::new(v4, |a| a.checked_add(1)), v6: Ranges::new(v6, |a| a.checked_add(1)) }
+        Self { v4: Ranges::new(v4), v6: Ranges::new(v6) }
     }
 }
 
-/// Ranges of numbers. Their beginnings lie side by side, so that looking touches few cache lines.
+/// Ranges of numbers. Looking touches two cache lines, mostly: one of the index, one of the ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Ranges<T> {
-    first: Box<[T]>,
-    last: Box<[T]>,
+    /// First and last number of each.
+    ranges: Box<[(T, T)]>,
+    /// The numbers from the first to the last beginning are cut into stretches of 2^`shift` numbers. This is how
+    /// many ranges begin before each stretch, and at the end how many there are.
+    before: Box<[u32]>,
+    shift: u32,
 }
 
-impl<T: Copy + Ord> Ranges<T> {
-    fn new(mut ranges: Vec<(T, T)>, next: impl Fn(T) -> Option<T>) -> Self {
+impl<T: Copy + Ord + Into<u128>> Ranges<T> {
+    fn new(mut ranges: Vec<(T, T)>) -> Self {
         ranges.sort_unstable();
         ranges.dedup_by(|(first, last), (_, before)| {
-            // Behind the last number there is nothing that would not touch it.
-            let touches = next(*before).is_none_or(|next| *first <= next);
+            // The first is not below the one before, so that neither side overflows where they touch.
+            let touches = *first <= *before || (*first).into() - (*before).into() == 1;
             if touches {
                 *before = (*before).max(*last);
             }
             touches
         });
-        let (first, last) = ranges.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
-        Self { first: first.into(), last: last.into() }
+        let (before, shift) = index(&ranges);
+        Self { ranges: ranges.into(), before, shift }
     }
 
     #[inline]
     fn contains(&self, number: T) -> bool {
-        let begun = self.first.partition_point(|first| *first <= number);
-        begun.checked_sub(1).and_then(|at| self.last.get(at)).is_some_and(|last| number <= *last)
+        let Some((lowest, _)) = self.ranges.first() else { return false };
+        let Some(offset) = number.into().checked_sub((*lowest).into()) else { return false };
+        let last = self.before.len() - 2;
+        let stretch = usize::try_from(offset >> self.shift).unwrap_or(last).min(last);
+        let (from, to) = (self.before[stretch] as usize, self.before[stretch + 1] as usize);
+        let begun = from + self.ranges[from..to].partition_point(|(first, _)| *first <= number);
+        begun.checked_sub(1).is_some_and(|at| number <= self.ranges[at].1)
     }
+}
+
+/// Cuts the numbers from the first to the last into about as many stretches as there are numbers.
+fn index<T: Copy + Into<u128>>(sorted: &[(T, T)]) -> (Box<[u32]>, u32) {
+    let (Some((lowest, _)), Some((highest, _))) = (sorted.first(), sorted.last()) else {
+        return Default::default();
+    };
+    let (lowest, span) = ((*lowest).into(), (*highest).into() - (*lowest).into());
+    let bits = |number: u128| u128::BITS - number.leading_zeros();
+    let shift = bits(span).saturating_sub(bits(sorted.len() as u128));
+    let stretches = (span >> shift) as usize + 1;
+    let mut before = vec![0; stretches + 1];
+    for (number, _) in sorted {
+        before[(((*number).into() - lowest) >> shift) as usize + 1] += 1;
+    }
+    for stretch in 0..stretches {
+        before[stretch + 1] += before[stretch];
+    }
+    (before.into(), shift)
 }

@@ -163,3 +163,38 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The same for thousands of blocks, close together in places and far apart in others, as published lists are.
+    #[test]
+    fn a_large_set_holds_what_its_blocks_hold(seed in any::<u64>(), asked in prop::collection::vec(any::<u32>(), 50)) {
+        let mut state = seed | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u32
+        };
+        let centres = [next(), next(), u32::MAX - 9, 0];
+        let addresses: Vec<u32> = (0..3000)
+            .map(|index| match index % 5 {
+                4 => next(),
+                centre => centres[centre].wrapping_add(next() % 4096),
+            })
+            .collect();
+        let v4: AddressSet = addresses.iter().map(|a| IpAddr::from(Ipv4Addr::from(*a)).into()).collect();
+        let wide = |address: u32| IpAddr::from(Ipv6Addr::from((0x2001_0db8 << 96) | (u128::from(address) << 64)));
+        let v6: AddressSet = addresses.iter().map(|a| AddressBlock::new(wide(*a), 64).unwrap()).collect();
+        let beside = addresses.iter().flat_map(|a| [a.wrapping_sub(1), *a, a.wrapping_add(1)]);
+        let mut sorted = addresses.clone();
+        sorted.sort_unstable();
+        for address in beside.chain(asked) {
+            let expected = sorted.binary_search(&address).is_ok();
+            prop_assert_eq!(v4.contains(IpAddr::from(Ipv4Addr::from(address))), expected);
+            prop_assert_eq!(v6.contains(wide(address)), expected);
+        }
+        prop_assert!(!v6.contains("2001:db7::".parse().unwrap()) && !v6.contains("2001:db9::".parse().unwrap()));
+    }
+}
