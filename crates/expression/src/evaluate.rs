@@ -244,7 +244,7 @@ impl<'a> Evaluation<'a> {
 
     fn entry(&self, map: MapVariable, name: &'a Name) -> Evaluated<Cow<'a, [u8]>> {
         let entry = self.inputs.entry(map, name.key());
-        entry.ok_or_else(|| EvaluateError::Missing(name.text().into()))
+        entry.ok_or_else(|| EvaluateError::missing(name.key().bytes))
     }
 
     fn text(&mut self, node: &'a Node) -> Evaluated<Cow<'a, [u8]>> {

@@ -114,8 +114,4 @@ impl Name {
     pub(crate) fn key(&self) -> Key<'_> {
         Key { bytes: self.bytes.as_bytes(), known: self.known }
     }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.bytes
-    }
 }

@@ -13,7 +13,7 @@ const COMPILED: usize = 128 << 10;
 const STATES: usize = 256 << 10;
 
 /// As many states tried are one step of an evaluation.
-const STATES_A_STEP: usize = 128;
+const STATES_A_STEP: usize = 32;
 
 /// A compiled pattern: it matches anywhere in the text, as in RE2, unless it has anchors.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ mod tests {
         for pattern in ["^(a+)+$", "^(a|aa)+$", "(.*)*b", "(a|b)*a(a|b){12}c"] {
             let pattern = Pattern::new(pattern).unwrap();
             assert!(!pattern.matches(&text), "{pattern:?}");
-            assert!(pattern.cost(b"/v1") < 10 && pattern.cost(&text) > 2000, "{pattern:?}");
+            assert!(pattern.cost(b"/v1") < 20 && pattern.cost(&text) > 2000, "{pattern:?}");
         }
     }
 }

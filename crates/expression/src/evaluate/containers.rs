@@ -154,7 +154,7 @@ impl<'a> Evaluation<'a> {
             Value::InputMap(_) | Value::Map(_) => self.look_up(map, key.as_bytes())?,
             other => return Err(EvaluateError::WrongType { wanted: "map", found: other.kind() }),
         };
-        entry.ok_or_else(|| EvaluateError::Missing(key.into()))
+        entry.ok_or_else(|| EvaluateError::missing(key.as_bytes()))
     }
 
     /// `container[index]`
@@ -162,7 +162,7 @@ impl<'a> Evaluation<'a> {
         match (&container, index) {
             (Value::InputMap(_) | Value::Map(_) | Value::JsonMap(_), Value::Text(name)) => {
                 let entry = self.look_up(&container, name)?;
-                entry.ok_or_else(|| EvaluateError::Missing(String::from_utf8_lossy(name).into()))
+                entry.ok_or_else(|| EvaluateError::missing(name))
             }
             (Value::InputList(_) | Value::List(_) | Value::JsonList(_), Value::Int(place)) => {
                 let item =
