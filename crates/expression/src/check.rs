@@ -119,7 +119,7 @@ impl Checker {
         };
         Ok(match of {
             Node::Variable(Source::Map(map)) => (Node::Entry { map, name: Name::new(map, key) }, value),
-            of => (Node::Index(Box::new([of, Node::Constant(text(key))])), value),
+            of => (Node::Member { of: Box::new(of), key: key.into() }, value),
         })
     }
 

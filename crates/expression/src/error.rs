@@ -52,7 +52,7 @@ impl std::error::Error for CompileError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EvaluateError {
-    /// A map has no entry of this key.
+    /// A map has no entry of this key (its beginning, if it is long).
     Missing(Box<str>),
     /// A list has no item at this place.
     OutOfRange(i64),
@@ -71,6 +71,14 @@ pub enum EvaluateError {
     Unreadable(&'static str),
     /// The evaluation needs more steps than an expression may take.
     TooCostly,
+}
+
+impl EvaluateError {
+    pub(crate) fn missing(key: &[u8]) -> Self {
+        // A key may be the client's: no long ones in logs.
+        const SHOWN: usize = 64;
+        Self::Missing(String::from_utf8_lossy(key.get(..SHOWN).unwrap_or(key)).into())
+    }
 }
 
 impl fmt::Display for EvaluateError {

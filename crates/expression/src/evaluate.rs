@@ -12,13 +12,16 @@ use std::net::IpAddr;
 
 use crate::error::EvaluateError;
 use crate::inputs::Inputs;
-use crate::node::{LoopKind, Node};
+use crate::node::{LoopKind, Name, Node};
 use crate::syntax::Binary;
 use crate::value::{Row, Value};
-use crate::variables::Source;
+use crate::variables::{MapVariable, Source};
 
-/// The most steps of one evaluation. One costs some nanoseconds, so that the worst expression ends within about a millisecond.
-pub const STEPS: u32 = 100_000;
+/// The most steps of one evaluation. One costs ten nanoseconds or so, so that the worst expression ends within a few milliseconds
+/// at the worst; a plain one takes about ten steps.
+pub const STEPS: u32 = 50_000;
+/// Making a string costs as many.
+const MAKE: usize = 4;
 /// As many bytes searched or copied are one step.
 const BYTES_A_STEP: usize = 32;
 
@@ -56,6 +59,7 @@ impl<'a> Evaluation<'a> {
             Node::Any(parts) => {
                 self.all(parts.iter(), |this, part| this.truth(part).map(|truth| !truth)).map(|none| !none)
             }
+            Node::SameText { sides, wanted } => self.same_text(sides).map(|same| same == *wanted),
             Node::Binary { operator, sides } => self.binary_truth(*operator, sides),
             Node::HasEntry { map, name } => Ok(self.inputs.entry(*map, name.key()).is_some()),
             Node::Has { of, field } => {
@@ -64,7 +68,7 @@ impl<'a> Evaluation<'a> {
             }
             Node::Matches { of, pattern } => {
                 let text = self.text(of)?;
-                self.spend_on(&text)?;
+                self.spend(pattern.cost(&text))?;
                 Ok(pattern.matches(&text))
             }
             Node::InNetwork { of, network } => Ok(network.holds(self.address(of)?)),
@@ -114,6 +118,17 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// The most common comparison, without making values of the two.
+    fn same_text(&mut self, sides: &'a [Node; 2]) -> Evaluated<bool> {
+        let left = self.text(&sides[0])?;
+        let right = self.text(&sides[1])?;
+        if left.len() != right.len() {
+            return Ok(false);
+        }
+        self.spend_on(&left)?;
+        Ok(left == right)
+    }
+
     fn order(
         &mut self,
         left: &Value<'a>,
@@ -136,10 +151,11 @@ impl<'a> Evaluation<'a> {
         match node {
             Node::Constant(value) => Ok(value.lend()),
             Node::Variable(source) => Ok(self.variable(*source)),
-            Node::Entry { map, name } => match self.inputs.entry(*map, name.key()) {
-                Some(value) => Ok(Value::Text(value)),
-                None => Err(EvaluateError::Missing(name.text().into())),
-            },
+            Node::Entry { map, name } => self.entry(*map, name).map(Value::Text),
+            Node::Member { of, key } => {
+                let of = self.value(of)?;
+                self.member(&of, key)
+            }
             Node::Local(place) => self.local(*place),
             Node::Index(parts) => {
                 let of = self.value(&parts[0])?;
@@ -226,10 +242,20 @@ impl<'a> Evaluation<'a> {
         Ok(copy)
     }
 
+    fn entry(&self, map: MapVariable, name: &'a Name) -> Evaluated<Cow<'a, [u8]>> {
+        let entry = self.inputs.entry(map, name.key());
+        entry.ok_or_else(|| EvaluateError::missing(name.key().bytes))
+    }
+
     fn text(&mut self, node: &'a Node) -> Evaluated<Cow<'a, [u8]>> {
-        match self.value(node)? {
-            Value::Text(text) => Ok(text),
-            other => Err(EvaluateError::WrongType { wanted: "string", found: other.kind() }),
+        match node {
+            Node::Variable(Source::Text(variable)) => Ok(self.inputs.text(*variable)),
+            Node::Entry { map, name } => self.entry(*map, name),
+            Node::Constant(Value::Text(text)) => Ok(Cow::Borrowed(text)),
+            _ => match self.value(node)? {
+                Value::Text(text) => Ok(text),
+                other => Err(EvaluateError::WrongType { wanted: "string", found: other.kind() }),
+            },
         }
     }
 

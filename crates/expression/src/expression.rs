@@ -26,6 +26,11 @@ pub enum Wanted {
 #[derive(Clone)]
 pub struct Expression(Arc<Inner>);
 
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Expression>();
+};
+
 struct Inner {
     text: Box<str>,
     node: Node,

@@ -20,7 +20,7 @@
 //! # Bounds
 //! Text, nodes and nesting are bounded when compiling; loops may be nested two deep. An evaluation
 //! has a budget of steps ([`STEPS`]): each node, each item of a list or map that is walked and each 32 bytes of text that
-//! are searched or copied cost one. When it is used up the evaluation ends with [`EvaluateError::TooCostly`],
+//! are searched or copied cost one; a pattern as much as it may take at the worst. When it is used up the evaluation ends with [`EvaluateError::TooCostly`],
 //! which no `||` hides.
 
 mod check;

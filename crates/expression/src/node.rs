@@ -26,6 +26,11 @@ pub(crate) enum Node {
         map: MapVariable,
         name: Name,
     },
+    /// An entry of another map at a key known when loaded.
+    Member {
+        of: Box<Node>,
+        key: Box<str>,
+    },
     Index(Box<[Node; 2]>),
     Has {
         of: Box<Node>,
@@ -36,6 +41,11 @@ pub(crate) enum Node {
     All(Box<[Node]>),
     Any(Box<[Node]>),
     Choice(Box<[Node; 3]>),
+    /// Whether two strings are equal, or differ.
+    SameText {
+        sides: Box<[Node; 2]>,
+        wanted: bool,
+    },
     Binary {
         operator: Binary,
         sides: Box<[Node; 2]>,
@@ -103,9 +113,5 @@ impl Name {
 
     pub(crate) fn key(&self) -> Key<'_> {
         Key { bytes: self.bytes.as_bytes(), known: self.known }
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.bytes
     }
 }

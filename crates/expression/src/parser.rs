@@ -87,7 +87,7 @@ impl Parser {
         there
     }
 
-    fn expect(&mut self, sign: &str) -> Result<(), CompileError> {
+    fn require(&mut self, sign: &str) -> Result<(), CompileError> {
         match self.take(sign) {
             true => Ok(()),
             false => Err(self.unexpected(&format!("`{sign}`"))),
@@ -134,7 +134,7 @@ impl Parser {
         let at = self.at();
         let part = if self.take("?") {
             let then = self.chain("||")?;
-            self.expect(":")?;
+            self.require(":")?;
             let otherwise = self.expression()?;
             let depth = condition.depth.max(then.depth).max(otherwise.depth);
             self.node(at, depth, Form::Choice(Box::new([condition.tree, then.tree, otherwise.tree])))?
@@ -238,7 +238,7 @@ impl Parser {
             Token::Text(text) => self.node(at, 0, Form::Literal(Literal::Text(text))),
             Token::Sign("(") => {
                 let part = self.expression()?;
-                self.expect(")")?;
+                self.require(")")?;
                 Ok(part)
             }
             Token::Sign("[") => {
@@ -289,7 +289,7 @@ impl Parser {
                 }
             } else if self.take("[") {
                 let index = self.expression()?;
-                self.expect("]")?;
+                self.require("]")?;
                 let depth = part.depth.max(index.depth);
                 (at, depth, Form::Index { of: Box::new(part.tree), index: Box::new(index.tree) })
             } else {
@@ -311,7 +311,7 @@ impl Parser {
             depth = depth.max(item.depth);
             items.push(item.tree);
             if !self.take(",") {
-                self.expect(close).map_err(|_| self.unexpected(&format!("`,` or `{close}`")))?;
+                self.require(close).map_err(|_| self.unexpected(&format!("`,` or `{close}`")))?;
                 return Ok((items, depth));
             }
         }
@@ -324,12 +324,12 @@ impl Parser {
                 break;
             }
             let key = self.expression()?;
-            self.expect(":")?;
+            self.require(":")?;
             let value = self.expression()?;
             depth = depth.max(key.depth).max(value.depth);
             entries.push((key.tree, value.tree));
             if !self.take(",") {
-                self.expect("}").map_err(|_| self.unexpected("`,` or `}`"))?;
+                self.require("}").map_err(|_| self.unexpected("`,` or `}`"))?;
                 break;
             }
         }

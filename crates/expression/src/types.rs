@@ -66,9 +66,6 @@ impl Type {
     /// Whether `==` makes sense between the two. Numbers of both types can be compared.
     pub(crate) fn compares(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Null, _) | (_, Self::Null) => {
-                matches!((self, other), (Self::Null | Self::Any, _) | (_, Self::Any))
-            }
             (Self::List(a), Self::List(b)) | (Self::Map(a), Self::Map(b)) => a.compares(b),
             (a, b) => a.fits(b) || a.is_number() && b.is_number(),
         }

@@ -69,7 +69,8 @@ fn what_is_large_but_plain_has_an_answer() {
         "headers.all(h, h.startsWith('x-') && headers[h].matches('^[a-z]+$') && size(h) < 10)",
         "!('nobody' in scopes) && segments[999] == 'item-999'",
         "claims.deep == claims.twin && claims.long.size() == 65536 && 7999 in claims.many",
-        "!path.matches('^/(a+)+b$') && !path.matches('(.*)*b') && !path.matches('^/(a|aa)+$b')",
+        "!path.matches('^/(a+)+b$')",
+        "!path.matches('^/(a|aa)+b$')",
         "groups.all(g, scopes.all(s, s != g))",
     ] {
         let expression =

@@ -5,6 +5,7 @@
 
 mod chunked;
 mod document;
+mod expression;
 mod heads;
 mod host;
 mod path;
@@ -32,6 +33,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "proxy_header", run: proxy_header::run },
     Entry { name: "trace_context", run: trace_context::run },
     Entry { name: "document", run: document::run },
+    Entry { name: "expression", run: expression::run },
 ];
 
 /// Runs the target of this name.

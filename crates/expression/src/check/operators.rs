@@ -29,7 +29,12 @@ impl Checker {
             }
             _ => arithmetic(operator, &left_kind, &right_kind),
         };
+        let both_text = (&left_kind, &right_kind) == (&Type::Text, &Type::Text);
         match kind {
+            Some(kind) if both_text && matches!(operator, Binary::Equal | Binary::NotEqual) => {
+                let wanted = operator == Binary::Equal;
+                Ok((Node::SameText { sides: Box::new([left, right]), wanted }, kind))
+            }
             Some(kind) => Ok((Node::Binary { operator, sides: Box::new([left, right]) }, kind)),
             None => Err(misfit(at, operator, &left_kind, &right_kind)),
         }

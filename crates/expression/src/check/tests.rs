@@ -54,6 +54,7 @@ fn errors_have_place_and_mend() {
         ("{size: 1}['a'] == 1", 2, "strings between quotes", ""),
         ("{'a': 1, 'a': 2}['a'] == 1", 10, "twice", ""),
         ("headers == {'a': 1}", 9, "`==` does not go with a map", ""),
+        ("null == size", 6, "`==` does not go with null and an int", ""),
         ("size == null", 6, "`==` does not go with an int and null", ""),
         ("method", 0, "gives a string, where a bool is needed", ""),
         ("size()", 1, "not called like this", ""),

@@ -1,6 +1,6 @@
 //! Sums, differences, products: what leaves the range is an error, never a wrong number.
 
-use super::{Evaluated, Evaluation};
+use super::{Evaluated, Evaluation, MAKE};
 use crate::error::EvaluateError;
 use crate::moments;
 use crate::syntax::Binary;
@@ -19,6 +19,7 @@ impl<'a> Evaluation<'a> {
             (Binary::Add, Value::Text(a), Value::Text(b)) => {
                 self.spend_on(&a)?;
                 self.spend_on(&b)?;
+                self.spend(MAKE)?;
                 let mut text = a.into_owned();
                 text.extend_from_slice(&b);
                 Ok(Value::Text(text.into()))

@@ -144,12 +144,25 @@ impl<'a> Evaluation<'a> {
         entry.map(Value::Text)
     }
 
+    /// `map.key`
+    pub(super) fn member(&mut self, map: &Value<'a>, key: &'a str) -> Evaluated<Value<'a>> {
+        let entry = match map {
+            Value::JsonMap(entries) => {
+                self.spend(LOOK_UP)?;
+                entries.get(key).map(Value::of_json)
+            }
+            Value::InputMap(_) | Value::Map(_) => self.look_up(map, key.as_bytes())?,
+            other => return Err(EvaluateError::WrongType { wanted: "map", found: other.kind() }),
+        };
+        entry.ok_or_else(|| EvaluateError::missing(key.as_bytes()))
+    }
+
     /// `container[index]`
     pub(super) fn index(&mut self, container: Value<'a>, index: &Value<'a>) -> Evaluated<Value<'a>> {
         match (&container, index) {
             (Value::InputMap(_) | Value::Map(_) | Value::JsonMap(_), Value::Text(name)) => {
                 let entry = self.look_up(&container, name)?;
-                entry.ok_or_else(|| EvaluateError::Missing(String::from_utf8_lossy(name).into()))
+                entry.ok_or_else(|| EvaluateError::missing(name))
             }
             (Value::InputList(_) | Value::List(_) | Value::JsonList(_), Value::Int(place)) => {
                 let item =

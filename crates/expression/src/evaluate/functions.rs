@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::{Evaluated, Evaluation};
+use super::{Evaluated, Evaluation, MAKE};
 use crate::error::EvaluateError;
 use crate::functions::Operation;
 use crate::moments::{self, Part};
@@ -34,13 +34,17 @@ impl<'a> Evaluation<'a> {
         }
         match operation {
             Operation::Size => self.size(&of).map(Value::Int),
-            Operation::ToText => to_text(of),
+            Operation::ToText => {
+                self.spend(MAKE)?;
+                to_text(of)
+            }
             Operation::ToInt => to_int(&of).map(Value::Int),
             Operation::ToDouble => to_double(&of).map(Value::Double),
             Operation::ToTime => to_time(&of).map(Value::Time),
             Operation::ToDuration => to_duration(&of).map(Value::Duration),
             _ => match of {
                 Value::Text(text) => {
+                    self.spend(MAKE)?;
                     let mut text = text.into_owned();
                     match operation {
                         Operation::LowerAscii => text.make_ascii_lowercase(),

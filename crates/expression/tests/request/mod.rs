@@ -6,11 +6,14 @@ use std::ops::ControlFlow;
 
 use tollgate_expression::{Inputs, Key, ListVariable, MapVariable, TextVariable, Visit};
 
+/// Keys and values.
+pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Plain data for each variable.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub texts: Vec<(TextVariable, Vec<u8>)>,
-    pub maps: Vec<(MapVariable, Vec<(Vec<u8>, Vec<u8>)>)>,
+    pub maps: Vec<(MapVariable, Entries)>,
     pub lists: Vec<(ListVariable, Vec<Vec<u8>>)>,
     pub address: Option<IpAddr>,
     pub size: i64,
@@ -24,7 +27,7 @@ fn bytes<const N: usize>(items: [&str; N]) -> Vec<Vec<u8>> {
     items.map(|item| item.as_bytes().to_vec()).into()
 }
 
-fn pairs<const N: usize>(entries: [(&str, &str); N]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn pairs<const N: usize>(entries: [(&str, &str); N]) -> Entries {
     entries.map(|(key, value)| (key.into(), value.into())).into()
 }
 
