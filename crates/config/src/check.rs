@@ -2,9 +2,11 @@
 
 mod acme;
 mod edits;
+mod gate;
 mod http;
 mod listeners;
 mod listening;
+mod policies;
 mod references;
 mod routes;
 mod streams;
@@ -12,6 +14,7 @@ mod tls;
 mod tracing;
 mod upstreams;
 
+pub(crate) use self::gate::duplicates;
 use self::references::References;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Document, Place, SharedRetry};
@@ -29,6 +32,8 @@ pub(crate) struct Partial {
     pub(crate) listen: bool,
     /// All upstreams are known at least by name.
     pub(crate) references: bool,
+    /// All methods of authentication, limits, stores and consumers are known at least by name.
+    pub(crate) gate: bool,
 }
 
 /// Checks a decoded document as a whole.
@@ -54,6 +59,9 @@ pub(crate) fn check(document: &Document, partial: Partial, found: &mut Diagnosti
         shared_retry(retry, "`defaults`", found);
     }
     routes::check(document, &mut references, found);
+    let known = gate::Known::new(document, partial);
+    gate::check(document, &known, partial, found);
+    policies::check(document, &known, found);
     if let (false, Some(route)) = (http, document.routes.first()) {
         let message = "no listener takes HTTP, so nothing comes to the routes";
         found.push(Diagnostic::warning(route.origin, message).mend("add one: `listen: [\":8080\"]`"));

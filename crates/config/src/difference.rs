@@ -5,6 +5,7 @@
 //! look changed. Their settings are compared as [`Item`] trees, whatever the keys are.
 
 mod change;
+mod gate;
 mod order;
 mod routes;
 
@@ -20,25 +21,43 @@ use crate::source::Located;
 /// What a running process cannot change, and why. A key stands for all below it.
 const NEEDS_RESTART: &[(&str, &str)] = &[
     ("workers", "threads start once"),
+    ("data_dir", "opened once"),
     ("admin", "bound once"),
     ("admin.socket", "bound once"),
     ("admin.listen", "bound once"),
     ("admin.token", "read once"),
 ];
 
-/// What a new document changes of an old one: listeners, settings, upstreams, routes. Empty if both say the
+/// What is told thing by thing, and not as a setting. The texts that an include names are compared, not the name.
+const ELSEWHERE: [&str; 11] = [
+    "include",
+    "listen",
+    "upstreams",
+    "routes",
+    "consumers",
+    "auth",
+    "rate_limits",
+    "concurrency_limits",
+    "quotas",
+    "redis",
+    "tests",
+];
+
+/// What a new document changes of an old one: listeners, settings, what
+/// is said of callers, upstreams, routes. Empty if both say the
 /// same. The order of listeners, upstreams and endpoints means nothing and is not told, that of routes only where
 /// it decides which of two gets a request. Takes time in proportion to the documents' size.
 pub fn difference(old: &Document, new: &Document) -> Vec<Change> {
     let mut comparer = Comparer { builder: Builder::default(), changes: Vec::new() };
     comparer.listeners(&old.listen, &new.listen);
     comparer.settings(old, new);
+    comparer.gate(&old.gate, &new.gate);
     comparer.upstreams(old, new);
     comparer.routes(&old.routes, &new.routes);
     comparer.changes
 }
 
-/// The same for the settings alone, without listeners, upstreams and routes: its time does not depend on how
+/// The same for the settings alone, without all that has a name of its own: its time does not depend on how
 /// many of them there are.
 pub fn difference_of_settings(old: &Document, new: &Document) -> Vec<Change> {
     let mut comparer = Comparer { builder: Builder::default(), changes: Vec::new() };
@@ -62,8 +81,7 @@ impl Comparer {
 
     /// All that is not a list of things with names of their own.
     fn settings(&mut self, old: &Document, new: &Document) {
-        // The texts that an include names are compared, not the name.
-        let elsewhere = ["include", "listen", "upstreams", "routes"];
+        let elsewhere = ELSEWHERE;
         let shape = Document::shape();
         let [old, new] = [old, new]
             .map(|document| self.builder.item(&document.encode_without(&elsewhere), &shape, None, true));

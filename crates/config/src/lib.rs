@@ -11,6 +11,7 @@
 
 mod bundle;
 mod check;
+mod consumer_file;
 mod diagnostic;
 mod difference;
 mod effective;
@@ -34,6 +35,7 @@ mod units;
 mod write;
 
 pub use bundle::{Bundle, BundleError, BundleFiles};
+pub use consumer_file::{LoadedConsumers, MAX_CONSUMER_FILE, consumer_paths, load_consumers};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};
 pub use difference::{Change, ChangeKind, Subject, SubjectKind, What, difference, difference_of_settings};
 pub use effective::{Effective, effective};

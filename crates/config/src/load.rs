@@ -138,7 +138,7 @@ impl<'a> Loader<'a> {
             self.refuse(pattern.origin, format!("includes are nested more than {MAX_NESTING} deep"));
             return;
         }
-        let paths = match self.matching(from, &pattern.value) {
+        let paths = match matching(self.files, from.parent().unwrap_or(Path::new("")), &pattern.value) {
             Ok(paths) => paths,
             Err(problem) => return self.refuse(pattern.origin, problem),
         };
@@ -172,40 +172,16 @@ impl<'a> Loader<'a> {
         self.incomplete = true;
     }
 
-    /// The files that a pattern names, sorted. A name without wildcards stands for itself.
-    fn matching(&self, from: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
-        let folder = from.parent().unwrap_or(Path::new(""));
-        let wild = |text: &str| text.contains(['*', '?']);
-        if !wild(pattern) {
-            return Ok(vec![folder.join(pattern)]);
-        }
-        let (inside, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-        if wild(inside) {
-            return Err(format!("`{pattern}` has a wildcard in a folder's name, not only in the file's"));
-        }
-        let folder = if pattern.starts_with('/') && inside.is_empty() {
-            PathBuf::from("/")
-        } else {
-            folder.join(inside)
-        };
-        let mut names = match self.files.list(&folder) {
-            Ok(names) => names,
-            // No folder yet is no file yet.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(format!("cannot list `{}`: {error}", folder.display())),
-        };
-        names.retain(|found| !found.starts_with('.') && matches_glob(name, found));
-        names.sort();
-        Ok(names.into_iter().map(|found| folder.join(found)).collect())
-    }
-
     fn finish(mut self) -> Loaded {
         let tree = merge(std::mem::take(&mut self.trees), &mut self.diagnostics);
+        let mapping =
+            |key: &str| matches!(tree.get(key), None | Some((_, Node { value: Value::Mapping(_), .. })));
+        let named = ["consumers", "auth", "rate_limits", "concurrency_limits", "quotas", "redis"];
         let partial = Partial {
             routes: matches!(tree.get("routes"), Some((_, Node { value: Value::Sequence(list), .. })) if !list.is_empty()),
             listen: tree.get("listen").is_some(),
-            references: !self.incomplete
-                && matches!(tree.get("upstreams"), None | Some((_, Node { value: Value::Mapping(_), .. }))),
+            references: !self.incomplete && mapping("upstreams"),
+            gate: !self.incomplete && named.iter().all(|key| mapping(key)),
         };
         let Self { files, mut sources, mut diagnostics, incomplete, .. } = self;
         let mut document = None;
@@ -249,6 +225,29 @@ fn with_version(mut tree: Node) -> Node {
         entries.push((Key { text: "version".into(), origin: Origin::NOWHERE }, version));
     }
     tree
+}
+
+/// The files that a pattern names, sorted. A name without wildcards stands for itself.
+pub(crate) fn matching(files: &dyn Files, folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let wild = |text: &str| text.contains(['*', '?']);
+    if !wild(pattern) {
+        return Ok(vec![folder.join(pattern)]);
+    }
+    let (inside, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    if wild(inside) {
+        return Err(format!("`{pattern}` has a wildcard in a folder's name, not only in the file's"));
+    }
+    let folder =
+        if pattern.starts_with('/') && inside.is_empty() { PathBuf::from("/") } else { folder.join(inside) };
+    let mut names = match files.list(&folder) {
+        Ok(names) => names,
+        // No folder yet is no file yet.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(format!("cannot list `{}`: {error}", folder.display())),
+    };
+    names.retain(|found| !found.starts_with('.') && matches_glob(name, found));
+    names.sort();
+    Ok(names.into_iter().map(|found| folder.join(found)).collect())
 }
 
 /// Whether a file name matches a pattern of `*` (any run of characters) and `?` (any one).

@@ -110,8 +110,46 @@ where
     }
 }
 
-/// Implements [`Setting`] for a type that is read from and shown as one text.
+/// The same for a text that must not hold a secret, but may: where it is wrong and may be one, its place is masked.
+/// The type's messages must not repeat it then.
+pub(crate) fn decode_careful<T>(
+    node: &Node,
+    decoder: &mut Decoder<'_>,
+    what: &str,
+    suspect: fn(&str) -> bool,
+) -> Option<T>
+where
+    T: FromStr<Err = ValueError>,
+{
+    if let Value::Scalar(scalar) = &node.value
+        && !scalar.filled
+        && suspect(&scalar.text)
+        && scalar.text.parse::<T>().is_err()
+    {
+        decoder.sources.mark_secret(node.origin);
+    }
+    decode_text(node, decoder, what)
+}
+
+/// Implements [`Setting`] for a type that is read from and shown as one text; `suspect` says which wrong texts may
+/// be secrets.
 macro_rules! text_setting {
+    ($type:ty, $what:expr, $shape:expr, suspect $suspect:expr) => {
+        impl $crate::setting::Setting for $type {
+            fn decode(
+                node: &$crate::tree::Node,
+                decoder: &mut $crate::setting::Decoder<'_>,
+            ) -> Option<Self> {
+                $crate::setting::decode_careful(node, decoder, $what, $suspect)
+            }
+            fn shape() -> $crate::shape::Shape {
+                $shape
+            }
+            fn encode(&self) -> serde_json::Value {
+                serde_json::Value::String(self.to_string())
+            }
+        }
+    };
     ($type:ty, $what:expr, $shape:expr $(, for const $bound:ident: $kind:ty)?) => {
         impl $(<const $bound: $kind>)? $crate::setting::Setting for $type {
             fn decode(

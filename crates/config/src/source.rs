@@ -144,6 +144,12 @@ impl Sources {
         Some(shown)
     }
 
+    /// The same texts with the marks of others.
+    pub(crate) fn with_marks_of(mut self, others: Self) -> Self {
+        self.secrets.extend(others.secrets);
+        self
+    }
+
     /// Marks a place as holding a secret: [`Sources::line`] masks it from now on.
     pub fn mark_secret(&mut self, origin: Origin) {
         self.secrets.push(origin);

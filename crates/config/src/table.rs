@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::setting::{Decoder, Setting, ValueError};
 use crate::shape::Shape;
 use crate::source::{Located, Origin};
-use crate::tree::{Node, Value};
+use crate::tree::{Key, Node, Value};
 
 /// A mapping whose keys are names that the document chooses, in the order they were written.
 #[derive(Clone, Debug)]
@@ -23,6 +23,11 @@ impl<K, V> Table<K, V> {
     /// A table without entries.
     pub const fn none() -> Self {
         Self { entries: Vec::new(), broken: Vec::new() }
+    }
+
+    /// Gives back memory that was taken for entries that did not come.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
     }
 
     /// The entries in the order they were written.
@@ -70,6 +75,31 @@ pub(crate) trait Named: FromStr<Err = ValueError> + fmt::Display {
     const WORD: &'static str;
 }
 
+#[expect(private_bounds, reason = "only this crate decodes")]
+impl<K: Named, V: Setting> Table<K, V> {
+    /// Decodes an entry and adds it.
+    pub(crate) fn add(&mut self, key: &Key, node: &Node, decoder: &mut Decoder<'_>) {
+        let name = match key.text.parse::<K>() {
+            Ok(name) => Some(Located { value: name, origin: key.origin }),
+            Err(error) => {
+                let finding = Diagnostic::error(key.origin, error.message);
+                decoder.report(finding.mend_if(error.mend));
+                None
+            }
+        };
+        let value = if node.is_nothing() {
+            decoder.report(nothing(&key.text, key.origin));
+            None
+        } else {
+            V::decode(node, decoder)
+        };
+        match (name, value) {
+            (Some(name), Some(value)) => self.entries.push((name, value)),
+            _ => self.broken.push(key.text.to_string()),
+        }
+    }
+}
+
 impl<K: Named, V: Setting> Setting for Table<K, V> {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         let Value::Mapping(entries) = &node.value else {
@@ -78,24 +108,7 @@ impl<K: Named, V: Setting> Setting for Table<K, V> {
         };
         let mut table = Self { entries: Vec::with_capacity(entries.len()), broken: Vec::new() };
         for (key, node) in entries {
-            let name = match key.text.parse::<K>() {
-                Ok(name) => Some(Located { value: name, origin: key.origin }),
-                Err(error) => {
-                    let finding = Diagnostic::error(key.origin, error.message);
-                    decoder.report(finding.mend_if(error.mend));
-                    None
-                }
-            };
-            let value = if node.is_nothing() {
-                decoder.report(nothing(&key.text, key.origin));
-                None
-            } else {
-                V::decode(node, decoder)
-            };
-            match (name, value) {
-                (Some(name), Some(value)) => table.entries.push((name, value)),
-                _ => table.broken.push(key.text.to_string()),
-            }
+            table.add(key, node, decoder);
         }
         Some(table)
     }

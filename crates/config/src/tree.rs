@@ -108,6 +108,31 @@ pub(crate) fn parse(
     environment: &dyn Fn(&str) -> Option<String>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Node> {
+    parse_with(file, text, environment, diagnostics, None)
+}
+
+/// Takes an entry of the outermost mapping as soon as it is complete.
+pub(crate) type Take<'a> = &'a mut dyn FnMut(Key, Node, &mut Diagnostics);
+
+/// The same, but the entries of the outermost mapping are given away one by one, so that no tree of all of them is
+/// ever there. Whoever takes them must look for keys that come twice.
+pub(crate) fn parse_entries<'a>(
+    file: u32,
+    text: &str,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    diagnostics: &'a mut Diagnostics,
+    take: Take<'a>,
+) -> Option<Node> {
+    parse_with(file, text, environment, diagnostics, Some(take))
+}
+
+fn parse_with<'a>(
+    file: u32,
+    text: &str,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    diagnostics: &'a mut Diagnostics,
+    take: Option<Take<'a>>,
+) -> Option<Node> {
     let text_start = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder {
         file,
@@ -117,6 +142,7 @@ pub(crate) fn parse(
         keys: HashSet::new(),
         anchors: HashMap::new(),
         aliased: 0,
+        take,
         root: None,
     };
     for event in Parser::new_from_str(text_start) {
@@ -162,6 +188,7 @@ struct Builder<'a> {
     keys: HashSet<Rc<str>>,
     anchors: HashMap<usize, (Node, usize)>,
     aliased: usize,
+    take: Option<Take<'a>>,
     root: Option<Node>,
 }
 
@@ -299,13 +326,14 @@ impl Builder<'_> {
             self.spend(size, node.origin)?;
             self.anchors.insert(anchor, (node.clone(), size));
         }
+        let outermost = self.stack.len() == 1;
         match self.stack.last_mut().map(|frame| &mut frame.open) {
             Some(Open::Sequence(items)) => items.push(node),
-            Some(Open::Mapping { entries, key }) => {
-                if let Some(key) = key.take() {
-                    entries.push((key, node));
-                }
-            }
+            Some(Open::Mapping { entries, key }) => match (key.take(), &mut self.take) {
+                (Some(key), Some(take)) if outermost => take(key, node, self.diagnostics),
+                (Some(key), _) => entries.push((key, node)),
+                (None, _) => {}
+            },
             None => self.root = Some(node),
         }
         Ok(())

@@ -17,8 +17,10 @@ pub(super) enum Whose {
     /// An answer of Tollgate's own.
     Answer,
     Probe,
-    /// What is sent to a collector.
+    /// What is sent to a collector, or to a service that decides.
     Export,
+    /// What tells the upstream who the caller is.
+    Identity,
 }
 
 pub(super) fn check(edits: &HeaderEdits, found: &mut Diagnostics) {
@@ -58,6 +60,7 @@ pub(super) fn refuse_reserved(name: &Located<HeaderName>, whose: Whose, found: &
         let mend = match whose {
             Whose::Request => "write `rewrite: { host: … }`",
             Whose::Probe => "write `host: …` beside `headers`",
+            Whose::Identity => "take another name",
             Whose::Response | Whose::Answer | Whose::Export => "remove it",
         };
         found.push(Diagnostic::error(name.origin, "`Host` cannot be set among the headers").mend(mend));

@@ -55,6 +55,20 @@ pub enum SubjectKind {
     Upstream,
     /// An endpoint, by its address.
     Endpoint,
+    /// A consumer, by its name.
+    Consumer,
+    /// A method of authentication, by its name.
+    AuthMethod,
+    /// A rate limit that routes share, by its name.
+    RateLimit,
+    /// A concurrency limit that routes share, by its name.
+    ConcurrencyLimit,
+    /// A quota that routes share, by its name.
+    Quota,
+    /// A Redis, by its name.
+    Redis,
+    /// A test of the document, by its name.
+    Test,
     /// A key of `limits`.
     Limit,
     /// A key of `timeouts`.
@@ -136,6 +150,13 @@ impl SubjectKind {
             Self::Route => "route",
             Self::Upstream => "upstream",
             Self::Endpoint => "endpoint",
+            Self::Consumer => "consumer",
+            Self::AuthMethod => "auth",
+            Self::RateLimit => "rate_limit",
+            Self::ConcurrencyLimit => "concurrency_limit",
+            Self::Quota => "quota",
+            Self::Redis => "redis",
+            Self::Test => "test",
             Self::Limit => "limit",
             Self::Timeout => "timeout",
             Self::Setting => "setting",

@@ -63,7 +63,12 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-text_setting!(Sha256, "a SHA-256 hash", Shape::pattern("SHA-256 hash", r"^sha256:[0-9A-Fa-f]{64}$"));
+text_setting!(
+    Sha256,
+    "a SHA-256 hash",
+    Shape::pattern("SHA-256 hash", r"^sha256:[0-9A-Fa-f]{64}$"),
+    suspect | _ | true
+);
 
 /// What a client's certificate must be like: `sha256:` and the digest of the whole of it (DER), `san:` and one of
 /// its alternative names, or `subject:` and its subject as RFC 4514 writes it.

@@ -56,7 +56,8 @@ impl fmt::Debug for RedisNode {
 text_setting!(
     RedisNode,
     "a node of Redis",
-    Shape::pattern("Redis node", r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$")
+    Shape::pattern("Redis node", r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$"),
+    suspect | text | text.contains('@')
 );
 
 /// One Redis: `redis://host:port`, with `/3` for its third database; `rediss://` is over TLS. User and password have
@@ -133,7 +134,8 @@ impl fmt::Debug for RedisUrl {
 text_setting!(
     RedisUrl,
     "the URL of a Redis",
-    Shape::pattern("Redis URL", r"^rediss?://[^/@?#\s]+(/[0-9]{1,5})?$")
+    Shape::pattern("Redis URL", r"^rediss?://[^/@?#\s]+(/[0-9]{1,5})?$"),
+    suspect | text | text.contains(['@', '?'])
 );
 
 #[cfg(test)]

@@ -75,18 +75,22 @@ impl FromStr for HttpUrl {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let wrong = |mend: String| Err(ValueError::mend(format!("`{text}` is not a URL to call"), mend));
-        let scheme = match text.split_once("://") {
-            Some((scheme @ ("http" | "https"), _)) => scheme,
-            Some((_, rest)) => return wrong(format!("write `https://{rest}`")),
-            None => return wrong(format!("write `https://{text}`")),
-        };
-        let target = behind_authority(text);
-        let authority = &text[scheme.len() + 3..text.len() - target.len()];
-        if authority.contains('@') {
+        let host = &text[..text.len() - behind_authority(text).len()];
+        if host.contains('@') {
             // What stands before the `@` may be a password.
             let mend = "remove it; credentials have keys of their own";
             return Err(ValueError::mend("a URL here has no user and no password", mend));
         }
+        let scheme = match text.split_once("://") {
+            Some((scheme @ ("http" | "https"), _)) => scheme,
+            Some((_, rest)) => return wrong(format!("write `https://{rest}`")),
+            None if text.starts_with('/') => {
+                return wrong(format!("write it with its host: `https://host{text}`"));
+            }
+            None => return wrong(format!("write `https://{text}`")),
+        };
+        let target = behind_authority(text);
+        let authority = &text[scheme.len() + 3..text.len() - target.len()];
         if authority.contains('#') || target.contains('#') {
             return wrong("remove the `#` and what follows it, which is never sent".to_owned());
         }
@@ -114,7 +118,12 @@ impl fmt::Debug for HttpUrl {
     }
 }
 
-text_setting!(HttpUrl, "a URL", Shape::pattern("URL", r"^https?://[^/?#@\s]+([/?][^#\s]*)?$"));
+text_setting!(
+    HttpUrl,
+    "a URL",
+    Shape::pattern("URL", r"^https?://[^/?#@\s]+([/?][^#\s]*)?$"),
+    suspect | text | text.contains('@')
+);
 
 #[cfg(test)]
 mod tests {
@@ -138,6 +147,8 @@ mod tests {
             ("iss.example", "write `https://iss.example`"),
             ("grpc://a:1", "write `https://a:1`"),
             ("https://u:hunter2@a", "no user"),
+            ("grpc://u:hunter2@a", "no user"),
+            ("u:hunter2@a", "no user"),
             ("https://a/#x", "remove the `#`"),
             ("https://a/b c", "%20"),
             ("http://a/\r\nX: y", "%20"),

@@ -28,7 +28,6 @@ words! {
         /// All of the route, or of all routes that share the limit.
         Route = "route";
     }
-    later ["ip", "client"]
 }
 
 choice! {
