@@ -317,7 +317,7 @@ fn what_has_to_be_covered_is() {
     let uri = ("\"@target-uri\"", "https://example.com/");
     let sent = |lines: &[(&str, &str)], rules: &Rules, has_body: bool| {
         let made = Made { has_body, ..signed(lines, &params("")) };
-        verify(&made.request(), |_| Some(&secret_static()), rules, CREATED).map(|_| ())
+        verify(&made.request(), |_| Some(secret_static()), rules, CREATED).map(|_| ())
     };
     let rules = covering(&["@method", "@target-uri", "Content-Digest"]);
     assert_eq!(sent(&[method, uri], &rules, false), Ok(()));
