@@ -35,7 +35,7 @@ pub(crate) fn token(data: &[u8]) {
     if verify(data, keys, &rules, NOW).is_ok() {
         panic!("a token that nobody signed was taken");
     }
-    assert!(TokenCache::new(64, &[7; 80]).get(data, 0, NOW).is_none());
+    assert!(TokenCache::<()>::new(64, &[7; 80]).get(data, 0, NOW).is_none());
 }
 
 /// `Signature-Input` on the first line, `Signature` on the second, `Content-Digest` on the third.
