@@ -19,6 +19,7 @@ const TAIL: usize = 32;
 ///   Strict decoding leaves a token one spelling, so that one token has one entry.
 /// - **An entry is gone** when its token expires, and when `generation` is another than at its putting: the caller counts
 ///   it up when a key leaves the set or a rule changes.
+/// - **Memory** is bounded by `capacity` times the longest token and what is known of it; usual ones take about 3 KiB.
 pub struct TokenCache<V = Verified> {
     shards: Box<[Mutex<Shard<V>>]>,
     key: [u128; 1 + TAIL / 8],
@@ -162,6 +163,27 @@ mod tests {
         }
         let after: Vec<_> = good.iter().map(|token| cache.get(token.as_bytes(), 1, 50).is_some()).collect();
         assert_eq!(before, after);
+    }
+
+    #[test]
+    fn workers_get_what_was_put_for_their_token_and_nothing_else() {
+        let cache = TokenCache::new(100, &[91; 80]);
+        std::thread::scope(|scope| {
+            for worker in 0..4_u64 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for step in 0..5000_u64 {
+                        let number = (step * 7 + worker) % 150;
+                        let token = format!("header.{number}.signature");
+                        match cache.get(token.as_bytes(), 1, 50) {
+                            Some(known) => assert_eq!(*known, number, "worker {worker} step {step}"),
+                            None => cache.put(token.as_bytes(), 1, 100, Arc::new(number)),
+                        }
+                    }
+                });
+            }
+        });
+        assert!(cache.len() <= 128);
     }
 
     #[test]
