@@ -7,6 +7,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use x509_parser::asn1_rs::ToDer;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509Name};
 
 use crate::api_key::sha256;
@@ -169,8 +170,9 @@ fn rfc_4514(name: &X509Name<'_>) -> String {
                     push_escaped(&mut text, value);
                 }
                 _ => {
-                    let value = attribute.attr_value();
-                    let _ = write!(text, "{kind}=#{}", hex::write(value.data));
+                    // Its DER, tag and length included; there is no way for writing to memory to fail.
+                    let der = attribute.attr_value().to_der_vec().unwrap_or_default();
+                    let _ = write!(text, "{kind}=#{}", hex::write(&der));
                 }
             }
         }
@@ -287,6 +289,13 @@ mod tests {
         let identity = Identity::from_der(&der).unwrap();
         assert_eq!(identity.subject, "O=\\ y\\+\\01\\\\\\ ,CN=alice\\,O=x");
         assert!(!identity.fits(&credential("subject:CN=alice,O=x")));
+    }
+
+    #[test]
+    fn unknown_attributes_are_told_by_number_and_der() {
+        let der =
+            certificate(&[(DnType::CommonName, "a"), (DnType::CustomDnType(vec![1, 2, 3, 4]), "b")], vec![]);
+        assert_eq!(Identity::from_der(&der).unwrap().subject, "1.2.3.4=#0c0162,CN=a");
     }
 
     #[test]

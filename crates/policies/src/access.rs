@@ -103,9 +103,9 @@ impl Rule {
     fn holds(&self, told: &Told<'_>) -> Holds {
         let caller = told.caller;
         let holds = match self {
-            Self::Group(groups) => groups.iter().any(|group| {
-                caller.consumer.as_ref().is_some_and(|consumer| consumer.is_in(group))
-            }),
+            Self::Group(groups) => groups
+                .iter()
+                .any(|group| caller.consumer.as_ref().is_some_and(|consumer| consumer.is_in(group))),
             Self::Consumer(names) => names.iter().any(|name| &**name == caller.name()),
             Self::Scope(scopes) => scopes.iter().any(|scope| caller.has_scope(scope)),
             Self::Claim(claims) => claims.iter().all(|(path, values)| {

@@ -3,8 +3,8 @@
 //! Each takes plain settings, checks them once ([`Unusable`] says what is wrong and where), and gives a
 //! [`Policy`](tollgate_policy::Policy). None of them knows the document or the proxy.
 
-pub mod addresses;
 pub mod access;
+pub mod addresses;
 pub mod auth;
 pub mod cors;
 pub mod csrf;

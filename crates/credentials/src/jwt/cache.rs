@@ -1,5 +1,6 @@
 //! Verified tokens, so that a signature costs its price once.
 
+use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::verify::Verified;
@@ -9,30 +10,31 @@ const SHARDS: usize = 64;
 /// What of a token its bucket is found by: its last bytes, which are of its signature.
 const TAIL: usize = 32;
 
-/// Verified tokens of one set of keys and rules, shared by all workers.
+/// What is known of verified tokens, under one set of keys and rules, shared by all workers: what they claim
+/// ([`Verified`]), or whatever a caller makes of that once. Good for opaque tokens too, whose issuer was asked.
 ///
 /// - **Only verified tokens are put**, so that a flood of bad ones evicts nobody.
-/// - **A token is the same if all its bytes are.** Its place is found by a keyed hash of its last 32 bytes and its
-///   length, then the whole is compared. Those bytes are of the signature: whoever wants two tokens in one place
-///   must have both signed, and still does not know the key of the hash. Strict decoding leaves a token one spelling.
-///   That the comparison ends at the first difference tells nothing new: it comes only after the last 192 bits of a
-///   signature were right.
+/// - **A token is the same if all its bytes are.** Its place is found by a keyed hash of its last 32 bytes, which are of
+///   its signature, and its length; then the whole is compared, in a time that does not depend on where it differs.
+///   Strict decoding leaves a token one spelling, so that one token has one entry.
 /// - **An entry is gone** when its token expires, and when `generation` is another than at its putting: the caller counts
 ///   it up when a key leaves the set or a rule changes.
-pub struct TokenCache {
-    shards: Box<[Mutex<Shard>]>,
+/// - **Memory** is bounded by `capacity` times the longest token and what is known of it; usual ones take about 3 KiB.
+pub struct TokenCache<V = Verified> {
+    shards: Box<[Mutex<Shard<V>>]>,
     key: [u128; 1 + TAIL / 8],
 }
 
-type Shard = BoundedMap<u64, Entry, BuildAsIs>;
+type Shard<V> = BoundedMap<u64, Entry<V>, BuildAsIs>;
 
-struct Entry {
+struct Entry<V> {
     token: Box<[u8]>,
     generation: u64,
-    verified: Arc<Verified>,
+    expires_at: u64,
+    value: Arc<V>,
 }
 
-impl TokenCache {
+impl<V> TokenCache<V> {
     /// Room for about `capacity` tokens (at least one for each of 64 shards); `key` is 80 random bytes.
     pub fn new(capacity: usize, key: &[u8; 80]) -> Self {
         let each = capacity.div_ceil(SHARDS);
@@ -43,26 +45,26 @@ impl TokenCache {
         Self { shards: (0..SHARDS).map(|_| Mutex::new(BoundedMap::new(each))).collect(), key: words }
     }
 
-    /// What was verified of this token, if it still holds at `now` (seconds since 1970).
-    pub fn get(&self, token: &[u8], generation: u64, now: u64) -> Option<Arc<Verified>> {
+    /// What is known of this token, if it still holds at `now` (seconds since 1970).
+    pub fn get(&self, token: &[u8], generation: u64, now: u64) -> Option<Arc<V>> {
         let hash = self.hash(token);
         let mut shard = self.shard(hash).lock().unwrap_or_else(PoisonError::into_inner);
         let entry = shard.get(&hash)?;
-        if *entry.token != *token {
+        if !same(&entry.token, token) {
             return None;
         }
-        if entry.generation != generation || now >= entry.verified.expires_at {
+        if entry.generation != generation || now >= entry.expires_at {
             shard.remove(&hash);
             return None;
         }
-        Some(entry.verified.clone())
+        Some(entry.value.clone())
     }
 
-    /// Remembers a token that [`verify`](super::verify) has just accepted under the keys of this generation. The
-    /// generation is to be read before the keys are.
-    pub fn put(&self, token: &[u8], generation: u64, verified: Arc<Verified>) {
+    /// Remembers a token that [`verify`](super::verify) has just accepted under the keys of this generation, until
+    /// `expires_at`. The generation is to be read before the keys are.
+    pub fn put(&self, token: &[u8], generation: u64, expires_at: u64, value: Arc<V>) {
         let hash = self.hash(token);
-        let entry = Entry { token: token.into(), generation, verified };
+        let entry = Entry { token: token.into(), generation, expires_at, value };
         self.shard(hash).lock().unwrap_or_else(PoisonError::into_inner).insert(hash, entry);
     }
 
@@ -90,9 +92,15 @@ impl TokenCache {
 
     /// The low bits choose the bucket of the map, the high ones the shard. hashbrown also takes the top seven as a tag,
     /// so the shard is chosen by those below them.
-    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+    fn shard(&self, hash: u64) -> &Mutex<Shard<V>> {
         &self.shards[(hash >> 48) as usize % SHARDS]
     }
+}
+
+/// Looks at all bytes, wherever they differ. The library's comparison goes byte by byte, and a token has hundreds.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let differing = a.iter().zip(b).fold(0, |differing, (a, b)| differing | (a ^ b));
+    a.len() == b.len() && black_box(differing) == 0
 }
 
 fn u64_of(bytes: &[u8]) -> u64 {
@@ -101,7 +109,7 @@ fn u64_of(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(word)
 }
 
-impl std::fmt::Debug for TokenCache {
+impl<V> std::fmt::Debug for TokenCache<V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenCache").field("len", &self.len()).finish_non_exhaustive()
     }
@@ -112,20 +120,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::{SHARDS, TokenCache};
-    use crate::jwt::{Claims, Verified};
 
-    fn verified(expires_at: u64) -> Arc<Verified> {
-        Arc::new(Verified { claims: Claims::default(), expires_at })
-    }
-
-    fn cache(capacity: usize) -> TokenCache {
+    fn cache(capacity: usize) -> TokenCache<()> {
         TokenCache::new(capacity, &std::array::from_fn(|place| (place as u8).wrapping_mul(37) ^ 11))
     }
 
     #[test]
     fn a_token_is_found_until_it_expires_and_never_after() {
         let cache = cache(1000);
-        cache.put(b"a.b.c", 1, verified(100));
+        cache.put(b"a.b.c", 1, 100, Arc::new(()));
         assert!(cache.get(b"a.b.c", 1, 99).is_some());
         assert!(cache.get(b"a.b.c", 1, 100).is_none());
         assert!(cache.is_empty(), "an expired entry is dropped when it is asked for");
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn another_generation_of_keys_forgets_the_tokens_of_the_one_before() {
         let cache = cache(1000);
-        cache.put(b"a.b.c", 1, verified(100));
+        cache.put(b"a.b.c", 1, 100, Arc::new(()));
         assert!(cache.get(b"a.b.c", 2, 50).is_none());
         assert!(cache.get(b"a.b.c", 1, 50).is_none(), "it was dropped");
     }
@@ -144,7 +147,7 @@ mod tests {
         let cache = cache(1000);
         let token = [b"header.claims.".as_slice(), &[b's'; 86]].concat();
         let forged = [b"header.admin!.".as_slice(), &[b's'; 86]].concat();
-        cache.put(&token, 1, verified(100));
+        cache.put(&token, 1, 100, Arc::new(()));
         assert!(cache.get(&forged, 1, 50).is_none());
         assert!(cache.get(&token, 1, 50).is_some(), "and the forged one has not driven it out");
     }
@@ -153,7 +156,7 @@ mod tests {
     fn asking_for_many_unknown_tokens_evicts_nobody() {
         let cache = cache(64);
         let good: Vec<_> = (0..20).map(|n| format!("good.{n}.signature{n}")).collect();
-        good.iter().for_each(|token| cache.put(token.as_bytes(), 1, verified(100)));
+        good.iter().for_each(|token| cache.put(token.as_bytes(), 1, 100, Arc::new(())));
         let before: Vec<_> = good.iter().map(|token| cache.get(token.as_bytes(), 1, 50).is_some()).collect();
         for n in 0..100_000 {
             assert!(cache.get(format!("bad.{n}.signature").as_bytes(), 1, 50).is_none());
@@ -163,10 +166,31 @@ mod tests {
     }
 
     #[test]
+    fn workers_get_what_was_put_for_their_token_and_nothing_else() {
+        let cache = TokenCache::new(100, &[91; 80]);
+        std::thread::scope(|scope| {
+            for worker in 0..4_u64 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for step in 0..5000_u64 {
+                        let number = (step * 7 + worker) % 150;
+                        let token = format!("header.{number}.signature");
+                        match cache.get(token.as_bytes(), 1, 50) {
+                            Some(known) => assert_eq!(*known, number, "worker {worker} step {step}"),
+                            None => cache.put(token.as_bytes(), 1, 100, Arc::new(number)),
+                        }
+                    }
+                });
+            }
+        });
+        assert!(cache.len() <= 128);
+    }
+
+    #[test]
     fn memory_is_bounded_under_ever_new_good_tokens() {
         let cache = cache(640);
         for n in 0..50_000 {
-            cache.put(format!("token.{n}.{n:064}").as_bytes(), 1, verified(100));
+            cache.put(format!("token.{n}.{n:064}").as_bytes(), 1, 100, Arc::new(()));
         }
         assert!(cache.len() <= 640);
         assert!(cache.len() > 640 - SHARDS, "the hash spreads them: {}", cache.len());

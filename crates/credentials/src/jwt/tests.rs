@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-    RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    RsaPublicKeyComponents,
 };
 use aws_lc_rs::{hmac, rsa};
 use base64::Engine;
@@ -180,6 +181,32 @@ fn the_token_of_rfc_8037_appendix_a_verifies_as_jws() {
     // Its payload is no claims: that this is the complaint means that the signature was right.
     let refused = verify(token.as_bytes(), &keys(&[jwk]), &rules(), NOW);
     assert_eq!(refused, Err(Rejection::Malformed("its claims are not a JSON object")));
+}
+
+#[test]
+fn the_token_of_rfc_7515_appendix_a_3_is_taken() {
+    let jwk = json!({
+        "kty": "EC", "crv": "P-256",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    });
+    let token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb\
+                 290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    let verified = verify(token.as_bytes(), &keys(&[jwk]), &rules(), 1_300_819_379).unwrap();
+    assert_eq!(verified.claims.string("iss"), Some("joe"));
+    assert_eq!(verified.expires_at, 1_300_819_380 + 60);
+}
+
+#[test]
+fn es512_and_keys_of_certificates_are_taken() {
+    let p521 = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+    let sign = |message: &[u8]| p521.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec();
+    let made = token(r#"{"alg":"ES512"}"#, &good_claims(), sign);
+    assert_eq!(check(&made, &keys(&[ec_jwk("P-521", &p521)])), Ok("alice".to_owned()));
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&pair).unwrap().pem();
+    assert!(Key::from_pem(None, certificate.as_bytes(), Algorithm::ES256).is_ok());
+    assert!(Key::from_pem(None, certificate.as_bytes(), Algorithm::ES384).is_err());
 }
 
 #[test]

@@ -72,7 +72,10 @@ impl Policy for ConcurrencyLimit {
             Entry::Full => full(max),
             Entry::Uncounted => Verdict::Refuse(Refused {
                 retry_after_s: Some(1),
-                ..Refused::because(Reason::ConcurrencyLimited, "there is no place left to count another key in")
+                ..Refused::because(
+                    Reason::ConcurrencyLimited,
+                    "there is no place left to count another key in",
+                )
             }),
         }
     }

@@ -69,7 +69,12 @@ thread_local! {
 }
 
 /// Runs `with` on the key of a request.
-pub(super) fn with_key<T>(by: &KeySource, asked: &Asked<'_>, gate: &Gate, with: impl FnOnce(&[u8]) -> T) -> T {
+pub(super) fn with_key<T>(
+    by: &KeySource,
+    asked: &Asked<'_>,
+    gate: &Gate,
+    with: impl FnOnce(&[u8]) -> T,
+) -> T {
     KEY.with_borrow_mut(|key| {
         key.clear();
         by.write(asked, &gate.caller, key);
