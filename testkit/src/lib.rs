@@ -1,6 +1,6 @@
 //! What end-to-end tests are made of: the real program on a document ([`Tollgate`]), clients that say
 //! exactly what a test wants on the wire ([`Client`]), origins that follow a script ([`Origin`]), the same for
-//! HTTP/2 ([`http2`]), and a certificate authority that speaks ACME ([`AcmeServer`]).
+//! HTTP/2 ([`http2`]), a certificate authority that speaks ACME ([`AcmeServer`]), and Redis ([`RedisServer`]).
 //!
 //! Nothing here sleeps to let something happen: everything waits for what it needs, at most
 //! [`PATIENCE`], and fails with what the program said on standard error.
@@ -16,6 +16,7 @@ mod message;
 mod origin;
 mod origin_process;
 mod program;
+mod redis;
 mod sockets;
 mod tls;
 mod wire;
@@ -28,6 +29,7 @@ pub use message::{Framing, Request, Response};
 pub use origin::{Connection, Origin};
 pub use origin_process::OriginProcess;
 pub use program::{Launch, Output, Tollgate, run};
+pub use redis::{RedisServer, redis_cluster};
 pub use rustls::SignatureScheme;
 pub use sockets::{Silent, refusing};
 pub use tls::{Handshake, TlsClient, TlsOrigin, Versions};
