@@ -29,7 +29,7 @@ pub use message::{Framing, Request, Response};
 pub use origin::{Connection, Origin};
 pub use origin_process::OriginProcess;
 pub use program::{Launch, Output, Tollgate, run};
-pub use redis::{RedisServer, redis_cluster};
+pub use redis::{RedisServer, redis_cluster, redis_is_missing};
 pub use rustls::SignatureScheme;
 pub use sockets::{Silent, refusing};
 pub use tls::{Handshake, TlsClient, TlsOrigin, Versions};

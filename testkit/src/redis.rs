@@ -12,6 +12,21 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 
+/// Whether there is no `redis-server` and its tests are to be skipped, which is then said.
+///
+/// A missing one fails the test, since skipping would look like passing, unless `TOLLGATE_SKIP_MISSING_CLIENTS` is set.
+pub fn redis_is_missing() -> bool {
+    const SKIP: &str = "TOLLGATE_SKIP_MISSING_CLIENTS";
+    let found = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+    if found.is_ok() {
+        return false;
+    }
+    let message = "`redis-server` is missing: install the Debian package redis-server";
+    assert!(std::env::var_os(SKIP).is_some(), "{message}, or set {SKIP}=1 to skip what needs it");
+    eprintln!("skipped: {message}");
+    true
+}
+
 /// A `redis-server` on one port of the loopback interface for all its lives, without anything kept between them. Killed when
 /// dropped.
 #[derive(Debug)]

@@ -29,6 +29,15 @@ pub(super) enum Server {
 
 /// Connects, and makes sure that the server answers.
 pub(super) async fn connect(settings: &RedisSettings, server: &Server) -> Result<Opened, Unavailable> {
+    let opened = try_connect(settings, server).await;
+    // What breaks before anything was asked was not lost: it was not to be had.
+    opened.map_err(|problem| match problem.kind {
+        UnavailableKind::Lost => Unavailable { kind: UnavailableKind::Unreachable, ..problem },
+        _ => problem,
+    })
+}
+
+async fn try_connect(settings: &RedisSettings, server: &Server) -> Result<Opened, Unavailable> {
     let address = match (server, &settings.topology) {
         (Server::At(address), _) => address.clone(),
         (Server::Master, Topology::Sentinel { .. }) => master(settings).await?,
@@ -80,7 +89,7 @@ async fn ask(
 ) -> Result<Value, Unavailable> {
     tokio::select! {
         biased;
-        answer = connection.send_packed_command(command) => Ok(answer?),
+        answer = connection.send_packed_command(command) => Ok(answer?.extract_error()?),
         () = driver => Err(Unavailable::new(UnavailableKind::Lost, "the connection was closed")),
     }
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tollgate_runtime::Random;
+use tollgate_runtime::{Clock, Random};
 
 use super::connect::{Opened, Server, connect};
 use super::settings::RedisSettings;
@@ -111,6 +111,7 @@ impl Node {
         if self.timeouts.load(Relaxed) != 0 {
             self.timeouts.store(0, Relaxed);
         }
+        let answer = answer.and_then(Value::extract_error);
         // A master that was deposed will not become one by asking again.
         let deposed = |error: &RedisError| matches!(error.code(), Some("READONLY" | "MASTERDOWN"));
         if answer.as_ref().is_err_and(deposed) {
@@ -126,6 +127,24 @@ impl Drop for Node {
     }
 }
 
+/// How a connection came to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Broken,
+    GivenUp,
+}
+
+impl Ended {
+    fn problem(self) -> Unavailable {
+        match self {
+            Self::Broken => Unavailable::new(UnavailableKind::Unreachable, "the connection was closed"),
+            Self::GivenUp => {
+                Unavailable::new(UnavailableKind::TimedOut, "it did not decide, and was given up for now")
+            }
+        }
+    }
+}
+
 struct Keeper {
     settings: Arc<RedisSettings>,
     server: Server,
@@ -135,28 +154,33 @@ struct Keeper {
 
 impl Keeper {
     async fn run(self) {
-        let mut random = Random::from_machine();
+        let (mut random, clock) = (Random::from_machine(), Clock::new());
         let mut pause = FIRST_PAUSE;
         loop {
             match self.connect().await {
                 Ok((connection, driver)) => {
-                    pause = FIRST_PAUSE;
+                    let begun_ms = clock.now_ms();
                     self.state.send_replace(State::Up(connection));
-                    tokio::select! {
-                        // It broke: most often the server was restarted, and another connection can be had at once.
-                        () = driver => drop(self.state.send_replace(State::Connecting)),
-                        () = self.tripped.notified() => {
-                            self.state.send_replace(State::Down(Unavailable::timed_out()));
+                    let ended = tokio::select! {
+                        () = driver => Ended::Broken,
+                        () = self.tripped.notified() => Ended::GivenUp,
+                    };
+                    let lived = Duration::from_millis(clock.now_ms() - begun_ms);
+                    if lived > LONGEST_PAUSE {
+                        pause = FIRST_PAUSE;
+                        if ended == Ended::Broken {
+                            // Most often the server was restarted, and another connection can be had at once.
+                            self.state.send_replace(State::Connecting);
+                            continue;
                         }
                     }
+                    self.state.send_replace(State::Down(ended.problem()));
                 }
-                Err(problem) => {
-                    self.state.send_replace(State::Down(problem));
-                    let ms = pause.as_millis() as u64;
-                    sleep(Duration::from_millis(ms / 2 + random.next_u64() % (ms / 2 + 1))).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                Err(problem) => drop(self.state.send_replace(State::Down(problem))),
             }
+            let ms = pause.as_millis() as u64;
+            sleep(Duration::from_millis(ms / 2 + random.next_u64() % (ms / 2 + 1))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

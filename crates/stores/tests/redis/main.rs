@@ -1,5 +1,5 @@
 //! Limits in a real Redis. `redis-server` is required: Debian's `redis-server` has it, and what makes a cluster and a
-//! sentinel too.
+//! sentinel too. Without it all fails, unless `TOLLGATE_SKIP_MISSING_CLIENTS` is set.
 
 mod exact;
 mod failures;
@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tollgate_stores::redis::{Address, Counting, RedisSettings, RedisStore, Take, Topology};
 use tollgate_stores::{Decision, Gcra};
-use tollgate_testkit::{PATIENCE, RedisServer};
+use tollgate_testkit::{PATIENCE, RedisServer, redis_is_missing};
 
 /// A runtime on a thread of its own, that drives connections, as the program has one beside its workers.
 struct Connections {
