@@ -1,7 +1,7 @@
 //! What end-to-end tests are made of: the real program on a document ([`Tollgate`]), clients that say
 //! exactly what a test wants on the wire ([`Client`]), origins that follow a script ([`Origin`]), the same for
-//! HTTP/2 ([`http2`]), a certificate authority that speaks ACME ([`AcmeServer`]) and an OpenID provider
-//! ([`OidcProvider`]).
+//! HTTP/2 ([`http2`]), a certificate authority that speaks ACME ([`AcmeServer`]), an OpenID provider
+//! ([`OidcProvider`]), and Redis ([`RedisServer`]).
 //!
 //! Nothing here sleeps to let something happen: everything waits for what it needs, at most
 //! [`PATIENCE`], and fails with what the program said on standard error.
@@ -18,6 +18,7 @@ mod oidc_provider;
 mod origin;
 mod origin_process;
 mod program;
+mod redis;
 mod sockets;
 mod tls;
 mod wire;
@@ -31,6 +32,7 @@ pub use oidc_provider::{Algorithm, OidcProvider, SignWith};
 pub use origin::{Connection, Origin};
 pub use origin_process::OriginProcess;
 pub use program::{Launch, Output, Tollgate, run};
+pub use redis::{RedisServer, redis_cluster, redis_is_missing};
 pub use rustls::SignatureScheme;
 pub use sockets::{Silent, refusing};
 pub use tls::{Handshake, TlsClient, TlsOrigin, Versions};

@@ -9,7 +9,7 @@ mod gcra;
 mod key;
 pub mod memory;
 mod period;
-// pub mod redis;
+pub mod redis;
 mod rule;
 mod sliding_window;
 

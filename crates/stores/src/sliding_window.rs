@@ -111,7 +111,7 @@ impl Rule for SlidingWindow {
         if !allowed || cost == 0 {
             return (decision, state);
         }
-        let number = now_ns / self.window_ns & NUMBER_MASK;
+        let number = (now_ns / self.window_ns) & NUMBER_MASK;
         let new = number << (2 * COUNT_BITS) | counts.before << COUNT_BITS | counts.running;
         (decision, new | EXPIRES_APART)
     }

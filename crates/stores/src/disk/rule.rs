@@ -24,7 +24,7 @@ pub(super) fn used(state: u64) -> u64 {
 
 impl Quota {
     fn day(&self) -> u64 {
-        self.end_s / 86_400 & DAY_MASK
+        (self.end_s / 86_400) & DAY_MASK
     }
 
     /// The day and the use that count. A state of an earlier period counts nothing; one of a later period goes on

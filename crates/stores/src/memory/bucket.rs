@@ -195,7 +195,7 @@ impl Buckets {
 
     fn place(&self, key: Key) -> (usize, usize) {
         let buckets = (self.segments.len() * SEGMENT) as u128;
-        let number = (u128::from(key.place) * buckets >> 64) as usize;
+        let number = ((u128::from(key.place) * buckets) >> 64) as usize;
         (number / SEGMENT, number % SEGMENT)
     }
 }
