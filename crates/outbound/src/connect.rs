@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tollgate_tls::{Certificate, ClientSettings, Connector, Problem, Roots};
 
 use crate::error::Error;
@@ -70,30 +70,35 @@ impl Dialer {
 
     /// Resolves, connects and makes the handshake, all within the time for connecting.
     pub(crate) async fn dial(&self, url: &Url) -> Result<Stream, Error> {
-        let late = |_| Error::Timeout { what: "connection", after: self.timeout };
-        let deadline = Instant::now() + self.timeout;
-        let addresses = timeout_at(deadline, self.resolver.resolve(url)).await.map_err(late)??;
-        let tcp = timeout_at(deadline, connect(&addresses, deadline)).await.map_err(late)?;
+        let mut what = "address";
+        let dialed = timeout(self.timeout, self.dial_telling(url, &mut what)).await;
+        dialed.unwrap_or(Err(Error::Timeout { what, after: self.timeout }))
+    }
+
+    /// Tells what is being waited for.
+    async fn dial_telling(&self, url: &Url, what: &mut &'static str) -> Result<Stream, Error> {
+        let addresses = self.resolver.resolve(url).await?;
+        *what = "connection";
         let to = || url.authority().into();
+        let tcp = connect(&addresses, self.timeout).await;
         let tcp = tcp.map_err(|error| Error::Connect { to: to(), why: error.to_string().into() })?;
         // Answers are awaited one by one: holding small segments back would only cost time.
         let _ = tcp.set_nodelay(true);
         if url.scheme() == Scheme::Http {
             return Ok(Stream::plain(tcp));
         }
-        let shaking = timeout_at(deadline, Stream::secure(tcp, &self.tls, url.host()));
-        let shaken =
-            shaking.await.map_err(|_| Error::Timeout { what: "TLS handshake", after: self.timeout })?;
+        *what = "TLS handshake";
+        let shaken = Stream::secure(tcp, &self.tls, url.host()).await;
         shaken.map_err(|failure| Error::Tls { to: to(), why: failure.to_string().into() })
     }
 }
 
-/// Tries one address after the other. One that does not answer leaves time for those after it.
-async fn connect(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+/// Tries one address after the other. Each has its share of the time, so that one that does not answer leaves some
+/// for those after it.
+async fn connect(addresses: &[SocketAddr], time: Duration) -> io::Result<TcpStream> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(addresses.len() - tried).unwrap_or(1);
+    let share = time / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    for address in addresses {
         failure = match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(tcp)) => return Ok(tcp),
             Ok(Err(error)) => error,
