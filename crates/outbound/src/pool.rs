@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tollgate_runtime::Clock;
 
 use crate::url::{Scheme, Url};
 
@@ -36,7 +36,8 @@ fn place(url: &Url) -> Place {
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
-    until: Instant,
+    /// In milliseconds of the clock.
+    until: u64,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +49,7 @@ struct Kept {
 
 impl Kept {
     /// Closes what is useless; tells when the next will be.
-    fn prune(&mut self, now: Instant) -> Option<Instant> {
+    fn prune(&mut self, now: u64) -> Option<u64> {
         self.places.retain(|_, idle| {
             idle.retain(|idle| idle.until > now && !idle.connection.sender.is_closed());
             !idle.is_empty()
@@ -69,16 +70,17 @@ pub(crate) struct Pool {
     in_all: usize,
     lifetime: Duration,
     runtime: Handle,
+    clock: Clock,
 }
 
 impl Pool {
     pub(crate) fn new(per_place: usize, in_all: usize, lifetime: Duration, runtime: Handle) -> Self {
-        Self { kept: Arc::default(), per_place, in_all, lifetime, runtime }
+        Self { kept: Arc::default(), per_place, in_all, lifetime, runtime, clock: Clock::new() }
     }
 
     /// The connection to this place that was used last.
     pub(crate) fn take(&self, url: &Url) -> Option<Connection> {
-        let now = Instant::now();
+        let now = self.clock.now_ms();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = kept.places.get_mut(&place(url))?;
         idle.retain(|idle| idle.until > now && !idle.connection.sender.is_closed());
@@ -87,7 +89,7 @@ impl Pool {
 
     /// Keeps a connection for the next call, unless enough are kept.
     pub(crate) fn put(&self, url: &Url, connection: Connection) {
-        let now = Instant::now();
+        let now = self.clock.now_ms();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.prune(now);
         if kept.count() >= self.in_all {
@@ -97,21 +99,23 @@ impl Pool {
         if idle.len() >= self.per_place {
             return;
         }
-        idle.push(Idle { connection, until: now + self.lifetime });
+        let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
+        let until = now.saturating_add(lifetime);
+        idle.push(Idle { connection, until });
         if !kept.is_watched {
             kept.is_watched = true;
-            self.runtime.spawn(watch(Arc::downgrade(&self.kept), now + self.lifetime));
+            self.runtime.spawn(watch(Arc::downgrade(&self.kept), self.clock, until));
         }
     }
 }
 
 /// Closes connections whose time has come, for as long as there are any.
-async fn watch(kept: Weak<Mutex<Kept>>, mut next: Instant) {
+async fn watch(kept: Weak<Mutex<Kept>>, clock: Clock, mut next: u64) {
     loop {
-        tokio::time::sleep_until(next).await;
+        tokio::time::sleep(Duration::from_millis(next.saturating_sub(clock.now_ms()))).await;
         let Some(kept) = kept.upgrade() else { return };
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.prune(Instant::now()) {
+        match kept.prune(clock.now_ms()) {
             Some(time) => next = time,
             None => {
                 kept.is_watched = false;

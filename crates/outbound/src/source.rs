@@ -11,8 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
-use tollgate_runtime::random::Random;
+use tollgate_runtime::{Clock, Random};
 
 use crate::client::HttpClient;
 use crate::error::Error;
@@ -162,6 +161,7 @@ impl Drop for AbortOnDrop {
 
 struct Shared<T> {
     freshness: Freshness,
+    clock: Clock,
     /// Grows with each change of `current`.
     changes: AtomicU64,
     current: Mutex<Option<Arc<Published<T>>>>,
@@ -174,7 +174,8 @@ struct Shared<T> {
 
 #[derive(Debug, Default)]
 struct Progress {
-    began: Option<Instant>,
+    /// In milliseconds of the clock.
+    began: Option<u64>,
     is_wanted: bool,
 }
 
@@ -188,6 +189,7 @@ impl<T: Send + Sync + 'static> Source<T> {
     ) -> Self {
         let shared = Arc::new(Shared {
             freshness,
+            clock: Clock::new(),
             changes: AtomicU64::new(0),
             current: Mutex::new(None),
             // The first fetch begins by itself; who asks before it has ended waits for it.
@@ -222,7 +224,7 @@ impl<T> Source<T> {
     /// one does not know. All who ask at once wait for the same fetch, and none begins sooner than `min_interval`
     /// after the one before. Needs a runtime with time.
     pub async fn refresh_if_older_than(&self, min_interval: Duration) -> Refresh {
-        let Some(mut ended) = self.shared.want(Instant::now(), min_interval) else { return Refresh::TooSoon };
+        let Some(mut ended) = self.shared.want(min_interval) else { return Refresh::TooSoon };
         match tokio::time::timeout(self.shared.freshness.wait, ended.changed()).await {
             Ok(_) => Refresh::Done,
             Err(_) => Refresh::Late,
@@ -272,14 +274,15 @@ impl<T> Shared<T> {
 
     /// Notes that a fetch is wanted, unless the last one is too recent. One that is under way will do. What is
     /// returned tells when it has ended.
-    fn want(&self, now: Instant, min_interval: Duration) -> Option<watch::Receiver<u64>> {
+    fn want(&self, min_interval: Duration) -> Option<watch::Receiver<u64>> {
         let mut progress = self.progress();
         // Under the lock, so that no end comes between.
         let ended = self.ended.subscribe();
         if progress.is_wanted {
             return Some(ended);
         }
-        let is_recent = |began| now.saturating_duration_since(began) < min_interval;
+        let now = self.clock.now_ms();
+        let is_recent = |began| now.saturating_sub(began) < ms(min_interval);
         if progress.began.is_some_and(is_recent) {
             return None;
         }
@@ -315,7 +318,7 @@ impl<T> Shared<T> {
     }
 
     fn fetch_begins(&self) {
-        *self.progress() = Progress { began: Some(Instant::now()), is_wanted: true };
+        *self.progress() = Progress { began: Some(self.clock.now_ms()), is_wanted: true };
     }
 
     fn fetch_ended(&self) {
@@ -325,10 +328,11 @@ impl<T> Shared<T> {
     }
 
     /// Waits until it is time or somebody asks; gives the value up in the meantime when its time has come.
-    async fn wait(&self, next: Instant, expires: &mut Option<Instant>, on_event: &OnEvent) {
+    async fn wait(&self, next: u64, expires: &mut Option<u64>, on_event: &OnEvent) {
         loop {
             let until = expires.map_or(next, |expires| expires.min(next));
-            match tokio::time::timeout_at(until, self.wanted.notified()).await {
+            let left = Duration::from_millis(until.saturating_sub(self.clock.now_ms()));
+            match tokio::time::timeout(left, self.wanted.notified()).await {
                 Ok(()) if self.progress().is_wanted => return,
                 // Who called was served by a fetch that had begun already.
                 Ok(()) => {}
@@ -354,7 +358,7 @@ async fn keep_fresh<T>(shared: Arc<Shared<T>>, fetch: Fetch<T>, on_event: OnEven
             Ok(fetched) => {
                 failures = 0;
                 let fresh = shared.freshness.of(fetched.max_age);
-                expires = Some(Instant::now() + fresh + shared.freshness.keep);
+                expires = Some(shared.clock.now_ms() + ms(fresh) + ms(shared.freshness.keep));
                 on_event(&shared.publish(fetched));
                 fresh
             }
@@ -366,9 +370,14 @@ async fn keep_fresh<T>(shared: Arc<Shared<T>>, fetch: Fetch<T>, on_event: OnEven
         };
         shared.fetch_ended();
         // Many of us, started together, should not ask together.
-        let next = Instant::now() + next - next.mul_f64(0.1 * unit(&mut random));
+        let next = shared.clock.now_ms() + ms(next.mul_f64(1.0 - 0.1 * unit(&mut random)));
         shared.wait(next, &mut expires, &on_event).await;
     }
+}
+
+/// Milliseconds; ten thousand years at most, so that sums are no trouble.
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(1 << 48)
 }
 
 fn retry_in(failures: u32) -> Duration {
