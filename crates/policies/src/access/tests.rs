@@ -26,7 +26,8 @@ fn alice() -> Caller {
 
 /// What becomes of a request of a caller; `None` if it may.
 fn refused(settings: Settings, caller: Caller) -> Option<Reason> {
-    let mut gate = Gate { caller, ..Gate::default() };
+    let mut gate = Gate::default();
+    gate.caller = caller;
     match Access::new(settings).decide(&Sample::new("GET /admin?x=1", "").asked(), &mut gate, None) {
         Verdict::Continue(_) => None,
         Verdict::Refuse(refused) => Some(refused.reason),
