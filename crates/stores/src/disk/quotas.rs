@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tollgate_runtime::{Clock, Random};
 
-use super::file::{CountsFile, Opener, opener, secret};
+use super::file::{CountsFile, secret};
 use super::flusher::Flusher;
 use super::rule::{Quota, used};
 use crate::memory::Table;
@@ -108,22 +108,13 @@ impl Quotas {
         events: impl Fn(QuotaEvent) + Send + 'static,
     ) -> Result<Self, QuotaError> {
         let fresh = [Random::from_machine().next_u64(), Random::from_machine().next_u64()];
-        Self::open_with(opener(path), secret(path, fresh)?, settings, Box::new(events))
-    }
-
-    pub(super) fn open_with(
-        opener: Opener,
-        secret: [u64; 2],
-        settings: QuotaSettings,
-        events: Listener,
-    ) -> Result<Self, QuotaError> {
         let counts = Arc::new(Counts {
             table: Table::new(settings.max_keys),
-            hash: KeyHash::from_secret(secret),
+            hash: KeyHash::from_secret(secret(path, fresh)?),
             flushes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         });
-        let file = match CountsFile::open(&opener) {
+        let file = match CountsFile::open(path) {
             Ok(file) => Some(file),
             Err(QuotaError::InUse) => {
                 events(QuotaEvent::Failing(QuotaError::InUse));
@@ -131,7 +122,8 @@ impl Quotas {
             }
             Err(error) => return Err(error),
         };
-        let flusher = Flusher::start(Arc::clone(&counts), file, opener, settings.flush_every, events)?;
+        let events = Box::new(events);
+        let flusher = Flusher::start(Arc::clone(&counts), file, path, settings.flush_every, events)?;
         Ok(Self { counts, flusher })
     }
 
