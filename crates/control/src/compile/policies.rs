@@ -21,7 +21,7 @@ use tollgate_policy::{Chain, Entry, Policy};
 
 use super::Compiler;
 
-pub use carried::Carried;
+pub use carried::{Carried, Say};
 
 /// Policies and chains that routes share.
 #[derive(Default)]

@@ -40,9 +40,10 @@ impl Compiler<'_> {
                 Rule::Scope(scopes.iter().map(|scope| scope.value.as_str().into()).collect())
             }
             config::AccessRule::Claim(claims) => {
-                let claim = |(path, values): &(Located<config::ClaimPath>, config::Many<config::ClaimValue>)| {
-                    (path.value.as_str().into(), values.iter().map(value).collect())
-                };
+                let claim =
+                    |(path, values): &(Located<config::ClaimPath>, config::Many<config::ClaimValue>)| {
+                        (path.value.as_str().into(), values.iter().map(value).collect())
+                    };
                 Rule::Claim(claims.iter().map(claim).collect())
             }
             config::AccessRule::If(text) => Rule::If(self.expression(text, Wanted::Bool)?),

@@ -47,7 +47,10 @@ impl Compiler<'_> {
         self.usable(RequestLimits::new(settings), at.origin).and_then(made)
     }
 
-    pub(super) fn security_headers(&mut self, at: Located<&config::SecurityHeaders>) -> Option<Arc<dyn Policy>> {
+    pub(super) fn security_headers(
+        &mut self,
+        at: Located<&config::SecurityHeaders>,
+    ) -> Option<Arc<dyn Policy>> {
         let wanted = at.value;
         let mut fields = Vec::new();
         let mut say = |name: &str, value: Option<&str>| {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use tollgate_policies::limit::rate::Counters;
 use tollgate_policy::PolicySeries;
 use tollgate_stores::KeyHash;
-use tollgate_stores::disk::{QuotaSettings, Quotas};
+use tollgate_stores::disk::{QuotaEvent, QuotaSettings, Quotas};
 use tollgate_stores::memory::{Concurrency, Table};
+
+use crate::outside::Outside;
 
 /// What policies count and remember, by what the document calls them.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +22,13 @@ pub struct Carried {
     concurrency: HashMap<String, (u32, Arc<Concurrency>)>,
     hash: Option<Arc<KeyHash>>,
     quotas: Option<Arc<Quotas>>,
+    outside: Option<Arc<Outside>>,
+    /// Where the process tells what happens; `None` where documents are only looked at.
+    live: Option<Say>,
 }
+
+/// Tells the operator something, in a line.
+pub type Say = fn(&str);
 
 /// Two documents are never told apart by what is counted.
 impl PartialEq for Carried {
@@ -30,9 +38,20 @@ impl PartialEq for Carried {
 }
 
 impl Carried {
+    /// Of a process that begins, and tells what happens by `say`.
+    pub fn starting(say: Say) -> Self {
+        Self { live: Some(say), ..Self::default() }
+    }
+
     /// What goes on from the document before even if nothing of the new one asks for it.
-    pub(super) fn successor(&self) -> Self {
-        Self { hash: self.hash.clone(), quotas: self.quotas.clone(), ..Self::default() }
+    pub(in crate::compile) fn successor(&self) -> Self {
+        Self {
+            hash: self.hash.clone(),
+            quotas: self.quotas.clone(),
+            outside: self.outside.clone(),
+            live: self.live,
+            ..Self::default()
+        }
     }
 
     /// The counters of all policies, each with its name and its route's.
@@ -52,21 +71,34 @@ impl Carried {
     }
 
     /// The store of quotas, in this folder. The folder of a process does not change while it runs. Where a document is
-    /// only `looked_at`, nothing is opened: another process may have the file.
-    pub(super) fn quotas(&mut self, folder: &Path, looked_at: bool) -> Result<Arc<Quotas>, String> {
+    /// only looked at, nothing is opened: another process may have the file.
+    pub(super) fn quotas(&mut self, folder: &Path) -> Result<Arc<Quotas>, String> {
         if let Some(quotas) = &self.quotas {
             return Ok(quotas.clone());
         }
-        let opened = match looked_at {
-            true => Quotas::in_memory(),
-            false => {
-                std::fs::create_dir_all(folder).map_err(|e| format!("cannot make `{}`: {e}", folder.display()))?;
-                let told = |event| eprintln!("tollgate: {event:?}");
-                Quotas::open(&folder.join("quotas.redb"), QuotaSettings::default(), told)
-                    .map_err(|error| error.to_string())?
+        let opened = match self.live {
+            None => Quotas::in_memory(QuotaSettings::default()),
+            Some(say) => {
+                let failed = |error| format!("cannot make `{}`: {error}", folder.display());
+                std::fs::create_dir_all(folder).map_err(failed)?;
+                let tell = move |event: QuotaEvent| say(&event.to_string());
+                let path = folder.join("quotas.redb");
+                Quotas::open(&path, QuotaSettings::default(), tell).map_err(|error| error.to_string())?
             }
         };
         Ok(self.quotas.insert(Arc::new(opened)).clone())
+    }
+
+    /// Where calls on our own account run.
+    pub(super) fn outside(&mut self) -> Result<Arc<Outside>, String> {
+        if let Some(outside) = &self.outside {
+            return Ok(outside.clone());
+        }
+        let outside = match self.live {
+            None => Outside::still(),
+            Some(_) => Outside::start().map_err(|error| format!("cannot start a thread: {error}"))?,
+        };
+        Ok(self.outside.insert(outside).clone())
     }
 
     /// The counters of a rate limit.

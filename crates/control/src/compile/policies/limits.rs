@@ -106,7 +106,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn rate_limit(&mut self, called: Called<'_, config::RateLimit>, origin: Origin) -> Option<Arc<dyn Policy>> {
+    fn rate_limit(
+        &mut self,
+        called: Called<'_, config::RateLimit>,
+        origin: Origin,
+    ) -> Option<Arc<dyn Policy>> {
         let limit = called.settings;
         let by = self.key(&limit.key(called.usage.authenticated), origin);
         let cost = self.cost(limit.cost.as_ref());
@@ -114,7 +118,9 @@ impl Compiler<'_> {
             let (count, period) = (u64::from(rate.count()), rate.period());
             let period_us = period.as_micros() as u64;
             let counted = match limit.algorithm.value {
-                config::RateAlgorithm::Gcra => Limit::Gcra(Gcra::new(count, period_us, burst.unwrap_or(count))),
+                config::RateAlgorithm::Gcra => {
+                    Limit::Gcra(Gcra::new(count, period_us, burst.unwrap_or(count)))
+                }
                 config::RateAlgorithm::SlidingWindow => {
                     Limit::SlidingWindow(SlidingWindow::new(count, period_us))
                 }
@@ -161,7 +167,8 @@ impl Compiler<'_> {
         let cost = self.cost(quota.cost.as_ref());
         let store = self.quota_store()?;
         let groups = quota.groups.iter();
-        let groups = groups.map(|(group, limit)| (group.value.as_str().into(), u64::from(limit.get()))).collect();
+        let groups =
+            groups.map(|(group, limit)| (group.value.as_str().into(), u64::from(limit.get()))).collect();
         let settings = quota::Settings {
             name: called.name.to_owned(),
             identity: self.identity(&called),
@@ -181,7 +188,7 @@ impl Compiler<'_> {
     /// The store of quotas on the disk. It is opened once in the life of the process, when a document first wants it.
     fn quota_store(&mut self) -> Option<Arc<Quotas>> {
         let data_dir = self.document.gate.data_dir.as_ref()?;
-        match self.carried.quotas(data_dir.value.path(), self.looked_at) {
+        match self.carried.quotas(data_dir.value.path()) {
             Ok(quotas) => Some(quotas),
             Err(error) => {
                 self.diagnostics.push(Diagnostic::error(data_dir.origin, error));
@@ -200,14 +207,18 @@ impl Compiler<'_> {
     fn key(&mut self, by: &config::LimitKey, origin: Origin) -> Option<KeySource> {
         let source = match by {
             config::LimitKey::Of(config::KeyWord::Consumer) => KeySource::Consumer,
-            config::LimitKey::Of(config::KeyWord::Address) => KeySource::Address { v6_prefix: USUAL_V6_PREFIX },
+            config::LimitKey::Of(config::KeyWord::Address) => {
+                KeySource::Address { v6_prefix: USUAL_V6_PREFIX }
+            }
             config::LimitKey::Of(config::KeyWord::Route) => KeySource::Route,
             config::LimitKey::Part(part) => match part {
                 config::KeyPart::Header(name) => KeySource::Header(name.to_string().into()),
                 config::KeyPart::Cookie(name) => KeySource::Cookie(name.to_string().into()),
                 config::KeyPart::Query(name) => KeySource::Query(name.to_string().into()),
                 config::KeyPart::Claim(path) => KeySource::Claim(path.as_str().into()),
-                config::KeyPart::Expression(text) => KeySource::Expression(self.expression(text, Wanted::Key)?),
+                config::KeyPart::Expression(text) => {
+                    KeySource::Expression(self.expression(text, Wanted::Key)?)
+                }
             },
         };
         self.usable(source.check(), origin)?;
