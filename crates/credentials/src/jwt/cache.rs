@@ -9,7 +9,7 @@ const SHARDS: usize = 64;
 /// What of a token its bucket is found by: its last bytes, which are of its signature.
 const TAIL: usize = 32;
 
-/// Verified tokens of one set of keys and rules, shared by all workers.
+/// Verified tokens of one set of keys and rules, shared by all workers, with what was made of each: `T`.
 ///
 /// - **Only verified tokens are put**, so that a flood of bad ones evicts nobody.
 /// - **A token is the same if all its bytes are.** Its place is found by a keyed hash of its last 32 bytes and its
@@ -19,20 +19,21 @@ const TAIL: usize = 32;
 ///   signature were right.
 /// - **An entry is gone** when its token expires, and when `generation` is another than at its putting: the caller counts
 ///   it up when a key leaves the set or a rule changes.
-pub struct TokenCache {
-    shards: Box<[Mutex<Shard>]>,
+pub struct TokenCache<T = Verified> {
+    shards: Box<[Mutex<Shard<T>>]>,
     key: [u128; 1 + TAIL / 8],
 }
 
-type Shard = BoundedMap<u64, Entry, BuildAsIs>;
+type Shard<T> = BoundedMap<u64, Entry<T>, BuildAsIs>;
 
-struct Entry {
+struct Entry<T> {
     token: Box<[u8]>,
     generation: u64,
-    verified: Arc<Verified>,
+    expires_at: u64,
+    made: Arc<T>,
 }
 
-impl TokenCache {
+impl<T> TokenCache<T> {
     /// Room for about `capacity` tokens (at least one for each of 64 shards); `key` is 80 random bytes.
     pub fn new(capacity: usize, key: &[u8; 80]) -> Self {
         let each = capacity.div_ceil(SHARDS);
@@ -43,26 +44,26 @@ impl TokenCache {
         Self { shards: (0..SHARDS).map(|_| Mutex::new(BoundedMap::new(each))).collect(), key: words }
     }
 
-    /// What was verified of this token, if it still holds at `now` (seconds since 1970).
-    pub fn get(&self, token: &[u8], generation: u64, now: u64) -> Option<Arc<Verified>> {
+    /// What was made of this token, if it still holds at `now` (seconds since 1970).
+    pub fn get(&self, token: &[u8], generation: u64, now: u64) -> Option<Arc<T>> {
         let hash = self.hash(token);
         let mut shard = self.shard(hash).lock().unwrap_or_else(PoisonError::into_inner);
         let entry = shard.get(&hash)?;
         if *entry.token != *token {
             return None;
         }
-        if entry.generation != generation || now >= entry.verified.expires_at {
+        if entry.generation != generation || now >= entry.expires_at {
             shard.remove(&hash);
             return None;
         }
-        Some(entry.verified.clone())
+        Some(entry.made.clone())
     }
 
-    /// Remembers a token that [`verify`](super::verify) has just accepted under the keys of this generation. The
-    /// generation is to be read before the keys are.
-    pub fn put(&self, token: &[u8], generation: u64, verified: Arc<Verified>) {
+    /// Remembers a token that [`verify`](super::verify) has just accepted under the keys of this generation, until
+    /// [`Verified::expires_at`]. The generation is to be read before the keys are.
+    pub fn put(&self, token: &[u8], generation: u64, expires_at: u64, made: Arc<T>) {
         let hash = self.hash(token);
-        let entry = Entry { token: token.into(), generation, verified };
+        let entry = Entry { token: token.into(), generation, expires_at, made };
         self.shard(hash).lock().unwrap_or_else(PoisonError::into_inner).insert(hash, entry);
     }
 
@@ -90,7 +91,7 @@ impl TokenCache {
 
     /// The low bits choose the bucket of the map, the high ones the shard. hashbrown also takes the top seven as a tag,
     /// so the shard is chosen by those below them.
-    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+    fn shard(&self, hash: u64) -> &Mutex<Shard<T>> {
         &self.shards[(hash >> 48) as usize % SHARDS]
     }
 }
@@ -101,7 +102,7 @@ fn u64_of(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(word)
 }
 
-impl std::fmt::Debug for TokenCache {
+impl<T> std::fmt::Debug for TokenCache<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenCache").field("len", &self.len()).finish_non_exhaustive()
     }
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn a_token_is_found_until_it_expires_and_never_after() {
         let cache = cache(1000);
-        cache.put(b"a.b.c", 1, verified(100));
+        cache.put(b"a.b.c", 1, 100, verified(100));
         assert!(cache.get(b"a.b.c", 1, 99).is_some());
         assert!(cache.get(b"a.b.c", 1, 100).is_none());
         assert!(cache.is_empty(), "an expired entry is dropped when it is asked for");
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn another_generation_of_keys_forgets_the_tokens_of_the_one_before() {
         let cache = cache(1000);
-        cache.put(b"a.b.c", 1, verified(100));
+        cache.put(b"a.b.c", 1, 100, verified(100));
         assert!(cache.get(b"a.b.c", 2, 50).is_none());
         assert!(cache.get(b"a.b.c", 1, 50).is_none(), "it was dropped");
     }
@@ -144,7 +145,7 @@ mod tests {
         let cache = cache(1000);
         let token = [b"header.claims.".as_slice(), &[b's'; 86]].concat();
         let forged = [b"header.admin!.".as_slice(), &[b's'; 86]].concat();
-        cache.put(&token, 1, verified(100));
+        cache.put(&token, 1, 100, verified(100));
         assert!(cache.get(&forged, 1, 50).is_none());
         assert!(cache.get(&token, 1, 50).is_some(), "and the forged one has not driven it out");
     }
@@ -153,7 +154,7 @@ mod tests {
     fn asking_for_many_unknown_tokens_evicts_nobody() {
         let cache = cache(64);
         let good: Vec<_> = (0..20).map(|n| format!("good.{n}.signature{n}")).collect();
-        good.iter().for_each(|token| cache.put(token.as_bytes(), 1, verified(100)));
+        good.iter().for_each(|token| cache.put(token.as_bytes(), 1, 100, verified(100)));
         let before: Vec<_> = good.iter().map(|token| cache.get(token.as_bytes(), 1, 50).is_some()).collect();
         for n in 0..100_000 {
             assert!(cache.get(format!("bad.{n}.signature").as_bytes(), 1, 50).is_none());
@@ -166,7 +167,7 @@ mod tests {
     fn memory_is_bounded_under_ever_new_good_tokens() {
         let cache = cache(640);
         for n in 0..50_000 {
-            cache.put(format!("token.{n}.{n:064}").as_bytes(), 1, verified(100));
+            cache.put(format!("token.{n}.{n:064}").as_bytes(), 1, 100, verified(100));
         }
         assert!(cache.len() <= 640);
         assert!(cache.len() > 640 - SHARDS, "the hash spreads them: {}", cache.len());
