@@ -105,6 +105,13 @@ impl<K: Copy + Eq + Hash, V, S: BuildHasher + Default> BoundedMap<K, V, S> {
     }
 }
 
+impl<K, V, S> std::fmt::Debug for BoundedMap<K, V, S> {
+    /// Without what is in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BoundedMap").field("len", &self.ring.len()).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;

@@ -9,13 +9,16 @@ use crate::bounded::{BoundedMap, BuildAsIs};
 
 const SHARDS: usize = 16;
 
+/// Until when an entry holds.
+type Shard = BoundedMap<[u8; 32], u64, BuildAsIs>;
+
 /// Right answers of [`Stored::verify`], each for a while.
 ///
 /// An entry is an HMAC of user, password and stored hash under a key of this process: a dump of the memory does not
 /// give passwords away at a lower price than the stored hash would with that key, and another stored hash forgets the
 /// old password. Wrong answers are not kept: they would fill it, and a wrong guess shall cost.
 pub struct PasswordCache {
-    shards: Box<[Mutex<BoundedMap<[u8; 32], u64, BuildAsIs>>]>,
+    shards: Box<[Mutex<Shard>]>,
     key: hmac::Key,
     ttl: u64,
 }
@@ -62,7 +65,7 @@ impl PasswordCache {
     }
 
     /// By the last byte: the map takes the first eight.
-    fn shard(&self, entry: &[u8; 32]) -> &Mutex<BoundedMap<[u8; 32], u64, BuildAsIs>> {
+    fn shard(&self, entry: &[u8; 32]) -> &Mutex<Shard> {
         &self.shards[usize::from(entry[31]) % SHARDS]
     }
 }
