@@ -215,3 +215,5 @@ impl Policy for Auth {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trial;

@@ -106,6 +106,30 @@ impl PasswordChecks {
     }
 }
 
+#[cfg(test)]
+impl PasswordChecks {
+    /// A pool whose work is done when the test says so.
+    pub(super) fn without_threads(queue: usize) -> (Self, Jobs) {
+        let (queue, jobs) = sync_channel(queue);
+        let checked = Arc::new(AtomicU64::new(0));
+        let jobs = Jobs(Mutex::new(jobs), checked.clone());
+        (Self { queue, checked, refused: AtomicU64::new(0) }, jobs)
+    }
+}
+
+/// What a pool without threads was given.
+#[cfg(test)]
+pub(super) struct Jobs(Mutex<Receiver<Job>>, Arc<AtomicU64>);
+
+#[cfg(test)]
+impl Jobs {
+    /// Does what is there.
+    pub(super) fn run(&self) {
+        let jobs: Vec<_> = self.0.lock().unwrap().try_iter().collect();
+        jobs.into_iter().for_each(|job| check(job, &self.1));
+    }
+}
+
 impl fmt::Debug for PasswordChecks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PasswordChecks").field("checked", &self.checked()).finish_non_exhaustive()
@@ -116,18 +140,23 @@ fn work(jobs: &Mutex<Receiver<Job>>, checked: &AtomicU64) {
     loop {
         // Held while waiting: the others wait for it instead of for a job.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { what, password, done }) = job else { return };
-        // Whoever has gone away in the meantime needs no answer.
-        if done.is_closed() {
-            continue;
-        }
-        // A hash that the library cannot cope with costs its login, not the thread.
-        let end = catch_unwind(AssertUnwindSafe(|| match what {
-            What::Stored(stored) if stored.verify(&password) => Checked::Right(stored),
-            What::Decoy(users) if users.decoy().refuse(&password) => Checked::Wrong,
-            What::Stored(_) | What::Decoy(_) => Checked::Wrong,
-        }));
-        checked.fetch_add(1, Ordering::Relaxed);
-        drop(done.send(end.unwrap_or(Checked::Wrong)));
+        let Ok(job) = job else { return };
+        check(job, checked);
     }
+}
+
+fn check(job: Job, checked: &AtomicU64) {
+    let Job { what, password, done } = job;
+    // Whoever has gone away in the meantime needs no answer.
+    if done.is_closed() {
+        return;
+    }
+    // A hash that the library cannot cope with costs its login, not the thread.
+    let end = catch_unwind(AssertUnwindSafe(|| match what {
+        What::Stored(stored) if stored.verify(&password) => Checked::Right(stored),
+        What::Decoy(users) if users.decoy().refuse(&password) => Checked::Wrong,
+        What::Stored(_) | What::Decoy(_) => Checked::Wrong,
+    }));
+    checked.fetch_add(1, Ordering::Relaxed);
+    drop(done.send(end.unwrap_or(Checked::Wrong)));
 }
