@@ -55,7 +55,7 @@ pub(super) async fn ask(settings: &Settings, client: &HttpClient, token: &[u8], 
 }
 
 /// What an answer means (section 2.2).
-fn judge(settings: &Settings, answer: &[u8], now: u64) -> Outcome {
+pub(super) fn judge(settings: &Settings, answer: &[u8], now: u64) -> Outcome {
     let unusable = |why: &str| Outcome::Unknown(format!("the authorization server's answer: {why}").into());
     let claims = match Claims::from_json(answer) {
         Ok(claims) => claims,
