@@ -56,7 +56,7 @@ impl Shared {
     async fn pass(&self) {
         loop {
             let released = self.released.notified();
-            if !self.state().is_stalled {
+            if !self.state().manner.is_stalled {
                 return;
             }
             released.await;
@@ -80,7 +80,7 @@ impl Shared {
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "authorization_response_iss_parameter_supported": true,
         });
-        change(&mut description, self.state().description.clone());
+        change(&mut description, self.state().manner.description.clone());
         description
     }
 }
@@ -172,7 +172,7 @@ impl OidcProvider {
 
     /// How long tokens live that are given from now on.
     pub fn set_token_lifetime(&self, lifetime: Duration) {
-        self.shared.state().token_lifetime = lifetime;
+        self.shared.state().manner.token_lifetime = lifetime;
     }
 
     /// A token with these claims, beside `iss`, `iat` and `exp` in five minutes; a claim that is null is left out.
@@ -230,34 +230,34 @@ impl OidcProvider {
 
     /// Says that keys and description are fresh for so many seconds; `None` says nothing about it.
     pub fn set_max_age(&self, seconds: Option<u64>) {
-        self.shared.state().max_age = seconds;
+        self.shared.state().manner.max_age = seconds;
     }
 
     /// Describes itself with these members being other than they should be; null takes one out.
     pub fn describe(&self, otherwise: Value) {
-        self.shared.state().description = members(otherwise);
+        self.shared.state().manner.description = members(otherwise);
     }
 
     /// Gives ID tokens with these claims being other than they should be; null takes one out.
     pub fn distort_id_tokens(&self, claims: Value) {
-        self.shared.state().id_token = members(claims);
+        self.shared.state().manner.id_token = members(claims);
     }
 
     /// Answers the next requests, so many, with this status instead of doing anything.
     pub fn fail(&self, times: usize, status: u16) {
-        self.shared.state().failures.extend(std::iter::repeat_n(status, times));
+        self.shared.state().manner.failures.extend(std::iter::repeat_n(status, times));
     }
 
     /// Answers nothing any more, until [`Self::behave`].
     pub fn stall(&self) {
-        self.shared.state().is_stalled = true;
+        self.shared.state().manner.is_stalled = true;
     }
 
     /// Behaves again.
     pub fn behave(&self) {
         let mut state = self.shared.state();
-        state.failures.clear();
-        state.is_stalled = false;
+        state.manner.failures.clear();
+        state.manner.is_stalled = false;
         drop(state);
         self.shared.released.notify_waiters();
     }

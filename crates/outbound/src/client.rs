@@ -79,7 +79,7 @@ impl HttpClient {
     /// # Errors
     /// The certificate cannot be used.
     pub fn new(settings: Settings, security: Security, runtime: Handle) -> Result<Self, Problem> {
-        let dialer = Dialer::new(security, b"http/1.1", false, settings.connect_timeout)?;
+        let dialer = Dialer::new(security, b"http/1.1", false, settings.connect_timeout, &runtime)?;
         let (per_place, in_all) = settings.idle;
         let pool = Pool::new(per_place, in_all, settings.idle_timeout, runtime.clone());
         let calls = Arc::new(Semaphore::new(settings.calls_max.min(Semaphore::MAX_PERMITS)));

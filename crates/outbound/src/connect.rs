@@ -1,23 +1,22 @@
 //! From a URL to a connection.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tollgate_tls::{Certificate, ClientSettings, Connector, Problem, Roots};
 
 use crate::error::Error;
+use crate::resolve::Resolver;
 use crate::stream::Stream;
 use crate::url::{Scheme, Url};
 
 /// For so many names sessions of TLS are kept to be resumed.
 const RESUMED_NAMES: usize = 64;
-
-/// So many of a name's addresses are tried.
-const ADDRESSES_MAX: usize = 8;
 
 /// Who is trusted, and what is shown to them.
 #[derive(Clone, Debug)]
@@ -44,6 +43,7 @@ impl Security {
 #[derive(Clone, Debug)]
 pub(crate) struct Dialer {
     tls: Arc<Connector>,
+    resolver: Resolver,
     timeout: Duration,
 }
 
@@ -54,6 +54,7 @@ impl Dialer {
         protocol: &[u8],
         must_agree: bool,
         timeout: Duration,
+        runtime: &Handle,
     ) -> Result<Self, Problem> {
         let tls = Connector::new(ClientSettings {
             roots: security.roots,
@@ -64,14 +65,14 @@ impl Dialer {
             insecure_accept_any_certificate: false,
             resumed_names: RESUMED_NAMES,
         })?;
-        Ok(Self { tls: Arc::new(tls), timeout })
+        Ok(Self { tls: Arc::new(tls), resolver: Resolver::new(runtime.clone()), timeout })
     }
 
     /// Resolves, connects and makes the handshake, all within the time for connecting.
     pub(crate) async fn dial(&self, url: &Url) -> Result<Stream, Error> {
         let late = |_| Error::Timeout { what: "connection", after: self.timeout };
         let deadline = Instant::now() + self.timeout;
-        let addresses = timeout_at(deadline, resolve(url)).await.map_err(late)??;
+        let addresses = timeout_at(deadline, self.resolver.resolve(url)).await.map_err(late)??;
         let tcp = timeout_at(deadline, connect(&addresses, deadline)).await.map_err(late)?;
         let to = || url.authority().into();
         let tcp = tcp.map_err(|error| Error::Connect { to: to(), why: error.to_string().into() })?;
@@ -85,17 +86,6 @@ impl Dialer {
             shaking.await.map_err(|_| Error::Timeout { what: "TLS handshake", after: self.timeout })?;
         shaken.map_err(|failure| Error::Tls { to: to(), why: failure.to_string().into() })
     }
-}
-
-async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, Error> {
-    if let Ok(address) = url.host().parse::<IpAddr>() {
-        return Ok(vec![(address, url.port()).into()]);
-    }
-    let failed = |why: &str| Error::Resolve { host: url.host().into(), why: why.into() };
-    // The system's resolver, on a thread for what blocks.
-    let found = tokio::net::lookup_host((url.host(), url.port())).await;
-    let found: Vec<_> = found.map_err(|error| failed(&error.to_string()))?.take(ADDRESSES_MAX).collect();
-    if found.is_empty() { Err(failed("the name has no address")) } else { Ok(found) }
 }
 
 /// Tries one address after the other. One that does not answer leaves time for those after it.

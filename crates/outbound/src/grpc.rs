@@ -97,7 +97,7 @@ impl GrpcClient {
     /// # Errors
     /// The certificate cannot be used.
     pub fn new(url: Url, settings: Settings, security: Security, runtime: Handle) -> Result<Self, Problem> {
-        let dialer = Dialer::new(security, b"h2", true, settings.connect_timeout)?;
+        let dialer = Dialer::new(security, b"h2", true, settings.connect_timeout, &runtime)?;
         let calls = Arc::new(Semaphore::new(settings.calls_max.min(Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared::new(url, settings, dialer, runtime.clone()));
         Ok(Self { shared, calls, runtime })
@@ -113,28 +113,16 @@ impl GrpcClient {
         method: &'static str,
         question: &impl Message,
     ) -> impl Future<Output = Result<A, CallError>> + Send + 'static {
-        let answering = self.call_raw(method, frame(question), self.shared.settings.timeout);
-        async move {
-            let answer = answering.await?;
-            A::decode(answer).map_err(|error| Error::protocol(format!("malformed message: {error}")).into())
-        }
-    }
-
-    fn call_raw(
-        &self,
-        method: &'static str,
-        framed: Bytes,
-        after: Duration,
-    ) -> impl Future<Output = Result<Bytes, CallError>> + Send + 'static {
         let permit = self.calls.clone().try_acquire_owned();
-        let (shared, runtime) = (self.shared.clone(), self.runtime.clone());
+        let (shared, runtime, framed) = (self.shared.clone(), self.runtime.clone(), frame(question));
         async move {
             let permit = permit.map_err(|_| Error::Busy)?;
             let answered = run_on(&runtime, async move {
                 let _permit = permit;
-                Ok(shared.call(method, framed, after).await)
+                Ok(shared.call(method, framed).await)
             });
-            answered.await?
+            let answer = answered.await??;
+            A::decode(answer).map_err(|error| Error::protocol(format!("malformed message: {error}")).into())
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod jwks;
 mod message;
 pub mod oidc;
 mod pool;
+mod resolve;
 pub mod source;
 mod stream;
 mod url;

@@ -110,13 +110,13 @@ fn calls_beyond_the_bound_fail_at_once() {
 fn broken_connections_are_made_up_for() {
     let background = Background::start();
     let count = AtomicUsize::new(0);
-    let service = Http2Origin::start(move |served| match count.fetch_add(1, Ordering::SeqCst) {
+    let service = Http2Origin::start(move |mut served| match count.fetch_add(1, Ordering::SeqCst) {
         // The connection breaks under the second call, which is repeated.
-        1 => served.abort(),
-        3 => {
-            let mut served = served;
-            served.reset(h2::Reason::REFUSED_STREAM);
+        1 => {
+            served.abort();
+            served.wait_for_reset();
         }
+        3 => served.reset(h2::Reason::REFUSED_STREAM),
         _ => deny(served),
     });
     let client = client(&background, service.address(), patient());

@@ -4,6 +4,7 @@
 //! stable compiler: see `tests/smoke.rs`.
 
 mod chunked;
+mod credentials;
 mod document;
 mod heads;
 mod host;
@@ -32,6 +33,10 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "proxy_header", run: proxy_header::run },
     Entry { name: "trace_context", run: trace_context::run },
     Entry { name: "document", run: document::run },
+    Entry { name: "token", run: credentials::token },
+    Entry { name: "signature_fields", run: credentials::signature_fields },
+    Entry { name: "cookie", run: credentials::cookie },
+    Entry { name: "htpasswd", run: credentials::htpasswd },
 ];
 
 /// Runs the target of this name.

@@ -117,7 +117,7 @@ impl Keys {
     pub(super) fn token(&self, algorithm: Algorithm, claims: &Value) -> String {
         let header = json!({ "typ": "JWT", "alg": algorithm.name(), "kid": self.id(algorithm) });
         let signed = signing_input(&header.to_string(), &claims.to_string());
-        format!("{signed}.{}", encode(&self.sign(algorithm, signed.as_bytes())))
+        format!("{signed}.{}", encode(self.sign(algorithm, signed.as_bytes())))
     }
 
     pub(super) fn sign(&self, algorithm: Algorithm, signed: &[u8]) -> Vec<u8> {

@@ -100,7 +100,7 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
     let failure = {
         let mut state = shared.state();
         *state.requests.entry(head.uri.path().to_owned()).or_default() += 1;
-        state.failures.pop_front()
+        state.manner.failures.pop_front()
     };
     shared.changed.notify_all();
     shared.pass().await;
@@ -130,7 +130,7 @@ fn answer(head: &Parts, body: &str, shared: &Shared) -> Answer {
 
 fn published(shared: &Shared, value: &Value) -> Answer {
     let answer = Answer::new(StatusCode::OK, "application/json", value.to_string());
-    match shared.state().max_age {
+    match shared.state().manner.max_age {
         Some(seconds) => answer.cached(&format!("public, max-age={seconds}")),
         None => answer,
     }

@@ -56,6 +56,13 @@ pub(super) struct State {
     pub(super) tokens: HashMap<String, Value>,
     pub(super) revoked_families: Vec<usize>,
     families: usize,
+    pub(super) manner: Manner,
+    pub(super) requests: BTreeMap<String, usize>,
+}
+
+/// How the provider behaves.
+#[derive(Debug)]
+pub(super) struct Manner {
     pub(super) token_lifetime: Duration,
     /// Seconds, in `Cache-Control` of keys and description.
     pub(super) max_age: Option<u64>,
@@ -65,7 +72,6 @@ pub(super) struct State {
     pub(super) id_token: Map<String, Value>,
     pub(super) failures: VecDeque<u16>,
     pub(super) is_stalled: bool,
-    pub(super) requests: BTreeMap<String, usize>,
 }
 
 impl State {
@@ -80,12 +86,14 @@ impl State {
             tokens: HashMap::new(),
             revoked_families: Vec::new(),
             families: 0,
-            token_lifetime: Duration::from_secs(300),
-            max_age: None,
-            description: Map::new(),
-            id_token: Map::new(),
-            failures: VecDeque::new(),
-            is_stalled: false,
+            manner: Manner {
+                token_lifetime: Duration::from_secs(300),
+                max_age: None,
+                description: Map::new(),
+                id_token: Map::new(),
+                failures: VecDeque::new(),
+                is_stalled: false,
+            },
             requests: BTreeMap::new(),
         }
     }

@@ -143,7 +143,7 @@ fn by_refresh_token(state: &mut State, client: &str, form: &Form) -> Result<Gran
 
 /// Tokens for what a user agreed to.
 fn give(shared: &Shared, state: &mut State, grant: &Grant) -> Value {
-    let lifetime = state.token_lifetime.as_secs();
+    let lifetime = state.manner.token_lifetime.as_secs();
     let times = json!({ "iss": shared.base, "sub": grant.user, "iat": now(), "exp": now() + lifetime });
     let mut access = times.clone();
     access["aud"] = grant.client.clone().into();
@@ -160,7 +160,7 @@ fn give(shared: &Shared, state: &mut State, grant: &Grant) -> Value {
         id["nonce"] = nonce.clone().into();
     }
     change(&mut id, state.users.get(&grant.user).map(|user| user.claims.clone()).unwrap_or_default());
-    change(&mut id, state.id_token.clone());
+    change(&mut id, state.manner.id_token.clone());
     let refresh_token = random_text();
     state.refresh_tokens.insert(refresh_token.clone(), (grant.clone(), false));
     json!({

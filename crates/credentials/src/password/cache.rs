@@ -15,10 +15,13 @@ const SHARDS: usize = 16;
 /// give passwords away at a lower price than the stored hash would with that key, and another stored hash forgets the
 /// old password. Wrong answers are not kept: they would fill it, and a wrong guess shall cost.
 pub struct PasswordCache {
-    shards: Box<[Mutex<BoundedMap<[u8; 32], u64, BuildAsIs>>]>,
+    shards: Box<[Mutex<Shard>]>,
     key: hmac::Key,
     ttl: u64,
 }
+
+/// Until when an entry is good.
+type Shard = BoundedMap<[u8; 32], u64, BuildAsIs>;
 
 impl PasswordCache {
     /// Room for about `capacity` entries (at least one for each of 16 shards), each good for `ttl` seconds; `key` is
@@ -62,7 +65,7 @@ impl PasswordCache {
     }
 
     /// By the last byte: the map takes the first eight.
-    fn shard(&self, entry: &[u8; 32]) -> &Mutex<BoundedMap<[u8; 32], u64, BuildAsIs>> {
+    fn shard(&self, entry: &[u8; 32]) -> &Mutex<Shard> {
         &self.shards[usize::from(entry[31]) % SHARDS]
     }
 }

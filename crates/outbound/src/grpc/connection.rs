@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -57,14 +56,9 @@ impl Shared {
         Self { url, settings, dialer, runtime, connection: Mutex::new(None) }
     }
 
-    pub(super) async fn call(
-        &self,
-        method: &'static str,
-        message: Bytes,
-        after: Duration,
-    ) -> Result<Bytes, CallError> {
-        let mut used = None;
-        let calling = tokio::time::timeout(after, self.attempts(method, message, after, &mut used));
+    pub(super) async fn call(&self, method: &'static str, message: Bytes) -> Result<Bytes, CallError> {
+        let (mut used, after) = (None, self.settings.timeout);
+        let calling = tokio::time::timeout(after, self.attempts(method, message, &mut used));
         let answered = calling.await;
         if let Some(used) = used {
             match answered {
@@ -79,12 +73,11 @@ impl Shared {
         &self,
         method: &'static str,
         message: Bytes,
-        after: Duration,
         used: &mut Option<Arc<Connection>>,
     ) -> Result<Bytes, CallError> {
         let (connection, is_fresh) = self.connection().await?;
         *used = Some(connection.clone());
-        match self.attempt(&connection, method, message.clone(), after).await {
+        match self.attempt(&connection, method, message.clone()).await {
             // The service takes fewer at once than it said.
             Err(broken) if broken.is_refused => {}
             Err(broken) if broken.is_unsent || (broken.is_unanswered && !is_fresh) => {
@@ -94,7 +87,7 @@ impl Shared {
         }
         let (connection, _) = self.connection().await?;
         *used = Some(connection.clone());
-        self.attempt(&connection, method, message, after).await.map_err(|broken| broken.error)
+        self.attempt(&connection, method, message).await.map_err(|broken| broken.error)
     }
 
     async fn attempt(
@@ -102,10 +95,8 @@ impl Shared {
         connection: &Connection,
         method: &'static str,
         message: Bytes,
-        after: Duration,
     ) -> Result<Bytes, Broken> {
-        exchange(connection.sender.clone(), &self.url, method, message, after, self.settings.message_max)
-            .await
+        exchange(connection.sender.clone(), &self.url, method, message, &self.settings).await
     }
 
     /// The connection, and whether it was made just now.

@@ -8,7 +8,7 @@ use h2::{Reason, RecvStream};
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 
-use super::CallError;
+use super::{CallError, Settings};
 use crate::error::Error;
 use crate::message::AGENT;
 use crate::url::Url;
@@ -52,10 +52,10 @@ pub(super) async fn exchange(
     url: &Url,
     method: &'static str,
     message: Bytes,
-    after: Duration,
-    limit: usize,
+    settings: &Settings,
 ) -> Result<Bytes, Broken> {
-    let request = head(url, method, after).map_err(|error| Broken::last(Error::protocol(error)))?;
+    let request =
+        head(url, method, settings.timeout).map_err(|error| Broken::last(Error::protocol(error)))?;
     // Waits while the service allows no further stream.
     let sender = sender.ready().await;
     let unsent = |error: &h2::Error| Broken { is_unsent: true, ..Broken::before_the_answer(error) };
@@ -65,7 +65,7 @@ pub(super) async fn exchange(
     let _ = sending.send_data(message, true);
     let (head, mut body) = response.await.map_err(|error| Broken::before_the_answer(&error))?.into_parts();
     look_at(head.status, &head.headers).map_err(Broken::last)?;
-    let message = receive(&mut body, limit).await.map_err(Broken::last)?;
+    let message = receive(&mut body, settings.message_max).await.map_err(Broken::last)?;
     let trailers = body.trailers().await.map_err(|error| Broken::last(Error::broken(&error)))?;
     // Where there are no trailers, the status must be in the head (a response without message).
     let trailers = trailers.unwrap_or(head.headers);
