@@ -1,7 +1,15 @@
 //! Who sends a request: methods that look for a proof and verify it, and how a route puts them together.
 
+#[cfg(test)]
+mod background;
+mod called;
+pub mod ext_authz;
+pub mod forward;
 mod handed_on;
 mod method;
+pub mod oidc;
+mod percent;
+pub mod signature;
 
 use std::sync::Arc;
 
@@ -9,6 +17,7 @@ use tollgate_decision::Reason;
 use tollgate_http1::edits::Edits;
 use tollgate_policy::{Answer, Asked, Caller, Gate, Mode, Policy, Refused, Resolution, Stage, Verdict, Wait};
 
+pub use called::IfUnreachable;
 pub use handed_on::{HandedOn, IdentityFields};
 pub use method::{Finding, Method};
 
