@@ -1,5 +1,5 @@
 use tollgate_policy::{Answer, Caller, Consumer, Consumers, CredentialKind, Refused};
-use tollgate_testkit::{Origin, PATIENCE};
+use tollgate_testkit::{Origin, PATIENCE, refusing};
 
 use super::*;
 use crate::auth::background::{Background, ask};
@@ -164,7 +164,7 @@ fn a_service_that_says_too_much_garbage_or_nothing_lets_nothing_pass() {
         let note = unavailable(asks(&settings(&service), &Sample::new("GET /", "")).0);
         assert!(!note.is_empty(), "{:.40}", told);
     }
-    let gone = Origin::saying("x").address();
+    let (gone, _guard) = refusing();
     let url = format!("http://{gone}/").parse().unwrap();
     unavailable(
         asks(&Settings { timeout: PATIENCE, ..Settings::new("own", url) }, &Sample::new("GET /", "")).0,
