@@ -59,6 +59,7 @@ pub struct Oidc {
     outside: Outside,
     cookies: Cookies,
     callback: Callback,
+    ask_again: Duration,
 }
 
 /// Where browsers come back to.
@@ -105,7 +106,14 @@ impl Oidc {
             return Err(Unusable::new("logout", 0, "the same path as the callback's"));
         }
         let cookies = Cookies::new(&settings)?;
-        Ok(Self { name: settings.name.as_str().into(), settings, outside, cookies, callback })
+        Ok(Self {
+            name: settings.name.as_str().into(),
+            settings,
+            outside,
+            cookies,
+            callback,
+            ask_again: ASK_AGAIN,
+        })
     }
 
     fn begin(&self, asked: &Asked<'_>, gate: &mut Gate, has_waited: bool) -> Finding {
@@ -163,9 +171,10 @@ impl Oidc {
                 Err(Finding::Refused(Refused::because(Reason::IdentityUnavailable, note)))
             }
             None => {
-                let (source, what) = (source.clone(), format!("the description of {}", self.settings.issuer));
+                let what = format!("the description of {}", self.settings.issuer);
+                let (source, ask_again) = (source.clone(), self.ask_again);
                 let described = async move {
-                    source.refresh_if_older_than(ASK_AGAIN).await;
+                    source.refresh_if_older_than(ask_again).await;
                     Step::Described
                 };
                 Err(Finding::Wait(Wait::new(what, described)))
@@ -175,9 +184,10 @@ impl Oidc {
 
     /// A wait for newer keys, to verify tokens once more.
     fn fetch_keys(&self, purpose: Purpose, answer: Arc<TokenAnswer>) -> Finding {
-        let (source, what) = (self.outside.keys.clone(), format!("the keys of {}", self.settings.issuer));
+        let what = format!("the keys of {}", self.settings.issuer);
+        let (source, ask_again) = (self.outside.keys.clone(), self.ask_again);
         let fetched = async move {
-            source.refresh_if_older_than(ASK_AGAIN).await;
+            source.refresh_if_older_than(ask_again).await;
             Step::Tokens { purpose, answer: Ok(answer), has_new_keys: true }
         };
         Finding::Wait(Wait::new(what, fetched))
