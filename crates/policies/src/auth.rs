@@ -4,11 +4,19 @@ pub mod api_key;
 pub mod basic;
 mod bearer;
 pub mod certificate;
+#[cfg(test)]
+mod background;
+mod called;
+pub mod ext_authz;
+pub mod forward;
 mod handed_on;
 pub mod introspection;
 pub mod jwt;
 mod method;
 mod places;
+pub mod oidc;
+mod percent;
+pub mod signature;
 
 use std::sync::Arc;
 
@@ -17,6 +25,7 @@ use tollgate_http1::edits::Edits;
 use tollgate_policy::{Answer, Asked, Caller, Gate, Mode, Policy, Refused, Resolution, Stage, Verdict, Wait};
 
 pub use bearer::{Good, TokenSettings};
+pub use called::IfUnreachable;
 pub use handed_on::{HandedOn, IdentityFields};
 pub use method::{Finding, Method};
 pub use places::Places;
