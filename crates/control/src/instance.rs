@@ -16,6 +16,7 @@ use tollgate_runtime::process::in_background;
 use tollgate_upstream::HealthEvents;
 
 use crate::acme::Acme;
+use crate::beside::Watched;
 use crate::compile::acceptors::CertificateSet;
 use crate::compile::{Plans, Predecessor};
 use crate::config_state::{ConfigState, ReloadOutcome};
@@ -131,6 +132,11 @@ impl Instance {
     /// The certificates of the listeners in force, each set once.
     pub(crate) fn certificate_sets(&self) -> Vec<Arc<CertificateSet>> {
         self.state().plans.tls.sets().to_vec()
+    }
+
+    /// What the document in force has that is made from files.
+    pub fn watched(&self) -> Watched {
+        self.state().plans.watched.clone()
     }
 
     /// Writes a line of the process's own log.

@@ -14,6 +14,7 @@ use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
 use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::tls::ConnectorPlan;
+use crate::beside::Watched;
 
 /// What an upstream was made from. The same plan makes the same upstream.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,8 @@ pub struct Plans {
     pub tls: ListenerTls,
     /// The certificates to get by ACME; `None` for none.
     pub acme: Option<AcmePlan>,
+    /// What is made from files that are looked at while the document is in force.
+    pub watched: Watched,
 }
 
 /// An upstream of the snapshot that runs.
