@@ -4,6 +4,7 @@
 //! [`FromFiles`] in [`Plans`](crate::compile::Plans). While the document is in force the files are looked at.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::io;
@@ -121,8 +122,12 @@ impl Watched {
     }
 
     /// How many files of each kind cannot be used now.
-    pub fn failed(&self) -> Vec<(&'static str, usize)> {
-        self.0.iter().map(|watch| (watch.made.kind(), watch.state().problems.len())).collect()
+    pub fn stuck(&self) -> BTreeMap<&'static str, usize> {
+        let mut stuck = BTreeMap::new();
+        for watch in &self.0 {
+            *stuck.entry(watch.made.kind()).or_default() += watch.state().problems.len();
+        }
+        stuck
     }
 
     /// Looks at all files, and reads those again that have changed and have settled. What there is to tell.

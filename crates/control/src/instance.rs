@@ -189,6 +189,7 @@ impl Instance {
                 problem: last.problem.clone(),
             }),
             needs_restart: state.needs_restart.clone(),
+            stuck_files: state.plans.watched.problems(),
         }
     }
 

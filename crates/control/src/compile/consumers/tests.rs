@@ -164,7 +164,7 @@ fn changed_files_are_taken_and_broken_ones_keep_what_they_held() {
     assert!(told.contains("this is not the hash of a credential") && !told.contains("hunter"), "{told}");
     assert_eq!(whose(&cell.get(), CredentialKind::ApiKey, &[2; 32]).as_deref(), Some("alice"));
     let watched = &prepared.ready.as_ref().unwrap().plans.watched;
-    assert_eq!(watched.failed(), [("consumers", 1)]);
+    assert_eq!(watched.stuck(), [("consumers", 1)].into());
 
     // A third takes a name that there is: what came first stays, told once and at its place.
     folder.write("more/c.yaml", "\nbob: { groups: x }\ncarl: {}\n");
@@ -177,7 +177,7 @@ fn changed_files_are_taken_and_broken_ones_keep_what_they_held() {
     fs::remove_file(folder.path().join("more/c.yaml")).unwrap();
     look(&prepared);
     assert_eq!(cell.get().len(), 3);
-    assert_eq!(watched.failed(), [("consumers", 0)]);
+    assert_eq!(watched.stuck(), [("consumers", 0)].into());
     assert!(look(&prepared).is_empty());
 }
 
