@@ -42,9 +42,9 @@ pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
 pub use policies::{
     Access, AccessRule, Addresses, Anonymous, Auth, AuthMethods, ConcurrencyLimit, Cors, Csrf,
-    EffectiveAccess, EffectivePolicies, FrameOptions, IfStoreDown, KeyPart, KeyWord, LimitFields, LimitKey,
-    LimitStore, LimitUse, Otherwise, Policies, Policy, Quota, QuotaPeriod, RateAlgorithm, RateLimit,
-    RateLimits, RedisName, RequestLimits, SecurityHeaders, StoreMode,
+    EffectiveAccess, EffectivePolicies, FrameOptions, IdentityHeaders, IfStoreDown, KeyPart, KeyWord,
+    LimitFields, LimitKey, LimitStore, LimitUse, Otherwise, Policies, Policy, Quota, QuotaPeriod,
+    RateAlgorithm, RateLimit, RateLimits, RedisName, RequestLimits, SecurityHeaders, StoreMode,
 };
 pub use process::{Admin, Forwarded, Shutdown};
 pub use recorder::Recorder;

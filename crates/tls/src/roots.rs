@@ -67,7 +67,7 @@ impl Roots {
     }
 
     /// What tells one set of authorities from another.
-    pub(crate) fn digest(&self) -> &[u8; 32] {
+    pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
 }

@@ -8,7 +8,7 @@ mod pages;
 
 pub use access::{Access, AccessRule, Otherwise};
 pub use admission::{Addresses, RequestLimits};
-pub use identity::{Anonymous, Auth, AuthMethods};
+pub use identity::{Anonymous, Auth, AuthMethods, IdentityHeaders};
 pub use limits::{
     ConcurrencyLimit, IfStoreDown, KeyPart, KeyWord, LimitFields, LimitKey, LimitStore, LimitUse, Quota,
     QuotaPeriod, RateAlgorithm, RateLimit, RedisName, StoreMode,

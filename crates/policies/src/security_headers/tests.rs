@@ -5,7 +5,7 @@ use crate::sample::{Sample, response};
 
 fn over(settings: &Settings, tls: bool) -> Gate {
     let policy = SecurityHeaders::new(settings).unwrap();
-    assert!(policy.stage() == Stage::Transform && policy.is_repeatable());
+    assert!(policy.stage() == Stage::Admit && policy.is_repeatable());
     let mut request = Sample::new("GET /", "");
     request.tls = tls;
     request.ask(&policy).1

@@ -7,7 +7,7 @@ use crate::setting::{Decoder, Many, Setting};
 use crate::shape::Shape;
 use crate::source::Located;
 use crate::tree::{Node, Value};
-use crate::units::Name;
+use crate::units::{HeaderName, Name};
 
 section! {
     /// Who may come. A name or a list of names stands for `any`.
@@ -17,8 +17,24 @@ section! {
         /// Whether those may come who show nothing: the name of the consumer that they count as, or `true`. Who shows
         /// something wrong is refused all the same.
         anonymous: Option<Located<Anonymous>> = optional;
+        /// Request headers that tell the upstream who it is. What clients send under these names is removed.
+        identity_headers: IdentityHeaders = section;
         /// Whether it only counts and tells what it would have refused.
         shadow: bool = default(false);
+    }
+}
+
+section! {
+    /// Request headers that tell the upstream who sends a request.
+    pub struct IdentityHeaders {
+        /// The consumer's name.
+        consumer: Option<Located<HeaderName>> = optional;
+        /// The consumer's groups, with commas between them.
+        groups: Option<Located<HeaderName>> = optional;
+        /// The subject that a token, a login or a certificate names.
+        subject: Option<Located<HeaderName>> = optional;
+        /// The method of authentication.
+        auth: Option<Located<HeaderName>> = optional;
     }
 }
 

@@ -1,9 +1,15 @@
 //! Who may come.
 
+mod asked;
+mod calls;
+mod login;
+mod shown;
+mod tokens;
+
 use std::sync::Arc;
 
-use tollgate_config::{self as config, Located};
-use tollgate_policies::auth::{self, Auth, IdentityFields, Wanted};
+use tollgate_config::{self as config, AuthMethod, Located};
+use tollgate_policies::auth::{self, Auth, HandedOn, IdentityFields, Method, Wanted};
 use tollgate_policy::Policy;
 
 use super::{Compiler, made};
@@ -21,17 +27,46 @@ impl Compiler<'_> {
             Some(config::Anonymous::Consumer(name)) => Some(auth::Anonymous::Consumer(name.to_string())),
         };
         let methods = methods.into_iter().collect::<Option<_>>()?;
-        made(Auth::new(methods, wanted, anonymous, IdentityFields::default()))
+        let name =
+            |name: &Option<Located<config::HeaderName>>| name.as_ref().map(|name| name.value.to_string());
+        let fields = &at.value.identity_headers;
+        let identity = IdentityFields {
+            consumer: name(&fields.consumer),
+            groups: name(&fields.groups),
+            subject: name(&fields.subject),
+            auth: name(&fields.auth),
+        };
+        made(Auth::new(methods, wanted, anonymous, identity))
     }
 
     /// A method by its name, made once however many routes name it.
-    fn method(&mut self, name: &Located<config::Name>) -> Option<Arc<dyn auth::Method>> {
+    fn method(&mut self, name: &Located<config::Name>) -> Option<Arc<dyn Method>> {
         let key = name.value.as_str();
         if let Some(method) = self.shared.methods.get(key) {
             return method.clone();
         }
         // One that is not there was found by the checks.
-        let _settings = self.document.gate.auth.get(key)?;
-        None
+        let settings = self.document.gate.auth.get(key)?;
+        let (origin, method) = (settings.origin, &settings.value);
+        let method = match method {
+            AuthMethod::ApiKey(settings) => self.api_key(key, settings),
+            AuthMethod::Basic(settings) => self.basic(key, settings, origin),
+            AuthMethod::Certificate(settings) => self.certificate(key, settings),
+            AuthMethod::Signature(settings) => self.signature(key, settings, origin),
+            AuthMethod::Jwt(settings) => self.jwt(key, settings, origin),
+            AuthMethod::Introspection(settings) => self.introspection(key, settings, origin),
+            AuthMethod::Oidc(settings) => self.oidc(key, settings, origin),
+            AuthMethod::Forward(settings) => self.forward(key, settings, origin),
+            AuthMethod::ExtAuthz(settings) => self.ext_authz(key, settings, origin),
+        };
+        self.shared.methods.insert(key.to_owned(), method.clone());
+        method
     }
+}
+
+fn handed_on(claims: &config::Table<config::HeaderName, config::ClaimPath>) -> HandedOn {
+    let field = |(name, path): &(Located<config::HeaderName>, config::ClaimPath)| {
+        (name.value.to_string(), path.as_str().to_owned())
+    };
+    HandedOn::new(claims.iter().map(field).collect())
 }

@@ -1,6 +1,8 @@
 //! What policies count and remember, from one document to the next.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use tollgate_stores::memory::{Concurrency, Table};
 use crate::outside::Outside;
 
 /// What policies count and remember, by what the document calls them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Carried {
     /// By the policy's name and its route's, which is empty where several routes share it.
     series: HashMap<(String, String), Arc<PolicySeries>>,
@@ -21,10 +23,18 @@ pub struct Carried {
     rates: HashMap<String, (u32, Counters)>,
     concurrency: HashMap<String, (u32, Arc<Concurrency>)>,
     hash: Option<Arc<KeyHash>>,
+    /// What else outlives a document, by what it was made from.
+    kept: HashMap<String, Arc<dyn Any + Send + Sync>>,
     quotas: Option<Arc<Quotas>>,
     outside: Option<Arc<Outside>>,
     /// Where the process tells what happens; `None` where documents are only looked at.
     live: Option<Say>,
+}
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carried").field("kept", &self.kept.keys()).finish_non_exhaustive()
+    }
 }
 
 /// Tells the operator something, in a line.
@@ -63,6 +73,28 @@ impl Carried {
         let key = (policy.to_owned(), route.to_owned());
         let found = before.series.get(&key).cloned();
         self.series.entry(key).or_insert_with(|| found.unwrap_or_default()).clone()
+    }
+
+    /// Something that goes on as long as documents want it: `identity` says of what kind it is and what it is made
+    /// from.
+    pub(super) fn keep<T: Any + Send + Sync, E>(
+        &mut self,
+        before: &Self,
+        identity: &str,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        let known = self.kept.get(identity).or_else(|| before.kept.get(identity)).cloned();
+        let kept = match known.and_then(|known| known.downcast::<T>().ok()) {
+            Some(kept) => kept,
+            None => Arc::new(make()?),
+        };
+        self.kept.insert(identity.to_owned(), kept.clone());
+        Ok(kept)
+    }
+
+    /// Where the process tells what happens; nobody where documents are only looked at.
+    pub(super) fn say(&self) -> Say {
+        self.live.unwrap_or(|_| {})
     }
 
     /// How keys are hashed in this process.

@@ -1,0 +1,93 @@
+//! How methods reach those whom they ask.
+
+use std::sync::Arc;
+
+use tollgate_config::{Diagnostic, FilePath, HttpUrl, Located, Origin};
+use tollgate_outbound::source::{Event, OnEvent};
+use tollgate_outbound::{HttpClient, Security, Settings, Url};
+use tollgate_tls::Roots;
+
+use super::super::Compiler;
+use crate::outside::Outside;
+
+impl Compiler<'_> {
+    /// Where calls run. `None` after a finding.
+    pub(super) fn outside(&mut self, origin: Origin) -> Option<Arc<Outside>> {
+        match self.carried.outside() {
+            Ok(outside) => Some(outside),
+            Err(error) => self.wrong(origin, error),
+        }
+    }
+
+    /// Whose certificates a method trusts, and what tells them apart. `None` after a finding.
+    pub(super) fn security(&mut self, ca: Option<&Located<FilePath>>) -> Option<(Security, String)> {
+        let Some(path) = ca else {
+            let roots = self.system_roots.get_or_insert_with(Roots::system).clone();
+            return Some((Security::with_roots(roots), "system".to_owned()));
+        };
+        let pem = self.file(path)?;
+        match Roots::from_pem(pem.value.bytes()) {
+            Ok(roots) => {
+                let identity = format!("{:?}", roots.digest());
+                Some((Security::with_roots(roots), identity))
+            }
+            Err(problem) => self.wrong(path.origin, problem.what().to_owned()),
+        }
+    }
+
+    /// The client for calls of methods that trust the same authorities: they share its connections. Besides, what
+    /// tells it apart. `None` after a finding.
+    pub(super) fn client(
+        &mut self,
+        ca: Option<&Located<FilePath>>,
+        origin: Origin,
+    ) -> Option<(HttpClient, String)> {
+        let (security, identity) = self.security(ca)?;
+        let outside = self.outside(origin)?;
+        let make = || HttpClient::new(Settings::default(), security, outside.handle().clone());
+        match self.carried.keep(self.before.carried(), &format!("client {identity}"), make) {
+            Ok(client) => Some(((*client).clone(), identity)),
+            Err(problem) => self.wrong(origin, problem.what().to_owned()),
+        }
+    }
+
+    /// Notes a finding.
+    pub(super) fn wrong<T>(&mut self, origin: Origin, message: String) -> Option<T> {
+        self.diagnostics.push(Diagnostic::error(origin, message));
+        None
+    }
+
+    /// Tells the operator of a source of keys or the like.
+    pub(super) fn heard_of(&self, what: String) -> OnEvent {
+        let say = self.carried.say();
+        Arc::new(move |event: &Event| match event {
+            Event::Changed { .. } | Event::Unchanged => {}
+            Event::Failed { error, failures, has_value } => {
+                // The first of a row, and then now and then.
+                if failures.is_power_of_two() {
+                    let kept = if *has_value { "what is known is used on" } else { "nothing is known" };
+                    say(&format!("{what}: {error} ({failures} in a row, {kept})"));
+                }
+            }
+            Event::Expired => say(&format!("{what}: what is known is too old to be used")),
+        })
+    }
+}
+
+/// A URL of the document, which has checked it already.
+pub(super) fn url(url: &Located<HttpUrl>) -> Result<Url, String> {
+    url.value.as_str().parse::<Url>().map_err(|error| error.to_string())
+}
+
+/// Random bytes, fit for keys.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fill(&mut bytes);
+    bytes
+}
+
+/// Fills in random bytes, fit for keys.
+pub(super) fn fill(bytes: &mut [u8]) {
+    // The system's randomness fails only before it has any, long before a document can be read.
+    aws_lc_rs::rand::fill(bytes).expect("the system has randomness");
+}
