@@ -197,6 +197,8 @@ impl Response {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use http::Method;
     use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderValue};
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tollgate_decision::Reason;
 use tollgate_outbound::{HttpClient, Security, Settings};
@@ -115,7 +115,6 @@ pub(crate) fn lines(gate: &Gate) -> &str {
 
 /// A runtime on a thread of its own, and a client on it, for as long as this lives.
 pub(crate) struct Background {
-    pub(crate) handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -128,8 +127,8 @@ impl Background {
         let thread = std::thread::spawn(move || drop(runtime.block_on(stopped)));
         let settings = Settings { connect_timeout: PATIENCE, timeout: PATIENCE, ..Settings::default() };
         let security = Security::with_roots(Roots::from_file(&Authority::new("Test CA").roots()).unwrap());
-        let client = HttpClient::new(settings, security, handle.clone()).unwrap();
-        (Self { handle, stop: Some(stop), thread: Some(thread) }, client)
+        let client = HttpClient::new(settings, security, handle).unwrap();
+        (Self { stop: Some(stop), thread: Some(thread) }, client)
     }
 }
 
