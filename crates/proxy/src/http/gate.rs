@@ -15,6 +15,7 @@ use super::client::Client;
 use super::intake::{Intake, Paused};
 use super::request_body;
 use crate::buffers::HEADROOM;
+use crate::decide::written;
 use crate::exchange::Exchange;
 use crate::snapshot::{Listener, Route};
 use crate::worker::{Published, Worker};
@@ -81,8 +82,8 @@ pub fn pass(
 pub fn answer(worker: &Worker, exchange: &mut Exchange, stopped: Passed) {
     match stopped {
         Passed::Refused(refused) => {
-            if let (Some(seconds), Some(gate)) = (refused.retry_after_s, &mut exchange.gate) {
-                gate.response.set("Retry-After", &seconds.to_string());
+            if let Some(gate) = &mut exchange.gate {
+                written::say_when_again(&refused, gate);
             }
             answer_refusal(worker, exchange, refused.reason.into());
         }
