@@ -1,8 +1,6 @@
 //! Who sends a request: methods that look for a proof and verify it, and how a route puts them together.
 
 pub mod api_key;
-#[cfg(test)]
-mod background;
 pub mod basic;
 mod bearer;
 mod called;
