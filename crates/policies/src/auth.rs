@@ -1,8 +1,6 @@
 //! Who sends a request: methods that look for a proof and verify it, and how a route puts them together.
 
 pub mod api_key;
-#[cfg(test)]
-mod background;
 pub mod basic;
 mod bearer;
 mod called;
@@ -113,6 +111,10 @@ impl Auth {
                 },
                 Finding::Wait(wait) => return pause(wait, at, found),
                 Finding::Answer(answer) => return Verdict::Answer(answer),
+                Finding::Login(answer) if self.wanted == Wanted::All => {
+                    found.login = Some(answer);
+                    break;
+                }
                 Finding::Login(answer) => found.login = found.login.or(Some(answer)),
                 Finding::Refused(refused) if self.wanted == Wanted::All => return self.refuse(gate, refused),
                 // What was shown and is wrong says more than what was not shown.

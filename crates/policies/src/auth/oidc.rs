@@ -46,7 +46,7 @@ use session::Session;
 use tokens::{TokenAnswer, TokenError};
 
 pub use refreshes::Refreshes;
-pub use settings::{CookieSettings, Outside, SameSite, Settings, TokenSettings};
+pub use settings::{CookieSettings, Outside, Random, SameSite, Settings, TokenSettings};
 
 /// A description or keys that are missing are not asked for more often.
 const ASK_AGAIN: Duration = Duration::from_secs(5);

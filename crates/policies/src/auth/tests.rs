@@ -145,6 +145,19 @@ fn all_must_find_the_same() {
     assert_eq!(gate.caller.name(), "alice");
 }
 
+/// One proof does not do for two, in whatever order.
+#[test]
+fn where_all_must_prove_it_a_login_that_could_be_is_no_proof() {
+    let login = || Finding::Login(Box::default());
+    for (first, second) in [(login(), Finding::Known(alice())), (Finding::Known(alice()), login())] {
+        let methods = vec![method("one", vec![first]), method("two", vec![second])];
+        let mut gate = Gate::default();
+        let verdict = ask(&auth(methods, Wanted::All, None), &mut gate, Mode::Serve, None);
+        assert!(matches!(verdict, Verdict::Answer(_)), "{verdict:?}");
+        assert_eq!(gate.caller, Caller::default());
+    }
+}
+
 #[test]
 fn after_a_wait_only_the_method_that_waited_is_asked_again() {
     let waits = Finding::Wait(Wait::new("an answer", async { "carol" }));

@@ -141,6 +141,16 @@ impl Drop for Background {
     }
 }
 
+/// Asks a method until it need not wait any more.
+pub(crate) fn settle(method: &dyn Method, asked: &Asked<'_>, gate: &mut Gate) -> Finding {
+    let mut finding = method.identify(asked, gate, None);
+    while let Finding::Wait(waits) = finding {
+        let resolution = wait(waits.future);
+        finding = method.identify(asked, gate, Some(resolution));
+    }
+    finding
+}
+
 /// Waits on a runtime that comes and goes, as workers have their own.
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();

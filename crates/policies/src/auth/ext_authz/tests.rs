@@ -12,7 +12,7 @@ use tollgate_testkit::PATIENCE;
 use tollgate_testkit::http2::Http2Origin;
 
 use super::*;
-use crate::auth::background::{Background, ask};
+use crate::auth::trial::{Background, settle};
 use crate::sample::{Sample, response};
 
 const GRPC: &[(&str, &str)] = &[("content-type", "application/grpc")];
@@ -44,7 +44,7 @@ fn serving(
             served.answer(200, GRPC, framed.clone(), trailers);
         }
     });
-    let background = Background::start();
+    let (background, _) = Background::start();
     let url = format!("http://{}", service.address()).parse().unwrap();
     let settings =
         grpc::Settings { connect_timeout: PATIENCE, timeout: PATIENCE, ..grpc::Settings::default() };
@@ -68,7 +68,7 @@ impl Set {
         let moment = Moment { wall_us: 1_500_000, ..Moment::default() };
         let asked = Asked { consumers: &consumers, moment, ..sample.asked() };
         self.method.remove_forged(&mut gate.request);
-        (ask(&self.method, &asked, &mut gate), gate)
+        (settle(&self.method, &asked, &mut gate), gate)
     }
 }
 

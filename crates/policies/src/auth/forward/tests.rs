@@ -2,7 +2,7 @@ use tollgate_policy::{Answer, Caller, Consumer, Consumers, CredentialKind, Refus
 use tollgate_testkit::{Origin, PATIENCE, refusing};
 
 use super::*;
-use crate::auth::background::{Background, ask};
+use crate::auth::trial::{Background, settle};
 use crate::sample::Sample;
 
 fn settings(origin: &Origin) -> Settings {
@@ -20,11 +20,11 @@ fn consumers() -> Consumers {
 }
 
 fn asks(settings: &Settings, sample: &Sample) -> (Finding, Gate) {
-    let (background, mut gate, consumers) = (Background::start(), Gate::default(), consumers());
-    let method = Forward::new(settings, background.client()).unwrap();
+    let ((_background, client), mut gate, consumers) = (Background::start(), Gate::default(), consumers());
+    let method = Forward::new(settings, client).unwrap();
     method.remove_forged(&mut gate.request);
     let asked = Asked { consumers: &consumers, ..sample.asked() };
-    (ask(&method, &asked, &mut gate), gate)
+    (settle(&method, &asked, &mut gate), gate)
 }
 
 fn saying(answer: &'static str) -> Origin {
@@ -173,9 +173,9 @@ fn a_service_that_says_too_much_garbage_or_nothing_lets_nothing_pass() {
 
 #[test]
 fn names_that_are_not_the_services_or_the_clients_to_say_are_refused() {
-    let background = Background::start();
+    let (_background, client) = Background::start();
     let fine = Settings::new("own", "http://127.0.0.1:1/".parse().unwrap());
-    let setting = |settings: Settings| Forward::new(&settings, background.client()).unwrap_err().setting;
+    let setting = |settings: Settings| Forward::new(&settings, client.clone()).unwrap_err().setting;
     for name in ["Host", "Content-Length", "Connection", "transfer-encoding", ":path", "a b", ""] {
         let names = vec!["X-Ok".to_owned(), name.to_owned()];
         assert_eq!(setting(Settings { response_headers: names.clone(), ..fine.clone() }), "response_headers");
@@ -193,8 +193,8 @@ fn names_that_are_not_the_services_or_the_clients_to_say_are_refused() {
 #[test]
 fn explaining_asks_nobody() {
     let service = saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let background = Background::start();
-    let method = Forward::new(&settings(&service), background.client()).unwrap();
+    let (_background, client) = Background::start();
+    let method = Forward::new(&settings(&service), client).unwrap();
     let sample = Sample::new("GET /", "");
     let finding = method.identify(&sample.asked(), &mut Gate::default(), None);
     let Finding::Wait(waits) = finding else { panic!("{finding:?}") };

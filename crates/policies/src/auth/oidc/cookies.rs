@@ -197,8 +197,12 @@ impl Cookies {
         format!("{}.login.{}", self.name, state.chars().filter(is_fit).take(8).collect::<String>())
     }
 
-    /// Takes the cookies away from the request that goes to the origin.
+    /// Takes the cookies away from the request that goes to the origin. If another method has taken one away
+    /// already, the field is as that one left it.
     pub(super) fn cut(&self, asked: &Asked<'_>, edits: &mut Edits) {
+        if edits.replaces("cookie") {
+            return;
+        }
         if !asked.fields.has(Known::Cookie) || !named(asked).any(|(name, _)| self.is_own(name)) {
             return;
         }

@@ -86,6 +86,9 @@ pub struct TokenSettings {
     pub hint_at_logout: bool,
 }
 
+/// Fills in random bytes, fit for keys.
+pub type Random = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
+
 /// What it needs from outside.
 #[derive(Clone)]
 pub struct Outside {
@@ -97,8 +100,8 @@ pub struct Outside {
     pub keys: KeySource<Keys>,
     /// Refreshes under way. They outlive the method: a reload hands in the same ones.
     pub refreshes: Arc<Refreshes>,
-    /// Fills in random bytes, fit for keys.
-    pub random: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    /// For states, nonces, verifiers and what cookies are sealed with.
+    pub random: Random,
 }
 
 impl Settings {

@@ -13,7 +13,7 @@ use tollgate_testkit::{OidcProvider, PATIENCE};
 
 use super::*;
 use crate::auth::HandedOn;
-use crate::auth::background::{Background, ask, wait};
+use crate::auth::trial::{Background, settle, wait};
 use crate::sample::Sample;
 
 /// The client's secret at the provider.
@@ -41,8 +41,7 @@ impl Set {
         provider.register("gate", LOGIN, &["https://a.example/oauth2/callback", "https://a.example/"]);
         provider.add_user("al", "pass", json!({ "plan": "pro" }));
         provider.consent(Some("al"));
-        let background = Background::start();
-        let client = background.client();
+        let (background, client) = Background::start();
         let issuer = issuer.unwrap_or(provider.issuer()).to_owned();
         let mut settings = Settings::new("web", &issuer, "gate", vec![vec![1; 32]]);
         settings.client_secret = Some(LOGIN.to_owned());
@@ -106,7 +105,7 @@ impl Browser {
         let mut gate = Gate::default();
         oidc.remove_forged(&mut gate.request);
         let asked = asked(set, &sample);
-        let finding = ask(oidc, &asked, &mut gate);
+        let finding = settle(oidc, &asked, &mut gate);
         self.keep(gate.response.lines());
         if let Finding::Answer(answer) | Finding::Login(answer) = &finding {
             self.keep(answer.fields.lines());

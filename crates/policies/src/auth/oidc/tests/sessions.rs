@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::browser::asked;
 use super::*;
-use crate::auth::background::wait;
+use crate::auth::trial::wait;
 
 const API: &str = "Accept: application/json\r\n";
 
