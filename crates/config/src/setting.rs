@@ -365,7 +365,10 @@ impl<T> Deref for Many<T> {
 impl<T: Setting> Setting for Many<T> {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         match &node.value {
-            Value::Sequence(_) => Vec::decode(node, decoder).map(Self),
+            // Where every entry was wrong and reported, the list is wrong, and not empty.
+            Value::Sequence(items) => {
+                Vec::decode(node, decoder).filter(|kept| items.is_empty() || !kept.is_empty()).map(Self)
+            }
             _ => T::decode(node, decoder).map(|one| Self(vec![one])),
         }
     }

@@ -6,6 +6,7 @@ mod files;
 mod grpc;
 mod listeners;
 mod logs;
+pub mod policies;
 pub mod predecessor;
 mod routes;
 pub mod tls;
@@ -26,6 +27,7 @@ use tollgate_upstream::{HealthEvents, Upstream};
 use crate::resolve::Resolve;
 
 use self::acceptors::ListenerTls;
+use self::policies::{Carried, Shared};
 use self::predecessor::Plan;
 
 pub use predecessor::{Plans, Predecessor};
@@ -64,6 +66,9 @@ pub fn compile_after(
         plans: HashMap::new(),
         tls: before.tls().successor(),
         system_roots: None,
+        shared: Shared::default(),
+        carried: before.carried().successor(),
+        names: Vec::new(),
         by_name: HashMap::new(),
     };
     compiler.upstreams();
@@ -101,7 +106,7 @@ pub fn compile_after(
         })
     });
     compiler.diagnostics.sort();
-    let plans = Plans { upstreams: compiler.plans, tls: compiler.tls, acme };
+    let plans = Plans { upstreams: compiler.plans, tls: compiler.tls, acme, carried: compiler.carried };
     Compiled { snapshot, plans, diagnostics: compiler.diagnostics }
 }
 
@@ -118,6 +123,12 @@ struct Compiler<'a> {
     tls: ListenerTls,
     /// Read at most once, and only if something needs them.
     system_roots: Option<Roots>,
+    /// Policies and chains that routes share.
+    shared: Shared,
+    /// What policies count and remember.
+    carried: Carried,
+    /// Names of routes.
+    names: Vec<String>,
     /// Indexes by name; an inline destination's name is its address.
     by_name: HashMap<String, u32>,
 }

@@ -14,6 +14,7 @@ pub mod health;
 pub mod history;
 pub mod instance;
 pub mod metrics;
+pub mod outside;
 pub mod prepare;
 pub mod probes;
 pub mod process;

@@ -92,18 +92,12 @@ pub enum EffectiveAccess<'d> {
 }
 
 /// The first level that sets a policy decides.
-fn first<'d, T>(
-    levels: [Option<&'d Policies>; 2],
-    key: fn(&Policies) -> &Policy<T>,
-) -> Option<Located<&'d T>> {
+fn first<T>(levels: [Option<&Policies>; 2], key: fn(&Policies) -> &Policy<T>) -> Option<Located<&T>> {
     let set = levels.into_iter().flatten().find_map(|level| key(level).as_ref())?;
     set.on().map(|value| Located { value, origin: set.origin })
 }
 
-fn boxed<'d, T>(
-    levels: [Option<&'d Policies>; 2],
-    key: fn(&Policies) -> &Policy<Box<T>>,
-) -> Option<Located<&'d T>> {
+fn boxed<T>(levels: [Option<&Policies>; 2], key: fn(&Policies) -> &Policy<Box<T>>) -> Option<Located<&T>> {
     first(levels, key).map(|found| Located { value: &**found.value, origin: found.origin })
 }
 

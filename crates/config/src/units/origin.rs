@@ -88,7 +88,7 @@ impl FromStr for OriginPattern {
             return wrong("a `*` can only be the whole first label: `https://*.example.com`".to_owned());
         }
         let address: EndpointAddress = format!("{scheme}://{name}").parse()?;
-        if below && !is_name(address.host()) || below && address.socket().is_some() {
+        if below && (!is_name(address.host()) || address.socket().is_some()) {
             return wrong("a `*` stands before the name of a host".to_owned());
         }
         let usual = if https { 443 } else { 80 };

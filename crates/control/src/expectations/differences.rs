@@ -44,8 +44,12 @@ pub(super) fn find(
     let head = told.sends.as_ref().or_else(|| told.answers.as_ref().map(|answered| &answered.head));
     for (name, wanted) in expect.headers.iter() {
         let value = head.and_then(|head| head.value(name.as_str()));
-        if !fits(wanted, value.as_deref()) {
-            let got = value.map_or_else(|| "no such field".to_owned(), |value| format!("`{value}`"));
+        if !fits(wanted, value.as_ref().map(|(value, _)| value.as_str())) {
+            let got = match value {
+                None => "no such field".to_owned(),
+                Some((_, true)) => "another value, which may be a secret".to_owned(),
+                Some((value, false)) => format!("`{value}`"),
+            };
             differs(&format!("header {name}", name = name.value), written(wanted), got, wanted.origin);
         }
     }
