@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod config;
 mod confirm;
+mod credential;
 mod demo;
 mod diff;
 mod endpoint;
@@ -65,6 +66,9 @@ pub enum Command {
     History(history::Arguments),
     /// Take endpoints of the running instance out of rotation and back
     Endpoint(endpoint::Arguments),
+    /// Make credentials of consumers, and what the document keeps of them
+    #[command(subcommand)]
+    Credential(credential::Command),
     /// Print the JSON Schema of the document
     Schema,
     /// Print the reference of the document, in Markdown
@@ -93,6 +97,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Rollback(arguments) => rollback::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
         Command::Endpoint(arguments) => endpoint::run(&arguments),
+        Command::Credential(command) => credential::run(&command),
         Command::Schema => schema::run(),
         Command::Reference => reference::run(),
         Command::Version(arguments) => version::run(&arguments),

@@ -89,6 +89,7 @@ pub fn warnings(status: &Status) -> Vec<String> {
     for change in &status.config.needs_restart {
         warnings.push(change.trim_start_matches("! ").to_owned());
     }
+    warnings.extend(status.config.stuck_files.iter().cloned());
     for upstream in &status.upstreams {
         if let Some(vacancy) = &upstream.vacancy {
             warnings.push(format!("{} has nobody to send to: {vacancy}", upstream.name));

@@ -2,6 +2,7 @@
 
 pub mod acceptors;
 pub mod acme;
+mod consumers;
 mod files;
 mod grpc;
 mod listeners;
@@ -24,12 +25,14 @@ use tollgate_routing::{Finding, RouteTable};
 use tollgate_tls::Roots;
 use tollgate_upstream::{HealthEvents, Upstream};
 
+use crate::beside::Watched;
 use crate::resolve::Resolve;
 
 use self::acceptors::ListenerTls;
 use self::policies::{Carried, Shared};
 use self::predecessor::Plan;
 
+pub use consumers::Excerpts;
 pub use predecessor::{Plans, Predecessor};
 
 /// What became of a document.
@@ -40,6 +43,8 @@ pub struct Compiled {
     pub plans: Plans,
     /// What was found.
     pub diagnostics: Diagnostics,
+    /// Of files beside the document, what findings point to: to be joined with the document's sources.
+    pub excerpts: Excerpts,
 }
 
 /// Compiles the first document of a process. `events` hears of the upstreams' health.
@@ -69,6 +74,8 @@ pub fn compile_after(
         shared: Shared::default(),
         carried: before.carried().successor(),
         names: Vec::new(),
+        watched: Watched::default(),
+        excerpts: Excerpts::default(),
         by_name: HashMap::new(),
     };
     compiler.upstreams();
@@ -89,6 +96,7 @@ pub fn compile_after(
     let listeners = compiler.listeners();
     let acme = compiler.acme();
     let logs = compiler.logs(&specs);
+    let consumers = compiler.consumers();
     let failed = compiler.diagnostics.has_errors();
     let snapshot = table.filter(|_| !failed).map(|table| {
         Arc::new(Snapshot {
@@ -100,14 +108,20 @@ pub fn compile_after(
             upstreams: compiler.upstreams,
             http: http_settings(document),
             logs: Arc::new(logs),
-            consumers: Arc::default(),
+            consumers,
             tracing: tracing::tracing(document, before),
             challenges: acme.as_ref().map(|plan| plan.challenges.clone()),
         })
     });
     compiler.diagnostics.sort();
-    let plans = Plans { upstreams: compiler.plans, tls: compiler.tls, acme, carried: compiler.carried };
-    Compiled { snapshot, plans, diagnostics: compiler.diagnostics }
+    let plans = Plans {
+        upstreams: compiler.plans,
+        tls: compiler.tls,
+        acme,
+        watched: compiler.watched,
+        carried: compiler.carried,
+    };
+    Compiled { snapshot, plans, diagnostics: compiler.diagnostics, excerpts: compiler.excerpts }
 }
 
 struct Compiler<'a> {
@@ -129,6 +143,9 @@ struct Compiler<'a> {
     carried: Carried,
     /// Names of routes.
     names: Vec<String>,
+    /// What is made from files that are looked at while the document is in force.
+    watched: Watched,
+    excerpts: Excerpts,
     /// Indexes by name; an inline destination's name is its address.
     by_name: HashMap<String, u32>,
 }

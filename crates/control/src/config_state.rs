@@ -20,6 +20,8 @@ pub struct ConfigState {
     /// What it says otherwise than what the process was started with, and what takes effect only when it is
     /// started anew, in words.
     pub needs_restart: Vec<String>,
+    /// What files beside it hold by now that cannot be used, in words: what they held before stays in force.
+    pub stuck_files: Vec<String>,
 }
 
 /// How an attempt to load another document went.

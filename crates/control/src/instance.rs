@@ -16,6 +16,7 @@ use tollgate_runtime::process::in_background;
 use tollgate_upstream::HealthEvents;
 
 use crate::acme::Acme;
+use crate::beside::Watched;
 use crate::compile::acceptors::CertificateSet;
 use crate::compile::{Plans, Predecessor};
 use crate::config_state::{ConfigState, ReloadOutcome};
@@ -133,6 +134,11 @@ impl Instance {
         self.state().plans.tls.sets().to_vec()
     }
 
+    /// What the document in force has that is made from files.
+    pub fn watched(&self) -> Watched {
+        self.state().plans.watched.clone()
+    }
+
     /// Writes a line of the process's own log.
     pub(crate) fn say(&self, text: &str) {
         (self.surroundings.say)(text);
@@ -183,6 +189,7 @@ impl Instance {
                 problem: last.problem.clone(),
             }),
             needs_restart: state.needs_restart.clone(),
+            stuck_files: state.plans.watched.problems(),
         }
     }
 

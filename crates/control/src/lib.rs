@@ -2,6 +2,7 @@
 //! The one place that knows both the document and the data plane.
 
 pub mod acme;
+pub mod beside;
 pub mod bind;
 pub mod certificates;
 pub mod compile;

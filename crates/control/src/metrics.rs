@@ -8,7 +8,7 @@ use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage,
-    Writer, write_acme, write_certificates, write_endpoints, write_process, write_shards,
+    Writer, write_acme, write_beside, write_certificates, write_endpoints, write_process, write_shards,
 };
 use tollgate_upstream::Health;
 
@@ -78,6 +78,8 @@ pub fn text(instance: &Instance) -> String {
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());
+    let stuck: Vec<_> = instance.watched().stuck().into_iter().collect();
+    write_beside(&mut writer, snapshot.consumers.get().len(), &stuck);
     writer.finish()
 }
 

@@ -92,10 +92,15 @@ impl Prepared {
 
 /// Parses, checks and compiles, on this thread.
 pub fn prepare(text: &Text, before: &Predecessor, resolver: &dyn Resolve, events: &HealthEvents) -> Prepared {
-    let Loaded { document, mut diagnostics, sources } = text.load();
+    let Loaded { document, mut diagnostics, mut sources } = text.load();
     let ready = document.and_then(|document| {
-        let Compiled { snapshot, plans, diagnostics: found } =
+        let Compiled { snapshot, plans, diagnostics: found, excerpts } =
             compile_after(before, &document, resolver, events);
+        let found = match snapshot.is_some() {
+            // The sources become the bundle.
+            true => found,
+            false => excerpts.join(&mut sources, &found),
+        };
         found.iter().for_each(|d| diagnostics.push(d.clone()));
         Some(Ready { document: Arc::new(document), snapshot: snapshot?, plans })
     });

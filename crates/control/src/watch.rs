@@ -131,7 +131,7 @@ fn parent(place: &Path) -> PathBuf {
 }
 
 /// What tells that a file or a folder may have changed: what a look at each gives, behind symbolic links.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signature(BTreeMap<PathBuf, Option<Look>>);
 
 /// Device, inode, size, and time of change in seconds and nanoseconds: not that of the content, which programs
@@ -139,11 +139,30 @@ pub(crate) struct Signature(BTreeMap<PathBuf, Option<Look>>);
 type Look = (u64, u64, u64, i64, i64);
 
 impl Signature {
-    pub(crate) fn of(places: &BTreeSet<PathBuf>) -> Self {
-        let of = |place: &PathBuf| {
+    pub(crate) fn of<'p>(places: impl IntoIterator<Item = &'p PathBuf>) -> Self {
+        let mut signature = Self::default();
+        places.into_iter().for_each(|place| signature.look_at(place));
+        signature
+    }
+
+    /// The same places, looked at again.
+    pub(crate) fn again(&self) -> Self {
+        Self::of(self.0.keys())
+    }
+
+    /// Looks at one place more. The first look at a place stays.
+    pub(crate) fn look_at(&mut self, place: &Path) {
+        if !self.0.contains_key(place) {
             let found = std::fs::metadata(place).ok();
-            found.map(|m| (m.dev(), m.ino(), m.size(), m.ctime(), m.ctime_nsec()))
-        };
-        Self(places.iter().map(|place| (place.clone(), of(place))).collect())
+            let look = found.map(|m| (m.dev(), m.ino(), m.size(), m.ctime(), m.ctime_nsec()));
+            self.0.insert(place.to_owned(), look);
+        }
+    }
+
+    /// Takes over what others say of places that this one did not look at.
+    pub(crate) fn extend(&mut self, others: &Self) {
+        for (place, look) in &others.0 {
+            self.0.entry(place.clone()).or_insert(*look);
+        }
     }
 }

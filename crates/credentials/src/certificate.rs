@@ -4,7 +4,7 @@
 //! alternative names, `subject:` and its subject. [`Identity::credentials`] tells those that a certificate fits, in that
 //! order, so that finding its consumer is a look-up for each and not a search through all.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use x509_parser::asn1_rs::ToDer;
@@ -52,6 +52,17 @@ impl Credential {
             "san" => Ok(Self::AlternativeName(one_spelling(rest))),
             "subject" => Ok(Self::Subject(without_spaces(rest))),
             _ => Err(kinds),
+        }
+    }
+}
+
+impl fmt::Display for Credential {
+    /// The one text for all spellings of it: what tables of credentials have as key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fingerprint(hash) => write!(f, "sha256:{}", hex::write(hash)),
+            Self::AlternativeName(name) => write!(f, "san:{name}"),
+            Self::Subject(subject) => write!(f, "subject:{subject}"),
         }
     }
 }
@@ -263,6 +274,9 @@ mod tests {
             "subject: CN=alice, O=x\\, Inc.".to_owned(),
         ] {
             assert!(identity.fits(&credential(&text)), "{text}");
+            let told = credential(&text).to_string();
+            assert_eq!(credential(&told).to_string(), told, "{text} has one spelling");
+            assert!(identity.credentials().any(|own| own.to_string() == told), "{text}: {told}");
         }
         for text in [
             format!("sha256:{}", "0".repeat(64)),

@@ -56,12 +56,21 @@ pub struct Consumers {
 }
 
 impl Consumers {
+    /// None yet, with room for so many, so that a great number is not moved again and again.
+    pub fn with_room(consumers: usize, credentials: usize) -> Self {
+        Self {
+            by_name: HashMap::with_capacity(consumers),
+            by_credential: HashMap::with_capacity(credentials),
+        }
+    }
+
     /// Adds a consumer. `false` if there is one of this name, which then stays.
-    pub fn add(&mut self, consumer: Consumer) -> bool {
+    pub fn add(&mut self, consumer: impl Into<Arc<Consumer>>) -> bool {
+        let consumer = consumer.into();
         match self.by_name.entry(consumer.name.clone()) {
             std::collections::hash_map::Entry::Occupied(_) => false,
             std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(Arc::new(consumer));
+                free.insert(consumer);
                 true
             }
         }

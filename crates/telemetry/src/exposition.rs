@@ -1,12 +1,14 @@
 //! The Prometheus text format (version 0.0.4).
 
 mod acme;
+mod beside;
 mod flows;
 mod process;
 mod secured;
 mod shards;
 
 pub use acme::{AcmeState, write_acme};
+pub use beside::write_beside;
 pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};
 pub use secured::{CertificateState, Replacements, write_certificates};
 pub use shards::{EndpointState, Names, Recents, write_endpoints, write_shards};

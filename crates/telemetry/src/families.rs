@@ -129,6 +129,10 @@ families! {
         "Whether a certificate's files have changed to something that cannot be used, so that the one before serves on.";
     CERTIFICATES_REPLACED = Counter "tollgate_certificates_replaced_total" ["result"]
         "Certificates whose files had changed; result ok or failed.";
+    CONSUMERS = Gauge "tollgate_consumers" []
+        "Consumers in force, of the document and of its files.";
+    FILES_STUCK = Gauge "tollgate_files_stuck" ["kind"]
+        "Files beside the document that hold something that cannot be used by now, so that what they held before stays in force; by what is made from them.";
     EXCHANGES = Counter "tollgate_exchanges_total" ["reason", "side"]
         "Ended exchanges by reason and side at fault.";
     SERVER_DURATION = Histogram "http_server_request_duration_seconds"

@@ -50,6 +50,9 @@ pub struct ConfigStatus {
     /// What it says otherwise than what the process was started with, and what takes effect only at the next
     /// start, in words.
     pub needs_restart: Vec<String>,
+    /// What files beside it hold by now that cannot be used, in words: what they held before stays in force.
+    #[serde(default)]
+    pub stuck_files: Vec<String>,
     /// In so many milliseconds it is taken back unless it is confirmed; null where it is not on trial.
     pub on_trial_ms: Option<u64>,
 }
@@ -106,6 +109,7 @@ impl ConfigStatus {
             age_ms: now_ms.saturating_sub(state.since_ms),
             last_reload: state.last_reload.as_ref().map(reload),
             needs_restart: state.needs_restart.clone(),
+            stuck_files: state.stuck_files.clone(),
             on_trial_ms: trial_until_ms.map(|until| until.saturating_sub(now_ms)),
         }
     }

@@ -7,6 +7,7 @@ mod asking;
 mod bodies;
 mod cli;
 mod connections;
+mod consumers;
 mod curl;
 mod faulty;
 mod fields;

@@ -15,6 +15,7 @@ use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::policies::{Carried, Say};
 use super::tls::ConnectorPlan;
+use crate::beside::Watched;
 
 /// What an upstream was made from. The same plan makes the same upstream.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +54,8 @@ pub struct Plans {
     pub acme: Option<AcmePlan>,
     /// What its policies count and remember.
     pub carried: Carried,
+    /// What is made from files that are looked at while the document is in force.
+    pub watched: Watched,
 }
 
 /// An upstream of the snapshot that runs.
