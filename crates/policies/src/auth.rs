@@ -1,21 +1,21 @@
 //! Who sends a request: methods that look for a proof and verify it, and how a route puts them together.
 
 pub mod api_key;
-pub mod basic;
-mod bearer;
-pub mod certificate;
 #[cfg(test)]
 mod background;
+pub mod basic;
+mod bearer;
 mod called;
+pub mod certificate;
 pub mod ext_authz;
 pub mod forward;
 mod handed_on;
 pub mod introspection;
 pub mod jwt;
 mod method;
-mod places;
 pub mod oidc;
 mod percent;
+mod places;
 pub mod signature;
 
 use std::sync::Arc;

@@ -23,9 +23,6 @@ pub struct PasswordCache {
     ttl: u64,
 }
 
-/// Until when an entry is good.
-type Shard = BoundedMap<[u8; 32], u64, BuildAsIs>;
-
 impl PasswordCache {
     /// Room for about `capacity` entries (at least one for each of 16 shards), each good for `ttl` seconds; `key` is
     /// random.
