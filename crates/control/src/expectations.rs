@@ -4,6 +4,8 @@
 
 mod differences;
 mod reasons;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
