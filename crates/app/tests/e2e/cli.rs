@@ -135,7 +135,7 @@ answer      404 no_route: No route matches the request.
             X-Request-ID: 00000000-0000-0000-0000-000000000000
             Proxy-Status: tollgate; error=destination_not_found; details=\"no_route\"
             Content-Type: application/problem+json
-            Content-Length: 209
+            Content-Length: 184
 "
     );
     let malformed = explained(&["GET", "http://a/%2e%2e/"]);
@@ -169,6 +169,7 @@ fn a_decision_is_explained_to_programs() {
                 { "endpoint": "next 127.0.0.1:9003", "state": "can be picked, weight 1, 0 requests now" }
             ],
             "endpoint": "127.0.0.1:9003",
+            "policies": [], "consumer": null,
             "reason": null, "status": null, "detail": null,
             "upstream": "next",
             "sends": {
