@@ -4,6 +4,8 @@
 
 mod differences;
 mod reasons;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use tollgate_policy::{Caller, Claims};
 use tollgate_proxy::Snapshot;
 
 use crate::explain::{MadeUpRequest, Origin, by_document};
+
+use differences::Patterns;
 
 /// How many failures are told with what decided; of further ones only the differences are told. What decided is
 /// found by looking at each route again.
@@ -60,18 +64,20 @@ pub struct Difference {
 pub fn try_all(document: &Document, snapshot: &Snapshot, wall: Duration, now_ms: u64) -> Tried {
     let tests = &document.gate.tests;
     let mut failures: Vec<Failure> = Vec::new();
+    let mut patterns = Patterns::default();
     for test in tests {
         let decisive = failures.len() < DECISIVE_TOLD;
-        failures.extend(failure(test, snapshot, (wall, now_ms), decisive));
+        failures.extend(failure(test, snapshot, (wall, now_ms), &mut patterns, decisive));
     }
     Tried { run: tests.len(), failures }
 }
 
 /// How a test fails; `None` where it passes.
-fn failure(
-    test: &Located<Test>,
+fn failure<'d>(
+    test: &'d Located<Test>,
     snapshot: &Snapshot,
     (wall, now_ms): (Duration, u64),
+    patterns: &mut Patterns<'d>,
     decisive: bool,
 ) -> Option<Failure> {
     let fails = |differences, because| {
@@ -84,7 +90,7 @@ fn failure(
     };
     let request = made_up(test, caller, wall);
     let told = by_document(snapshot, &request, now_ms, false);
-    let differences = differences::find(&test.expect, &told, snapshot);
+    let differences = differences::find(&test.expect, &told, snapshot, patterns);
     if differences.is_empty() {
         return None;
     }

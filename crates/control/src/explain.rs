@@ -23,7 +23,7 @@ use tollgate_upstream::{Exclusion, Load, Loads, PickKey, RecordedLoads, Upstream
 /// How many losing routes are told; with very many routes the rest is counted.
 const ROUTES_TOLD: usize = 50;
 
-pub use heads::{Answered, Head};
+pub use heads::{Answered, Head, HeadField};
 pub use policies::PolicyTold;
 
 /// A request that nobody sent.

@@ -3,7 +3,7 @@
 mod carried;
 mod cause;
 mod place;
-mod request;
+pub(crate) mod request;
 mod secured;
 mod setting;
 

@@ -9,6 +9,7 @@ mod cli;
 mod connections;
 mod consumers;
 mod curl;
+mod expectations;
 mod faulty;
 mod fields;
 mod grpc;

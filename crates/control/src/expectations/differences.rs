@@ -1,5 +1,7 @@
 //! What comes out otherwise than a test expects.
 
+use std::collections::HashMap;
+
 use tollgate_config::{Destination, Located, Origin, TestExpectation, TextMatch};
 use tollgate_decision::Reason;
 use tollgate_proxy::Snapshot;
@@ -9,11 +11,32 @@ use tollgate_routing::WholeValue;
 use super::Difference;
 use crate::explain::Explanation;
 
+/// How many compiled expressions are kept; a large one takes a megabyte.
+const PATTERNS_MAX: usize = 64;
+
+/// Expressions that were compiled for earlier tests.
+#[derive(Debug, Default)]
+pub(super) struct Patterns<'d> {
+    compiled: HashMap<&'d str, Option<WholeValue>>,
+}
+
+impl<'d> Patterns<'d> {
+    /// Whether a value matches; one that does not compile matches nothing.
+    fn matches(&mut self, pattern: &'d str, value: &str) -> bool {
+        if self.compiled.len() >= PATTERNS_MAX && !self.compiled.contains_key(pattern) {
+            self.compiled.clear();
+        }
+        let compiled = self.compiled.entry(pattern).or_insert_with(|| WholeValue::new(pattern).ok());
+        compiled.as_ref().is_some_and(|compiled| compiled.matches(value.as_bytes()))
+    }
+}
+
 /// Holds a decision against what is expected of it.
-pub(super) fn find(
-    expect: &Located<TestExpectation>,
+pub(super) fn find<'d>(
+    expect: &'d Located<TestExpectation>,
     told: &Explanation,
     snapshot: &Snapshot,
+    patterns: &mut Patterns<'d>,
 ) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut differs = |what: &str, expected: String, got: String, origin: Origin| {
@@ -44,8 +67,12 @@ pub(super) fn find(
     let head = told.sends.as_ref().or_else(|| told.answers.as_ref().map(|answered| &answered.head));
     for (name, wanted) in expect.headers.iter() {
         let value = head.and_then(|head| head.value(name.as_str()));
-        if !fits(wanted, value.as_deref()) {
-            let got = value.map_or_else(|| "no such field".to_owned(), |value| format!("`{value}`"));
+        if !fits(wanted, value.as_ref().map(|(value, _)| value.as_str()), patterns) {
+            let got = match value {
+                None => "no such field".to_owned(),
+                Some((_, true)) => "another value, which may be a secret".to_owned(),
+                Some((value, false)) => format!("`{value}`"),
+            };
             differs(&format!("header {name}", name = name.value), written(wanted), got, wanted.origin);
         }
     }
@@ -92,13 +119,11 @@ fn upstream_name(destination: &Destination) -> String {
     }
 }
 
-fn fits(wanted: &TextMatch, value: Option<&str>) -> bool {
+fn fits<'d>(wanted: &'d TextMatch, value: Option<&str>, patterns: &mut Patterns<'d>) -> bool {
     let Some(value) = value else { return false };
     match wanted {
         TextMatch::Exact(text) => text == value,
-        TextMatch::Regex(pattern) => {
-            WholeValue::new(pattern.as_str()).is_ok_and(|pattern| pattern.matches(value.as_bytes()))
-        }
+        TextMatch::Regex(pattern) => patterns.matches(pattern.as_str(), value),
         TextMatch::Present(_) => true,
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Value as Json, json};
 use tollgate_decision::Reason;
+use tollgate_http1::edits::Edits;
 use tollgate_message::Method;
 use tollgate_policy::{Gate, Passed};
 use tollgate_proxy::Snapshot;
@@ -15,6 +16,7 @@ use tollgate_proxy::snapshot::Action;
 use tollgate_routing::Found;
 
 use super::Explanation;
+use crate::why::request::{HIDDEN, is_secret};
 
 /// The head of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +24,18 @@ pub struct Head {
     /// Its first line.
     pub line: String,
     /// Its fields, in their order.
-    pub fields: Vec<(String, String)>,
+    pub fields: Vec<HeadField>,
+}
+
+/// A field of a head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadField {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// The value may be a secret: by its name, or since the document sets it, maybe from a file.
+    pub secret: bool,
 }
 
 /// An answer that Tollgate would give.
@@ -37,32 +50,47 @@ pub struct Answered {
 }
 
 impl Head {
-    /// Reads what was written; a body behind it is not looked at.
-    fn of(bytes: &[u8]) -> Self {
+    /// Reads what was written; a body behind it is not looked at. `set` are changes that the document makes.
+    fn of(bytes: &[u8], set: Option<&Edits>) -> Self {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(bytes.len());
         let text = String::from_utf8_lossy(&bytes[..end]);
+        let set = String::from_utf8_lossy(set.map_or(&[][..], Edits::lines));
+        let set: Vec<&str> = set.split("\r\n").filter_map(|line| Some(line.split_once(':')?.0)).collect();
         let mut lines = text.split("\r\n");
         let line = lines.next().unwrap_or_default().to_owned();
-        let fields = lines.filter_map(|line| line.split_once(": ").or_else(|| line.split_once(':')));
-        Self { line, fields: fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
+        let fields = lines.filter_map(|line| line.split_once(':')).map(|(name, value)| HeadField {
+            name: name.to_owned(),
+            value: value.trim().to_owned(),
+            secret: is_secret(name.as_bytes()) || set.iter().any(|set| set.eq_ignore_ascii_case(name)),
+        });
+        let fields = fields.collect();
+        Self { line, fields }
     }
 
-    /// The value of a field, those of several lines as a list (RFC 9110 section 5.2).
-    pub fn value(&self, name: &str) -> Option<String> {
-        let lines = self.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
-        let values: Vec<&str> = lines.map(|(_, value)| value.as_str()).collect();
-        (!values.is_empty()).then(|| values.join(", "))
+    /// The value of a field, those of several lines as a list (RFC 9110 section 5.2), and whether it may be a
+    /// secret.
+    pub fn value(&self, name: &str) -> Option<(String, bool)> {
+        let lines = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        let values: Vec<&str> = lines.clone().map(|field| field.value.as_str()).collect();
+        (!values.is_empty()).then(|| (values.join(", "), lines.clone().any(|field| field.secret)))
     }
 
-    /// For programs.
+    /// For programs, secrets hidden.
     pub fn to_json(&self) -> Json {
-        let fields = self.fields.iter().map(|(name, value)| json!({ "name": name, "value": value }));
-        json!({ "line": self.line, "fields": fields.collect::<Vec<_>>() })
+        let each = self.fields.iter().map(|field| json!({ "name": field.name, "value": field.shown() }));
+        json!({ "line": self.line, "fields": each.collect::<Vec<_>>() })
     }
 
-    /// Its fields for people, a line each.
+    /// Its fields for people, a line each, secrets hidden.
     pub(super) fn tell_fields(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fields.iter().try_for_each(|(name, value)| writeln!(f, "            {name}: {value}"))
+        self.fields.iter().try_for_each(|field| writeln!(f, "            {}: {}", field.name, field.shown()))
+    }
+}
+
+impl HeadField {
+    /// The value as it may be shown.
+    pub fn shown(&self) -> &str {
+        if self.secret { HIDDEN } else { &self.value }
     }
 }
 
@@ -74,7 +102,7 @@ impl Answered {
         arrival: &Arrival<'_>,
         gate: Option<&Gate>,
     ) -> Self {
-        let head = Head::of(&written::refusal(refusal, method, arrival, gate));
+        let head = Head::of(&written::refusal(refusal, method, arrival, gate), None);
         Self { status: refusal.reason.status(), reason: refusal.reason, head }
     }
 }
@@ -103,7 +131,7 @@ pub(super) fn tell(
         }
         Passed::Answered(answer) => {
             let reason = answer.reason.unwrap_or(Reason::FixedResponse);
-            let head = Head::of(&written::policy(&answer, method, arrival, gate.as_ref()));
+            let head = Head::of(&written::policy(&answer, method, arrival, gate.as_ref()), None);
             told.answers = Some(Answered { status: answer.status, reason, head });
             return Err(reason.into());
         }
@@ -118,9 +146,13 @@ pub(super) fn tell(
     };
     match own.zip(routed.own_answer()) {
         Some(((status, reason), bytes)) => {
-            told.answers = Some(Answered { status, reason, head: Head::of(&bytes) });
+            told.answers = Some(Answered {
+                status,
+                reason,
+                head: Head::of(&bytes, Some(&route.settings.response_edits)),
+            });
         }
-        None => told.sends = Some(Head::of(&routed.request())),
+        None => told.sends = Some(Head::of(&routed.request(), Some(&route.settings.request_edits))),
     }
     Ok(gate)
 }

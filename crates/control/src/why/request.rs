@@ -9,7 +9,7 @@ use tollgate_telemetry::access::{around_user, is_secret_header};
 use super::Show;
 
 /// What stands for a secret.
-const HIDDEN: &str = "[hidden]";
+pub(crate) const HIDDEN: &str = "[hidden]";
 /// A line longer than this is cut.
 const LINE_MAX: usize = 2000;
 
@@ -68,7 +68,7 @@ impl RequestTold {
 }
 
 /// Names of fields that hold secrets, and ends of such names.
-fn is_secret(name: &[u8]) -> bool {
+pub(crate) fn is_secret(name: &[u8]) -> bool {
     const WHOLE: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
     const ENDS: [&str; 6] = ["-token", "-key", "-secret", "-password", "apikey", "-authorization"];
     let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase().replace('_', "-");

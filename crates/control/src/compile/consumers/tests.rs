@@ -77,7 +77,8 @@ fn consumers_of_the_document_and_of_files_are_found_by_each_credential() {
     assert_eq!(found.len(), 2);
     let alice = found.by_name("alice").unwrap();
     assert_eq!(*alice.groups, ["gold", "staff"].map(Box::<str>::from));
-    assert_eq!(*alice.labels, [("age".into(), "9".into()), ("team".into(), "red".into())]);
+    let labels = [("age", "9"), ("team", "red")].map(|(name, value)| (Box::from(name), Box::from(value)));
+    assert_eq!(*alice.labels, labels);
     assert_eq!(whose(&found, CredentialKind::ApiKey, &[1; 32]).as_deref(), Some("alice"));
     assert_eq!(whose(&found, CredentialKind::ApiKey, &[2; 32]), None);
     let (consumer, secret) = found.find(CredentialKind::User, b"al").unwrap();
