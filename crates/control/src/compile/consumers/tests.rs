@@ -172,7 +172,15 @@ fn changed_files_are_taken_and_broken_ones_keep_what_they_held() {
     assert!(told.contains("more/c.yaml:2:1: there are two consumers `bob`"), "{told}");
     assert!(cell.get().by_name("carl").is_some() && !cell.get().by_name("bob").unwrap().is_in("x"));
 
+    // A new one that is broken gives nothing yet.
+    folder.write("more/d.yaml", "dan: {}\ndora: { grups: x }\n");
+    let told = look(&prepared).join("\n");
+    assert!(told.contains("more/d.yaml:2:") && !told.contains("in force: "), "{told}");
+    assert!(cell.get().by_name("dan").is_none());
+    assert_eq!(watched.stuck(), [("consumers", 3)].into());
+
     // All is mended: by removing it.
+    fs::remove_file(folder.path().join("more/d.yaml")).unwrap();
     fs::remove_file(folder.path().join("more/a.yaml")).unwrap();
     fs::remove_file(folder.path().join("more/c.yaml")).unwrap();
     look(&prepared);
