@@ -31,14 +31,15 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf> {
     )
 }
 
-/// Loads and compiles a document that nothing ran before.
-pub fn prepare(text: &Text, resolver: &dyn Resolve, events: &HealthEvents) -> Prepared {
-    tollgate_control::prepare::prepare(text, &Predecessor::default(), resolver, events)
+/// Loads and compiles the document that a process begins with. `say` tells what happens later.
+pub fn prepare(text: &Text, resolver: &dyn Resolve, events: &HealthEvents, say: fn(&str)) -> Prepared {
+    tollgate_control::prepare::prepare(text, &Predecessor::starting(say), resolver, events)
 }
 
 /// Loads and compiles the document at `path` to look at it: nothing is asked and nobody hears of it.
 pub fn look_at(path: &Path) -> Prepared {
-    prepare(&Text::File(path.to_owned()), &NoResolver, &HealthEvents::unheard())
+    let text = Text::File(path.to_owned());
+    tollgate_control::prepare::prepare(&text, &Predecessor::default(), &NoResolver, &HealthEvents::unheard())
 }
 
 /// Reads the document at `path` for its texts alone; nothing that is found is told.

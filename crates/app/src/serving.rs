@@ -43,7 +43,7 @@ pub struct Manner {
 pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result<ExitCode> {
     let (events, receiver) = HealthEvents::bounded(EVENTS_MAX);
     let resolver = Arc::new(SystemResolver);
-    let prepared = documents::prepare(&text, &*resolver, &events);
+    let (prepared, _) = documents::prepare(&text, &*resolver, &events, note).try_tests(None);
     documents::report(&prepared);
     let bundle = prepared.bundle();
     let (Some(first), Some(bundle)) = (prepared.ready, bundle) else {

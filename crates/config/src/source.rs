@@ -37,7 +37,7 @@ impl Origin {
 
 /// A value and the place that set it. Equality and hashing look at the value alone, so that moving
 /// a line is not a change.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct Located<T> {
     /// The value.
     pub value: T,

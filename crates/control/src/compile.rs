@@ -7,6 +7,7 @@ mod files;
 mod grpc;
 mod listeners;
 mod logs;
+pub mod policies;
 pub mod predecessor;
 mod routes;
 pub mod tls;
@@ -28,6 +29,7 @@ use crate::beside::Watched;
 use crate::resolve::Resolve;
 
 use self::acceptors::ListenerTls;
+use self::policies::{Carried, Shared};
 use self::predecessor::Plan;
 
 pub use consumers::Excerpts;
@@ -69,6 +71,9 @@ pub fn compile_after(
         plans: HashMap::new(),
         tls: before.tls().successor(),
         system_roots: None,
+        shared: Shared::default(),
+        carried: before.carried().successor(),
+        names: Vec::new(),
         watched: Watched::default(),
         excerpts: Excerpts::default(),
         by_name: HashMap::new(),
@@ -109,7 +114,13 @@ pub fn compile_after(
         })
     });
     compiler.diagnostics.sort();
-    let plans = Plans { upstreams: compiler.plans, tls: compiler.tls, acme, watched: compiler.watched };
+    let plans = Plans {
+        upstreams: compiler.plans,
+        tls: compiler.tls,
+        acme,
+        watched: compiler.watched,
+        carried: compiler.carried,
+    };
     Compiled { snapshot, plans, diagnostics: compiler.diagnostics, excerpts: compiler.excerpts }
 }
 
@@ -126,6 +137,12 @@ struct Compiler<'a> {
     tls: ListenerTls,
     /// Read at most once, and only if something needs them.
     system_roots: Option<Roots>,
+    /// Policies and chains that routes share.
+    shared: Shared,
+    /// What policies count and remember.
+    carried: Carried,
+    /// Names of routes.
+    names: Vec<String>,
     /// What is made from files that are looked at while the document is in force.
     watched: Watched,
     excerpts: Excerpts,

@@ -1,16 +1,16 @@
 //! How a request is decided, told step by step: one that somebody made up, as things are now, or a recorded one,
 //! as things were then. It runs the functions that serve exchanges.
 
+mod heads;
 mod policies;
+mod told;
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
 use tollgate_decision::Reason;
-use tollgate_message::Version;
-use tollgate_policy::{Caller, Moment};
+use tollgate_message::{Method, Version};
+use tollgate_policy::{Caller, Gate, Moment};
 use tollgate_proxy::decide;
 use tollgate_proxy::decide::again::{self, Reading, Space};
 use tollgate_proxy::decide::gate::Arrival;
@@ -23,6 +23,7 @@ use tollgate_upstream::{Exclusion, Load, Loads, PickKey, RecordedLoads, Upstream
 /// How many losing routes are told; with very many routes the rest is counted.
 const ROUTES_TOLD: usize = 50;
 
+pub use heads::{Answered, Head};
 pub use policies::PolicyTold;
 
 /// A request that nobody sent.
@@ -81,6 +82,12 @@ pub struct Explanation {
     pub picks: Vec<Picked>,
     /// Why the exchange ends in an answer from Tollgate; `None` if it is forwarded.
     pub refusal: Option<(Reason, String)>,
+    /// The upstream that it goes to.
+    pub upstream: Option<String>,
+    /// The head that would be sent on; `None` for a recorded request.
+    pub sends: Option<Head>,
+    /// The answer that Tollgate would give, refusal or not; `None` for a recorded request.
+    pub answers: Option<Answered>,
 }
 
 /// The choice of an endpoint.
@@ -92,8 +99,32 @@ pub struct Picked {
     pub endpoint: Option<String>,
 }
 
-/// Decides a made-up request on a snapshot, at `now_ms`, with the endpoints' health as it is now.
+/// Decides a made-up request on a snapshot, at `now_ms`, with limits and the endpoints' health as they are now.
 pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Explanation {
+    decide_made_up(snapshot, request, now_ms, Extent { state: true, routes: true })
+}
+
+/// Decides a made-up request by the document alone: limits are not asked, no endpoint is picked. With `routes`,
+/// the losing routes are told too, which takes a while where there are many.
+pub(crate) fn by_document(
+    snapshot: &Snapshot,
+    request: &MadeUpRequest,
+    now_ms: u64,
+    routes: bool,
+) -> Explanation {
+    decide_made_up(snapshot, request, now_ms, Extent { state: false, routes })
+}
+
+/// How much of a request is decided and told.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// What depends on other requests and on the endpoints' health.
+    state: bool,
+    /// The losing routes.
+    routes: bool,
+}
+
+fn decide_made_up(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64, extent: Extent) -> Explanation {
     let bytes = wire_form(request);
     let mut told = Explanation::default();
     let came = Came { version: Version::Http11, tls: request.from.tls, server_name: None };
@@ -105,28 +136,39 @@ pub fn explain(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64) -> Exp
         came: &came,
         caller: request.from.caller.as_ref(),
         moment: Moment { now_us: now_ms * 1000, wall_us, seed: request.seed },
+        limits: extent.state,
     };
-    let how =
-        How { seed: request.seed, incomplete: Reason::BadRequestLine, verdicts: Verdicts::Ask(arrival) };
+    let how = How {
+        seed: request.seed,
+        incomplete: Reason::BadRequestLine,
+        verdicts: Verdicts::Ask(arrival),
+        routes: extent.routes,
+    };
     let decided = choose(snapshot, &bytes, &how, &mut told);
-    let picked = decided.and_then(|upstream| match upstream {
-        Some(upstream) => {
-            let mut view = View::default();
-            view.refresh(upstream, now_ms);
-            let key = PickKey {
-                turn: request.seed,
-                seed: decide::attempt_seed(request.seed, 0),
-                ..PickKey::default()
-            };
-            let state = |number| upstream.endpoint(number).map(|e| (e.weight(), Some(e.in_flight()), "now"));
-            let endpoints = tell_endpoints(upstream, &view, now_ms, state);
-            let picked = decide::endpoint(upstream, &view, &key);
-            told.picks.push(picked_one(upstream, endpoints, picked.ok()));
-            picked.map(drop).map_err(Into::into)
-        }
-        None => Ok(()),
+    let mut left = None;
+    let picked = decided.and_then(|Chosen { upstream, gate }| {
+        left = gate;
+        let Some(upstream) = upstream.filter(|_| extent.state) else { return Ok(()) };
+        pick_now(upstream, request.seed, now_ms, &mut told)
     });
+    if let (Err(refusal), None) = (picked, &told.answers) {
+        let method = Method::from_bytes(request.method.as_bytes());
+        told.sends = None;
+        told.answers = Some(Answered::refusal(refusal, method, &arrival, left.as_ref()));
+    }
     told.end(picked)
+}
+
+/// Picks an endpoint as things are now.
+fn pick_now(upstream: &Upstream, seed: u64, now_ms: u64, told: &mut Explanation) -> Result<(), Refusal> {
+    let mut view = View::default();
+    view.refresh(upstream, now_ms);
+    let key = PickKey { turn: seed, seed: decide::attempt_seed(seed, 0), ..PickKey::default() };
+    let state = |number| upstream.endpoint(number).map(|e| (e.weight(), Some(e.in_flight()), "now"));
+    let endpoints = tell_endpoints(upstream, &view, now_ms, state);
+    let picked = decide::endpoint(upstream, &view, &key);
+    told.picks.push(picked_one(upstream, endpoints, picked.ok()));
+    picked.map(drop).map_err(Into::into)
 }
 
 /// Decides a recorded exchange again on its snapshot, with the endpoints' health as it was known then.
@@ -134,8 +176,13 @@ pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
     let mut told = Explanation::default();
     let decided = match entry.head.as_deref() {
         Some(head) => {
-            let (seed, incomplete) = (entry.record.seed, entry.reason());
-            choose(snapshot, head, &How { seed, incomplete, verdicts: Verdicts::Recorded(entry) }, &mut told)
+            let how = How {
+                seed: entry.record.seed,
+                incomplete: entry.reason(),
+                verdicts: Verdicts::Recorded(entry),
+                routes: true,
+            };
+            choose(snapshot, head, &how, &mut told).map(|chosen| chosen.upstream)
         }
         // A connection has no head: its upstream stands for itself.
         None => {
@@ -156,6 +203,16 @@ struct How<'a> {
     /// Why a head is refused that has no end, or that ends early.
     incomplete: Reason,
     verdicts: Verdicts<'a>,
+    /// The losing routes are told too.
+    routes: bool,
+}
+
+/// What the choices come to.
+struct Chosen<'s> {
+    /// The upstream; `None` where the route answers.
+    upstream: Option<&'s Upstream>,
+    /// What the policies of a request leave behind that nobody sent.
+    gate: Option<Gate>,
 }
 
 /// Where the verdicts of policies come from.
@@ -172,7 +229,7 @@ fn choose<'s>(
     bytes: &[u8],
     how: &How<'_>,
     told: &mut Explanation,
-) -> Result<Option<&'s Upstream>, Refusal> {
+) -> Result<Chosen<'s>, Refusal> {
     let mut space = Space::default();
     let understood = match again::read(snapshot, bytes, &mut space) {
         Reading::Understood(understood) if understood.end == bytes.len() => understood,
@@ -184,21 +241,29 @@ fn choose<'s>(
     told.matched_as =
         Some((text(identity.host), text(identity.path), text(identity.query.unwrap_or_default())));
     let view = understood.view();
-    tell_routes(&snapshot.table.explain(&view), told);
+    if how.routes {
+        tell_routes(&snapshot.table.explain(&view), told);
+    }
     let choice = decide::choose(snapshot, &view, understood.body, how.seed, &mut Scratch::default());
     if let Some(route) = choice.found.and_then(|found| snapshot.routes.get(found.route as usize)) {
         told.route = Some(route.name.clone());
         told.action = Some(describe(snapshot, &route.action));
     }
+    let upstream = choice.upstream.and_then(|index| snapshot.upstreams.get(index as usize));
+    told.upstream = upstream.map(|upstream| upstream.name().to_string());
+    let mut gate = None;
     if let (Some(found), None) = (choice.found, choice.refusal) {
         match &how.verdicts {
-            Verdicts::Ask(arrival) => policies::ask(snapshot, found.route, &understood, arrival, told)?,
+            Verdicts::Ask(arrival) => {
+                let judged = policies::ask(snapshot, found.route, &understood, arrival, told);
+                gate = heads::tell(snapshot, found, &understood, arrival, judged, told)?;
+            }
             Verdicts::Recorded(entry) => policies::tell_recorded(entry, told)?,
         }
     }
     match choice.refusal {
         Some(refusal) => Err(refusal),
-        None => Ok(choice.upstream.and_then(|index| snapshot.upstreams.get(index as usize)).map(|u| &**u)),
+        None => Ok(Chosen { upstream: upstream.map(|upstream| &**upstream), gate }),
     }
 }
 
@@ -306,106 +371,4 @@ fn tell_exclusion(exclusion: Exclusion, at_ms: u64) -> String {
         }
         other => other.to_string(),
     }
-}
-
-impl Explanation {
-    fn end(mut self, ended: Result<(), Refusal>) -> Self {
-        self.refusal = ended.err().map(|refusal| {
-            (refusal.reason, refusal.detail.unwrap_or(refusal.reason.explanation()).to_owned())
-        });
-        self
-    }
-
-    /// The choices of endpoints, for programs.
-    pub(crate) fn picks_to_json(&self) -> Json {
-        let picks = self.picks.iter().map(|pick| {
-            let endpoints = pick.endpoints.iter();
-            let endpoints = endpoints.map(|(name, state)| json!({ "endpoint": name, "state": state }));
-            json!({ "endpoints": endpoints.collect::<Vec<_>>(), "endpoint": pick.endpoint })
-        });
-        picks.collect()
-    }
-
-    /// The first choice of an endpoint.
-    fn first(&self) -> (&[(String, String)], Option<&str>) {
-        self.picks.first().map_or((&[], None), |pick| (&pick.endpoints, pick.endpoint.as_deref()))
-    }
-
-    /// For programs.
-    pub fn to_json(&self) -> Json {
-        let pairs = |pairs: &[(String, String)], key: &str, value: &str| -> Vec<Json> {
-            pairs.iter().map(|(k, v)| json!({ key: k, value: v })).collect()
-        };
-        let (endpoints, endpoint) = self.first();
-        json!({
-            "matched_as": self.matched_as.as_ref().map(|(host, path, query)| json!({ "host": host, "path": path, "query": query })),
-            "routes": pairs(&self.routes, "route", "outcome"),
-            "routes_left_out": self.routes_left_out,
-            "route": self.route,
-            "action": self.action,
-            "policies": self.policies.iter().map(PolicyTold::to_json).collect::<Vec<_>>(),
-            "consumer": self.consumer,
-            "endpoints": pairs(endpoints, "endpoint", "state"),
-            "endpoint": endpoint,
-            "reason": self.refusal.as_ref().map(|(reason, _)| reason.code()),
-            "status": self.refusal.as_ref().map(|(reason, _)| reason.status()),
-            "detail": self.refusal.as_ref().map(|(_, detail)| detail),
-        })
-    }
-}
-
-/// For people.
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tell_route(f)?;
-        let (endpoints, picked) = self.first();
-        for (endpoint, state) in endpoints {
-            writeln!(f, "endpoint    {endpoint}: {state}")?;
-        }
-        if let Some(endpoint) = picked {
-            writeln!(f, "pick        {endpoint}")?;
-        }
-        match &self.refusal {
-            Some((reason, detail)) => {
-                writeln!(f, "answer      {} {}: {detail}", reason.status(), reason.code())
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl Explanation {
-    /// For people: up to the route.
-    pub(crate) fn tell_route(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((host, path, query)) = &self.matched_as {
-            writeln!(
-                f,
-                "matched as  host {}, path {path}{}",
-                or_none(host),
-                if query.is_empty() { String::new() } else { format!(", query {query}") }
-            )?;
-        }
-        if !self.routes.is_empty() {
-            writeln!(f, "routes      by precedence:")?;
-            let width = self.routes.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-            for (name, outcome) in &self.routes {
-                let mark = if outcome == "matched" { "->" } else { "  " };
-                writeln!(f, "         {mark} {name:width$}  {outcome}")?;
-            }
-            if self.routes_left_out > 0 {
-                writeln!(f, "            and {} more", self.routes_left_out)?;
-            }
-        }
-        if let (Some(route), Some(action)) = (&self.route, &self.action) {
-            writeln!(f, "route       {route}: {action}")?;
-        }
-        for policy in &self.policies {
-            writeln!(f, "policy      {policy}")?;
-        }
-        self.consumer.as_ref().map_or(Ok(()), |consumer| writeln!(f, "consumer    {consumer}"))
-    }
-}
-
-fn or_none(text: &str) -> &str {
-    if text.is_empty() { "(none)" } else { text }
 }

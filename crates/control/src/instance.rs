@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex as Turn;
-use tollgate_config::{Bundle, Change, Document};
+use tollgate_config::{Bundle, Change, Document, OnFailedTests};
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::Clock;
 use tollgate_runtime::process::in_background;
@@ -308,7 +308,8 @@ impl Instance {
     }
 
     async fn try_change(&self, text: Text, occasion: &Occasion) -> Result<Applied, Refused> {
-        let Draft { ready, bundle, fingerprint, changes, unchanged, warnings } = self.draft(text).await?;
+        let Draft { ready, bundle, fingerprint, changes, unchanged, warnings } =
+            self.draft(text, on_failed_tests(occasion)).await?;
         if unchanged {
             let number = self.process.snapshot().number;
             return Ok(Applied { number, unchanged, changes, warnings });
@@ -334,8 +335,9 @@ impl Instance {
         Ok(Applied { number, unchanged, changes, warnings })
     }
 
-    /// Loads and compiles a document as the successor of the one in force, and compares the two, all aside.
-    async fn draft(&self, text: Text) -> Result<Draft, Refused> {
+    /// Loads and compiles a document as the successor of the one in force, tries its tests, and compares the two, all
+    /// aside.
+    async fn draft(&self, text: Text, failed: Option<OnFailedTests>) -> Result<Draft, Refused> {
         let (before, document, plans, fingerprint) = {
             let state = self.state();
             let before = Predecessor::of(&self.process.snapshot(), &state.plans);
@@ -344,7 +346,7 @@ impl Instance {
         };
         let (resolver, events) = (self.surroundings.resolver.clone(), self.surroundings.events.clone());
         let work = move || {
-            let prepared = prepare(&text, &before, &*resolver, &events);
+            let (prepared, _) = prepare(&text, &before, &*resolver, &events).try_tests(failed);
             let (warnings, bundle) = (prepared.report(false), prepared.bundle());
             let (ready, bundle) = match (prepared, bundle) {
                 (Prepared { ready: Some(ready), .. }, Some(bundle)) => (ready, bundle),
@@ -383,6 +385,15 @@ impl Instance {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The way back is always open: a document that was in force before is not refused for its tests. Of others it is
+/// the document that says.
+fn on_failed_tests(occasion: &Occasion) -> Option<OnFailedTests> {
+    match occasion {
+        Occasion::Rollback(_) | Occasion::TakenBack(_) => Some(OnFailedTests::Warn),
+        Occasion::Start | Occasion::Reload | Occasion::Apply => None,
     }
 }
 

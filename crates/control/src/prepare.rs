@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use tollgate_config::{Bundle, Diagnostics, DiskFiles, Document, Loaded, Sources};
+use tollgate_config::{Bundle, Diagnostics, DiskFiles, Document, Loaded, OnFailedTests, Severity, Sources};
 use tollgate_proxy::Snapshot;
+use tollgate_runtime::Clock;
 use tollgate_runtime::process::in_background;
 use tollgate_upstream::HealthEvents;
 
 use crate::compile::{Compiled, Plans, Predecessor, compile_after};
+use crate::expectations::{self, Tried};
 use crate::resolve::Resolve;
 
 /// Where the text of a document comes from.
@@ -61,6 +63,25 @@ impl Prepared {
     /// Everything found, for people, with the lines it is about.
     pub fn report(&self, colour: bool) -> String {
         tollgate_config::render(&self.diagnostics, &self.sources, colour)
+    }
+
+    /// Tries the document's tests. Failures are findings: errors, which leave nothing that could be put into force,
+    /// or warnings. `failed` has the last word on that; without it, the document has.
+    #[must_use]
+    pub fn try_tests(mut self, failed: Option<OnFailedTests>) -> (Self, Tried) {
+        let Some(Ready { document, snapshot, .. }) = &self.ready else { return (self, Tried::default()) };
+        let clock = Clock::new();
+        let tried = expectations::try_all(document, snapshot, clock.wall(), clock.now_ms());
+        let severity = match failed.unwrap_or(document.gate.on_failed_tests) {
+            OnFailedTests::Refuse => Severity::Error,
+            OnFailedTests::Warn => Severity::Warning,
+        };
+        tried.failures.iter().for_each(|failure| self.diagnostics.push(failure.finding(severity)));
+        self.diagnostics.sort();
+        if severity == Severity::Error && !tried.failures.is_empty() {
+            self.ready = None;
+        }
+        (self, tried)
     }
 
     /// The texts.

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
 /// A map with room for `capacity` entries. When it is full, one that was not read since the hand last passed it
 /// makes room (CLOCK): an entry in use survives a stream of entries that are put once.
-pub(crate) struct BoundedMap<K, V, S> {
+pub struct BoundedMap<K, V, S> {
     slots: HashMap<K, Slot<V>, S>,
     ring: Vec<K>,
     hand: usize,
@@ -21,10 +21,10 @@ struct Slot<V> {
 
 /// For keys that are hashes already: their first eight bytes as they are.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct AsIs(u64);
+pub struct AsIs(u64);
 
 /// Builds [`AsIs`].
-pub(crate) type BuildAsIs = BuildHasherDefault<AsIs>;
+pub type BuildAsIs = BuildHasherDefault<AsIs>;
 
 impl Hasher for AsIs {
     fn finish(&self) -> u64 {
@@ -47,20 +47,20 @@ impl Hasher for AsIs {
 
 impl<K: Copy + Eq + Hash, V, S: BuildHasher + Default> BoundedMap<K, V, S> {
     /// An empty map; `capacity` is at least 1. Memory is taken as entries come.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         let slots = HashMap::with_hasher(S::default());
         Self { slots, ring: Vec::new(), hand: 0, capacity: capacity.max(1) }
     }
 
     /// The entry of this key, which counts as read.
-    pub(crate) fn get(&mut self, key: &K) -> Option<&V> {
+    pub fn get(&mut self, key: &K) -> Option<&V> {
         let slot = self.slots.get_mut(key)?;
         slot.read = true;
         Some(&slot.value)
     }
 
     /// Puts an entry, in place of one of the same key, or of one that was not read for long.
-    pub(crate) fn insert(&mut self, key: K, value: V) {
+    pub fn insert(&mut self, key: K, value: V) {
         if let Entry::Occupied(mut old) = self.slots.entry(key) {
             old.get_mut().value = value;
             return;
@@ -73,7 +73,7 @@ impl<K: Copy + Eq + Hash, V, S: BuildHasher + Default> BoundedMap<K, V, S> {
     }
 
     /// Forgets the entry of this key.
-    pub(crate) fn remove(&mut self, key: &K) {
+    pub fn remove(&mut self, key: &K) {
         let Some(slot) = self.slots.remove(key) else { return };
         self.ring.swap_remove(slot.place);
         let moved = self.ring.get(slot.place).and_then(|key| self.slots.get_mut(key));
@@ -83,8 +83,13 @@ impl<K: Copy + Eq + Hash, V, S: BuildHasher + Default> BoundedMap<K, V, S> {
     }
 
     /// How many entries there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.ring.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ring.is_empty()
     }
 
     /// Ends after at most two rounds: the first takes all marks away.
@@ -97,6 +102,13 @@ impl<K: Copy + Eq + Hash, V, S: BuildHasher + Default> BoundedMap<K, V, S> {
                 _ => return self.remove(&key),
             }
         }
+    }
+}
+
+impl<K, V, S> std::fmt::Debug for BoundedMap<K, V, S> {
+    /// Without what is in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BoundedMap").field("len", &self.ring.len()).finish_non_exhaustive()
     }
 }
 

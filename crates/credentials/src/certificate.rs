@@ -274,6 +274,9 @@ mod tests {
             "subject: CN=alice, O=x\\, Inc.".to_owned(),
         ] {
             assert!(identity.fits(&credential(&text)), "{text}");
+            let told = credential(&text).to_string();
+            assert_eq!(credential(&told).to_string(), told, "{text} has one spelling");
+            assert!(identity.credentials().any(|own| own.to_string() == told), "{text}: {told}");
         }
         for text in [
             format!("sha256:{}", "0".repeat(64)),

@@ -14,9 +14,11 @@
 //! | [`sealed`] | encrypted cookies |
 //! | [`pkce`] | the random parts of a browser login (RFC 7636) |
 //! | [`certificate`] | who a verified client certificate names |
+//!
+//! [`bounded`] is the memory of the caches.
 
 pub mod api_key;
-mod bounded;
+pub mod bounded;
 pub mod certificate;
 mod hex;
 mod json;

@@ -120,6 +120,13 @@ impl Record {
         self.verdicts.push(verdict);
     }
 
+    /// Notes that what had passed all policies was refused in the end by one of them, for what its body is.
+    pub fn stopped_late(&mut self, policy: u16, reason: Reason, note: Option<Cow<'static, str>>) {
+        if let Some(verdict) = self.verdicts.iter_mut().find(|verdict| verdict.policy == policy) {
+            (verdict.outcome, verdict.reason, verdict.note) = (Passing::Stopped, Some(reason), note);
+        }
+    }
+
     /// What the route's policies decided, in their order.
     pub fn verdicts(&self) -> &[Verdict] {
         &self.verdicts

@@ -129,6 +129,11 @@ impl Edits {
         &self.lines
     }
 
+    /// Whether a field of this name is removed, replaced or added.
+    pub fn sets(&self, name: &str) -> bool {
+        self.replaces(name) || lines_of(&self.lines).any(|(of, _)| of.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
     /// Whether a field of this name is removed or replaced.
     pub fn replaces(&self, name: &str) -> bool {
         !self.removed.is_empty() && self.removes(name.as_bytes())

@@ -1,7 +1,22 @@
 //! Who sends a request: methods that look for a proof and verify it, and how a route puts them together.
 
+pub mod api_key;
+#[cfg(test)]
+mod background;
+pub mod basic;
+mod bearer;
+mod called;
+pub mod certificate;
+pub mod ext_authz;
+pub mod forward;
 mod handed_on;
+pub mod introspection;
+pub mod jwt;
 mod method;
+pub mod oidc;
+mod percent;
+mod places;
+pub mod signature;
 
 use std::sync::Arc;
 
@@ -9,8 +24,11 @@ use tollgate_decision::Reason;
 use tollgate_http1::edits::Edits;
 use tollgate_policy::{Answer, Asked, Caller, Gate, Mode, Policy, Refused, Resolution, Stage, Verdict, Wait};
 
+pub use bearer::{Good, TokenSettings};
+pub use called::IfUnreachable;
 pub use handed_on::{HandedOn, IdentityFields};
 pub use method::{Finding, Method};
+pub use places::Places;
 
 /// How a route finds out who sends a request.
 #[derive(Debug)]
@@ -206,3 +224,5 @@ impl Policy for Auth {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trial;

@@ -8,6 +8,9 @@
 //! `Content-Security-Policy` overrule it, so that one added here could loosen an origin's `DENY`; as it is,
 //! whatever an origin says about framing, in either field, is what counts.
 
+//!
+//! It comes with the first stage, so that answers which refuse a request say it as well.
+
 mod preset;
 
 use tollgate_http1::edits::Edits;
@@ -28,6 +31,8 @@ pub struct Settings {
     pub fields: Vec<(String, Option<String>)>,
     /// Whether what is said here replaces what the origin says.
     pub overwrite: bool,
+    /// Fields that are removed.
+    pub remove: Vec<String>,
     /// Whether what tells of the origin's software is removed: `Server`, `X-Powered-By` and their kin.
     pub hide_software: bool,
     /// `Strict-Transport-Security` on responses over TLS (RFC 6797), in the place of the listener's and the
@@ -41,6 +46,7 @@ impl Default for Settings {
             preset: Preset::default(),
             fields: Vec::new(),
             overwrite: false,
+            remove: Vec::new(),
             hide_software: true,
             hsts: None,
         }
@@ -71,6 +77,7 @@ impl SecurityHeaders {
     pub fn new(settings: &Settings) -> Result<Self, Unusable> {
         check(&settings.fields)?;
         let mut always = Edits::default();
+        settings.remove.iter().for_each(|name| always.remove(name));
         if settings.hide_software {
             preset::SOFTWARE.iter().for_each(|name| always.remove(name));
         }
@@ -101,7 +108,7 @@ impl Policy for SecurityHeaders {
     }
 
     fn stage(&self) -> Stage {
-        Stage::Transform
+        Stage::Admit
     }
 
     fn decide(&self, asked: &Asked<'_>, gate: &mut Gate, _: Option<Resolution>) -> Verdict {

@@ -68,7 +68,12 @@ impl Chain {
             let (resolution, waited_us) = resolved.take().map_or((None, 0), |(r, us)| (Some(r), us));
             let before = entry.shadow.then(|| gate.so_far());
             let blank = Noted { waited_us, ..blank(gate.next) };
-            let (noted, stopped) = match entry.policy.decide(asked, gate, resolution) {
+            let looked_at = gate.body.is_some();
+            let verdict = entry.policy.decide(asked, gate, resolution);
+            if gate.body.is_some() && !looked_at {
+                gate.body_policy = gate.next as u16;
+            }
+            let (noted, stopped) = match verdict {
                 Verdict::Continue(value) => (Noted { value, ..blank }, None),
                 Verdict::Refuse(refused) => {
                     let (reason, note) = (Some(refused.reason), refused.note.clone());

@@ -26,6 +26,8 @@ pub struct Gate {
     pub body: Option<Box<dyn BodyCheck>>,
     /// Dropped when the exchange ends: places that it takes.
     pub(crate) held: Vec<Held>,
+    /// The policy that looks at the body.
+    pub body_policy: u16,
     /// The policy that is asked next.
     pub(crate) next: usize,
 }

@@ -4,6 +4,7 @@
 
 pub mod again;
 pub mod gate;
+pub mod written;
 
 use tollgate_decision::Reason;
 use tollgate_message::BodyLength;

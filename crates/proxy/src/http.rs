@@ -1,7 +1,7 @@
 //! Serving HTTP exchanges.
 
 mod account;
-mod answer;
+pub(crate) mod answer;
 pub(crate) mod attempt;
 pub mod begin;
 mod body;

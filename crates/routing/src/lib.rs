@@ -41,7 +41,7 @@ pub use error::{RouteError, RouteProblem};
 pub use explain::{Condition, Considered, Outcome};
 pub use findings::{Finding, Place};
 pub use host_pattern::{HostPattern, HostPatternError};
-pub use regexes::Scratch;
+pub use regexes::{Scratch, WholeValue};
 pub use request::RequestView;
 pub use spec::{FieldPredicate, PathMatch, QueryPredicate, RouteSpec, ValueTest};
 pub use table::{Found, RouteTable};

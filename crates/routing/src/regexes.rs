@@ -58,6 +58,26 @@ pub(crate) fn build_value(pattern: &str) -> Result<Regex, String> {
     build(&[anchor(pattern)?], SINGLE_SIZE, VALUE_CACHE).map_err(|error| explain(&error))
 }
 
+/// A regular expression that matches whole values only, as routes match theirs.
+#[derive(Debug)]
+pub struct WholeValue(Regex);
+
+impl WholeValue {
+    /// Compiles it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the pattern.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        build_value(pattern).map(Self)
+    }
+
+    /// Whether it matches the whole value.
+    pub fn matches(&self, value: &[u8]) -> bool {
+        self.0.is_match(Input::new(value).anchored(Anchored::Yes))
+    }
+}
+
 /// Compiles the path expressions of one host into one automaton; a pattern's number is its place.
 pub(crate) fn build_path_set(anchored: &[String]) -> Result<Regex, String> {
     let size = PATH_SET_SIZE.min(SINGLE_SIZE + EACH_PATH_SIZE * anchored.len());

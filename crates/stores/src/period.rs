@@ -3,6 +3,8 @@
 /// How long a quota runs before it begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {
+    /// From one full hour to the next.
+    Hour,
     /// From midnight to midnight (UTC).
     Day,
     /// From the first of a month to the first of the next (UTC).
@@ -10,12 +12,14 @@ pub enum Period {
 }
 
 const DAY_S: u64 = 86_400;
+const HOUR_S: u64 = 3_600;
 
 impl Period {
     /// When the period that `wall_s` (seconds since 1970, UTC) is in began, and when the next begins.
     pub fn bounds_s(self, wall_s: u64) -> (u64, u64) {
         let day = wall_s / DAY_S;
         match self {
+            Self::Hour => (wall_s / HOUR_S * HOUR_S, (wall_s / HOUR_S + 1) * HOUR_S),
             Self::Day => (day * DAY_S, (day + 1) * DAY_S),
             Self::Month => {
                 let (year, month) = year_and_month(day);
@@ -54,6 +58,7 @@ mod tests {
     #[test]
     fn known_moments() {
         assert_eq!(Period::Day.bounds_s(0), (0, DAY_S));
+        assert_eq!(Period::Hour.bounds_s(1_795_350_602), (1_795_348_800, 1_795_352_400));
         // 2026-11-22T12:30:02Z.
         assert_eq!(Period::Day.bounds_s(1_795_350_602), (1_795_305_600, 1_795_392_000));
         assert_eq!(Period::Month.bounds_s(1_795_350_602), (1_793_491_200, 1_796_083_200));

@@ -13,6 +13,7 @@ use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
 
 use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
+use super::policies::{Carried, Say};
 use super::tls::ConnectorPlan;
 use crate::beside::Watched;
 
@@ -51,6 +52,8 @@ pub struct Plans {
     pub tls: ListenerTls,
     /// The certificates to get by ACME; `None` for none.
     pub acme: Option<AcmePlan>,
+    /// What its policies count and remember.
+    pub carried: Carried,
     /// What is made from files that are looked at while the document is in force.
     pub watched: Watched,
 }
@@ -72,9 +75,15 @@ pub struct Predecessor {
     tracing: Option<Arc<Tracing>>,
     tls: ListenerTls,
     challenges: Option<Arc<Challenges>>,
+    carried: Carried,
 }
 
 impl Predecessor {
+    /// Of a process that begins: none runs yet, and `say` tells the operator what happens.
+    pub fn starting(say: Say) -> Self {
+        Self { carried: Carried::starting(say), ..Self::default() }
+    }
+
     /// Of a snapshot and its plans.
     pub fn of(snapshot: &Snapshot, plans: &Plans) -> Self {
         let known = |(upstream, transport): (&Arc<Upstream>, &Arc<Transport>)| {
@@ -88,7 +97,13 @@ impl Predecessor {
             tracing: snapshot.tracing.clone(),
             tls: plans.tls.clone(),
             challenges: snapshot.challenges.clone(),
+            carried: plans.carried.clone(),
         }
+    }
+
+    /// What its policies count and remember.
+    pub fn carried(&self) -> &Carried {
+        &self.carried
     }
 
     /// Its tracing, which goes on where the settings stay.

@@ -24,6 +24,8 @@ struct SettingsKey {
     retry: Option<RetryPlanKey>,
     timeouts: [Option<u128>; 6],
     max_body: Option<u64>,
+    /// Where the chain is; the same one for all routes that share it.
+    policies: Option<usize>,
 }
 
 type RetryPlanKey = (u32, u64, u128, u128);
@@ -34,8 +36,10 @@ impl Compiler<'_> {
         let document = self.document;
         let mut shared: HashMap<SettingsKey, Arc<RouteSettings>> = HashMap::new();
         let (mut specs, mut routes) = (Vec::new(), Vec::new());
+        self.names = document.routes.iter().enumerate().map(|(index, route)| name(route, index)).collect();
         for (index, route) in document.routes.iter().enumerate() {
-            let name = name(route, index);
+            let name = self.names[index].clone();
+            let policies = self.chain(route, index);
             let (action, upstream) = self.action(route);
             let plan = document.retry_plan(route, upstream);
             let timeouts = document.timeouts(route, upstream);
@@ -43,14 +47,18 @@ impl Compiler<'_> {
                 Some(switch) => switch.on().map(|s| s.bytes()),
                 None => document.limits.body_size.on().map(|s| s.bytes()),
             };
+            let make = || {
+                Arc::new(RouteSettings {
+                    policies: policies.clone(),
+                    ..settings(route, plan, timeouts, max_body)
+                })
+            };
             let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace {
-                let key = settings_key(&action, plan, timeouts, max_body);
-                shared
-                    .entry(key)
-                    .or_insert_with(|| Arc::new(settings(route, plan, timeouts, max_body)))
-                    .clone()
+                let at = policies.as_ref().map(|chain| Arc::as_ptr(chain).addr());
+                let key = SettingsKey { policies: at, ..settings_key(&action, plan, timeouts, max_body) };
+                shared.entry(key).or_insert_with(make).clone()
             } else {
-                Arc::new(settings(route, plan, timeouts, max_body))
+                make()
             };
             specs.push(spec(route, name.clone()));
             routes.push(Route { name, action, settings });
@@ -209,6 +217,7 @@ fn settings_key(
         retry: plan.map(|p| (p.attempts, p.body, p.backoff.as_millis(), p.max_backoff.as_millis())),
         timeouts: [t.connect, t.first_byte, t.idle, t.attempt, t.total, t.tunnel_idle].map(millis),
         max_body,
+        policies: None,
     }
 }
 

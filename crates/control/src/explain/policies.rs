@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde_json::{Value as Json, json};
 use tollgate_decision::{Passing, Reason, Verdict};
-use tollgate_policy::{Caller, Passed};
+use tollgate_policy::Caller;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::decide::again::Understood;
-use tollgate_proxy::decide::gate::{self, Arrival};
+use tollgate_proxy::decide::gate::{self, Arrival, Judged};
 use tollgate_proxy::http::Refusal;
 use tollgate_proxy::recorder::Entry;
 
@@ -72,28 +72,21 @@ fn outcome(passing: Passing) -> &'static str {
     }
 }
 
-/// Asks the policies of a route about a request that nobody sent.
+/// Asks the policies of a route about a request that nobody sent; `None` where it has none.
 pub(super) fn ask(
     snapshot: &Snapshot,
     route: u32,
     understood: &Understood<'_>,
     arrival: &Arrival<'_>,
     told: &mut Explanation,
-) -> Result<(), Refusal> {
-    let Some(judged) = gate::judge(snapshot, route, understood, arrival) else { return Ok(()) };
-    let chain = snapshot.routes.get(route as usize).and_then(|route| route.settings.policies.as_deref());
-    let name = |verdict: &Verdict| {
-        let entry = chain.and_then(|chain| chain.entries().get(usize::from(verdict.policy)));
-        entry.map_or_else(String::new, |entry| entry.policy.name().to_owned())
-    };
-    told.policies =
-        judged.verdicts.into_iter().map(|verdict| PolicyTold { name: name(&verdict), verdict }).collect();
+) -> Option<Judged> {
+    let judged = gate::judge(snapshot, route, understood, arrival)?;
+    let each = judged.verdicts.iter();
+    let each =
+        each.map(|verdict| PolicyTold { name: judged.name(verdict).to_owned(), verdict: verdict.clone() });
+    told.policies = each.collect();
     told.consumer = consumer(&judged.gate.caller);
-    match judged.passed {
-        Passed::Refused(refused) => Err(refused.reason.into()),
-        Passed::Answered(answer) => answer.reason.map_or(Ok(()), |reason| Err(reason.into())),
-        Passed::On | Passed::Waits(_) => Ok(()),
-    }
+    Some(judged)
 }
 
 /// What the policies of a recorded exchange decided.

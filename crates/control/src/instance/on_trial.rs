@@ -128,7 +128,7 @@ impl Instance {
         if let Err(refused) = self.yields_to(&Occasion::Apply) {
             return Some(Err(refused));
         }
-        match self.draft(text).await {
+        match self.draft(text, None).await {
             Err(refused) => Some(Err(refused)),
             Ok(Draft { unchanged, changes, warnings, .. }) => unchanged.then(|| {
                 let number = self.process.snapshot().number;

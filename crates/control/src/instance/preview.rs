@@ -28,7 +28,7 @@ impl Instance {
     ///
     /// Where the document is not fit for use.
     pub async fn preview(&self, bundle: Bundle, traffic: bool) -> Result<Preview, Refused> {
-        let draft = self.draft(Text::Bundle(Arc::new(bundle))).await?;
+        let draft = self.draft(Text::Bundle(Arc::new(bundle)), None).await?;
         let Draft { ready, changes, warnings, .. } = draft;
         let mut preview = Preview { changes, warnings, traffic: None };
         if traffic {

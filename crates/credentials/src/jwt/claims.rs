@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::rejection::{Claim, Rejection};
+use crate::{Unusable, json};
 
 /// Beyond this, in seconds, a number with a fraction is not exact (2^53).
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -17,6 +18,22 @@ impl Claims {
     /// Of an object that was read already.
     pub fn new(map: Map<String, Value>) -> Self {
         Self { map }
+    }
+
+    /// Of an answer in JSON, whose length the caller has bounded.
+    ///
+    /// # Errors
+    /// It is not one object, or has two members of one name.
+    pub fn from_json(text: &[u8]) -> Result<Self, Unusable> {
+        json::object(text).map(Self::new).map_err(|fault| match fault {
+            json::Fault::Duplicate => Unusable("it has two members of one name"),
+            json::Fault::Malformed => Unusable("it is not a JSON object"),
+        })
+    }
+
+    /// All members, to keep.
+    pub fn into_map(self) -> Map<String, Value> {
+        self.map
     }
 
     /// All members.

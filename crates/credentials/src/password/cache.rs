@@ -9,6 +9,9 @@ use crate::bounded::{BoundedMap, BuildAsIs};
 
 const SHARDS: usize = 16;
 
+/// Until when an entry holds.
+type Shard = BoundedMap<[u8; 32], u64, BuildAsIs>;
+
 /// Right answers of [`Stored::verify`], each for a while.
 ///
 /// An entry is an HMAC of user, password and stored hash under a key of this process: a dump of the memory does not
@@ -19,9 +22,6 @@ pub struct PasswordCache {
     key: hmac::Key,
     ttl: u64,
 }
-
-/// Until when an entry is good.
-type Shard = BoundedMap<[u8; 32], u64, BuildAsIs>;
 
 impl PasswordCache {
     /// Room for about `capacity` entries (at least one for each of 16 shards), each good for `ttl` seconds; `key` is

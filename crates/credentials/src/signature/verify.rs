@@ -45,6 +45,8 @@ pub struct Verified {
     pub replay: [u8; 32],
     /// The first second since 1970 at which it is refused as too old or expired.
     pub expires_at: u64,
+    /// Whether it has a nonce, which then is what `replay` is made of.
+    pub has_nonce: bool,
     /// Whether it covers `content-digest`: the body is to be compared with that field, see
     /// [`DigestCheck`](super::DigestCheck).
     pub covers_digest: bool,
@@ -85,7 +87,8 @@ pub fn verify<'k>(
         None => replay(key_id, b"base", &base),
     };
     let covers_digest = components.iter().any(is_digest);
-    Ok(Verified { key_id: key_id.to_owned(), label, replay, expires_at, covers_digest })
+    let has_nonce = stated.nonce.is_some();
+    Ok(Verified { key_id: key_id.to_owned(), label, replay, expires_at, has_nonce, covers_digest })
 }
 
 type Chosen = (String, Vec<Item>, Parameters, Vec<u8>);

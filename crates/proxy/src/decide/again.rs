@@ -29,6 +29,10 @@ pub struct Space {
 pub struct Understood<'a> {
     /// The head.
     pub head: RequestHead<'a>,
+    /// Its bytes, and whatever follows them.
+    pub bytes: &'a [u8],
+    /// Its fields.
+    pub list: &'a FieldList,
     /// What it asks for.
     pub identity: Identity<'a>,
     /// How its body is framed.
@@ -63,9 +67,12 @@ pub fn read<'a>(snapshot: &Snapshot, bytes: &'a [u8], space: &'a mut Space) -> R
         Ok(Progress::Partial) => return Reading::Incomplete,
         Err(malformed) => return Reading::Refused(malformed.as_request_reason().into()),
     };
-    let head = line.view(bytes, fields);
+    let list: &FieldList = fields;
+    let head = line.view(bytes, list);
     match check(&head, ConnectionOptions::of(&head.fields), snapshot, path, host) {
-        Ok((identity, body)) => Reading::Understood(Understood { head, identity, body, end: line.end }),
+        Ok((identity, body)) => {
+            Reading::Understood(Understood { head, bytes, list, identity, body, end: line.end })
+        }
         Err(refusal) => Reading::Refused(refusal),
     }
 }

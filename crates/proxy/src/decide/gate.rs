@@ -1,9 +1,10 @@
 //! What a route's policies come to, asked for an explanation: nothing is used up, kept or waited for.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tollgate_decision::{Passing, Record, Verdict};
-use tollgate_policy::{Asked, Caller, Connection, Gate, Mode, Moment, Passed};
+use tollgate_policy::{Asked, Caller, Chain, Connection, Gate, Mode, Moment, Passed, Stage};
 
 use super::again::{Divergence, Understood};
 use crate::recorder::{Came, Entry};
@@ -24,6 +25,8 @@ pub struct Arrival<'a> {
     pub caller: Option<&'a Caller>,
     /// When it is decided.
     pub moment: Moment,
+    /// Limits are asked too. What they say depends on what came before.
+    pub limits: bool,
 }
 
 /// What a route's policies come to.
@@ -35,6 +38,16 @@ pub struct Judged {
     pub verdicts: Vec<Verdict>,
     /// What they would change, and who they found out it is.
     pub gate: Gate,
+    /// Those that were asked; verdicts name them by their place in it.
+    pub chain: Arc<Chain>,
+}
+
+impl Judged {
+    /// The name of the policy that a verdict is of.
+    pub fn name(&self, verdict: &Verdict) -> &str {
+        let entry = self.chain.entries().get(usize::from(verdict.policy));
+        entry.map_or("", |entry| entry.policy.name())
+    }
 }
 
 /// Asks the policies of a route; `None` where it has none.
@@ -45,7 +58,14 @@ pub fn judge(
     arrival: &Arrival<'_>,
 ) -> Option<Judged> {
     let route = snapshot.routes.get(route as usize)?;
-    let chain = route.settings.policies.as_deref()?;
+    let all = route.settings.policies.as_ref()?;
+    let chain = match arrival.limits || !all.has(Stage::Limit) {
+        true => all.clone(),
+        false => {
+            let entries = all.entries().iter().filter(|entry| entry.policy.stage() != Stage::Limit);
+            Arc::new(Chain::new(entries.cloned().collect())?)
+        }
+    };
     let Understood { head, identity, body, .. } = understood;
     let consumers = snapshot.consumers.get();
     let asked = Asked {
@@ -74,7 +94,7 @@ pub fn judge(
     };
     let (mut gate, mut record) = (Gate::default(), Record::default());
     let passed = chain.run(&asked, &mut gate, &mut record, None);
-    Some(Judged { passed, verdicts: record.verdicts().to_vec(), gate })
+    Some(Judged { passed, verdicts: record.verdicts().to_vec(), gate, chain })
 }
 
 /// Asks those policies of a recorded exchange again whose verdicts depend on nothing that has changed since, and
@@ -116,6 +136,7 @@ pub fn arrival(entry: &Entry) -> Arrival<'_> {
             wall_us: entry.began.as_micros() as u64,
             seed: entry.record.seed,
         },
+        limits: true,
     }
 }
 

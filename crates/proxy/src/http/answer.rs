@@ -84,7 +84,7 @@ pub struct Place<'a> {
 
 impl Place<'_> {
     /// Where a redirect leads from here.
-    fn location(&self, redirect: &Redirect, location: &mut Vec<u8>) {
+    pub fn location(&self, redirect: &Redirect, location: &mut Vec<u8>) {
         let view = &self.view;
         let request = RedirectedRequest {
             scheme: self.scheme,

@@ -396,7 +396,7 @@ pub fn check<'a>(
 
 /// An upgrade is asked for (RFC 9110 section 7.8). One to HTTP/2 is not passed on: both sides would
 /// then speak a protocol that nobody looks into.
-fn wants_upgrade(head: &RequestHead<'_>, options: ConnectionOptions) -> bool {
+pub fn wants_upgrade(head: &RequestHead<'_>, options: ConnectionOptions) -> bool {
     options.upgrade
         && head.version == Version::Http11
         && head.fields.has(Known::Upgrade)

@@ -19,6 +19,8 @@ pub struct Block {
     pub trailers: Vec<u8>,
     /// How many of them are the body's own.
     pub data: u64,
+    /// Where those stand.
+    pub content: Range<usize>,
 }
 
 /// Takes the bytes of a body out of `scratch[start..end]`. Bytes behind the body go to `surplus`.
@@ -58,7 +60,7 @@ pub fn take(
     surplus.extend_from_slice(&scratch[consumed..end]);
     let size = data.len();
     let ends = reader.is_done() && consumed > start;
-    let mut block = Block { range: data, data: size as u64, ..Block::default() };
+    let mut block = Block { content: data.clone(), range: data, data: size as u64, ..Block::default() };
     match writer {
         BodyWriter::Plain => {}
         BodyWriter::Chunked => frame(&mut block, scratch, ends, trailers),

@@ -25,7 +25,9 @@ pub struct Origins<'a> {
     pub trusted: bool,
     /// The request id, taken or made.
     pub request_id: RequestId<'a>,
-    /// What is known of the connection, where it is encrypted.
+    /// The connection is encrypted.
+    pub tls: bool,
+    /// What is known of it then.
     pub secured: Option<&'a Secured>,
     /// The version that the request came by; `None` where it is HTTP/1.
     pub version: Option<Version>,
@@ -65,12 +67,12 @@ impl<'a> Origins<'a> {
         let taken = fields.get(Known::XRequestId).filter(|id| trusted && is_sound_id(id));
         let make = || RequestId::Made(made.unwrap_or_else(|| make_id(worker)));
         let request_id = taken.map_or_else(make, RequestId::Taken);
-        Self { peer, trusted, request_id, secured, version }
+        Self { peer, trusted, request_id, tls: secured.is_some(), secured, version }
     }
 
     /// The scheme that the client's connection implies.
     fn scheme(&self) -> &'static str {
-        if self.secured.is_some() { "https" } else { "http" }
+        if self.tls { "https" } else { "http" }
     }
 
     /// The client's address: the peer's, or what a trusted peer says.

@@ -7,13 +7,15 @@ use std::task::Poll;
 use tollgate_decision::Reason;
 use tollgate_http1::request;
 use tollgate_http1::{HeadLimits, Progress};
-use tollgate_policy::{Asked, Certificate, Chain, Connection, Mode, Moment, Passed, Resolution};
+use tollgate_policy::{Asked, BodyCheck, Certificate, Chain, Connection, Mode, Moment, Passed, Resolution};
 
 use super::answer::{answer_policy, answer_refusal};
 use super::begin::{Arrived, Understood, resume};
 use super::client::Client;
 use super::intake::{Intake, Paused};
+use super::request_body;
 use crate::buffers::HEADROOM;
+use crate::decide::written;
 use crate::exchange::Exchange;
 use crate::snapshot::{Listener, Route};
 use crate::worker::{Published, Worker};
@@ -80,8 +82,8 @@ pub fn pass(
 pub fn answer(worker: &Worker, exchange: &mut Exchange, stopped: Passed) {
     match stopped {
         Passed::Refused(refused) => {
-            if let (Some(seconds), Some(gate)) = (refused.retry_after_s, &mut exchange.gate) {
-                gate.response.set("Retry-After", &seconds.to_string());
+            if let Some(gate) = &mut exchange.gate {
+                written::say_when_again(&refused, gate);
             }
             answer_refusal(worker, exchange, refused.reason.into());
         }
@@ -137,6 +139,45 @@ async fn wait(client: &mut Client, paused: Box<Paused>) -> Intake {
         }
         // It was complete when it came.
         _ => Intake::Closed,
+    }
+}
+
+/// Holds a request until all of its body has come and was found right, where a policy wants to look at it. What is
+/// held is bounded by the policy.
+pub async fn hold(client: &mut Client, exchange: &mut Exchange) -> Result<(), Reason> {
+    let worker = client.worker().clone();
+    if exchange.awaits_continue() {
+        // Nobody else will ask for the body.
+        poll_fn(|cx| client.link.poll_send(cx, b"HTTP/1.1 100 Continue\r\n\r\n"))
+            .await
+            .map_err(|_| Reason::ClientClosed)?;
+    }
+    let body_ms = exchange.published.as_ref().map_or(0, |p| p.snapshot.http.client.body_ms);
+    let mut received = u64::MAX;
+    poll_fn(|cx| {
+        worker.clock.refresh();
+        let mut buffers = worker.buffers.borrow_mut();
+        if let Poll::Ready(held) = request_body::poll_hold(cx, client, exchange, &mut buffers) {
+            return Poll::Ready(held.map_err(|failure| failure.reason));
+        }
+        client.link.flush(cx);
+        let (now, mut wheel) = (worker.clock.now_ms(), worker.wheel.borrow_mut());
+        wheel.register(client.timer, cx.waker());
+        if std::mem::replace(&mut received, exchange.bytes.received) != exchange.bytes.received {
+            wheel.set(client.timer, now + body_ms);
+        } else if wheel.is_due(client.timer, now) {
+            return Poll::Ready(Err(Reason::BodyTimeout));
+        }
+        Poll::Pending
+    })
+    .await?;
+    let Some(gate) = exchange.gate.as_deref_mut() else { return Ok(()) };
+    match gate.body.take().map(BodyCheck::end) {
+        Some(Err(refused)) => {
+            exchange.record.stopped_late(gate.body_policy, refused.reason, refused.note);
+            Err(refused.reason)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -41,6 +41,12 @@ fn take(
         body::take(&mut exchange.body, exchange.request.writer, scratch, start, end, &mut client.leftover)
             .map_err(|m| m.as_request_reason())?;
     exchange.bytes.received += block.data;
+    if let Some(check) = exchange.gate.as_deref_mut().and_then(|gate| gate.body.as_mut()) {
+        if exchange.bytes.received > check.limit() as u64 {
+            return Err(Reason::BodyTooLarge);
+        }
+        check.part(&scratch[block.content.clone()]);
+    }
     let max = exchange.route().and_then(|r| r.settings.max_body);
     if exchange.response.phase != Phase::Tunnel && max.is_some_and(|max| exchange.bytes.received > max) {
         return Err(Reason::BodyTooLarge);
@@ -92,6 +98,21 @@ pub fn poll(
             Poll::Pending => return Ok(moved),
         }
     }
+}
+
+/// Receives body bytes while there is nobody to send them to.
+pub fn poll_hold(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    buffers: &mut Buffers,
+) -> Poll<Result<(), Failure>> {
+    while !exchange.body.is_done() {
+        if receive(cx, client, exchange, buffers)?.is_pending() {
+            return Poll::Pending;
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 /// Everything is sent: tells the end where that is told beside the bytes.

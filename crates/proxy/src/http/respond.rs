@@ -143,6 +143,7 @@ fn begin(out: &mut Vec<u8>, status: u16, answer: &Answer<'_>) {
     out.extend_from_slice(answer.edits.lines());
     if let Some(gate) = answer.gate {
         out.extend_from_slice(gate.lines());
+        gate.write_defaults(out, |name| std::str::from_utf8(name).is_ok_and(|name| answer.edits.sets(name)));
     }
 }
 

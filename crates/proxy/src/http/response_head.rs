@@ -59,6 +59,10 @@ pub fn write(out: &mut Vec<u8>, source: &Source<'_>, edits: &Edits, with_date: i
     out.extend_from_slice(edits.lines());
     if let Some(gate) = source.gate {
         out.extend_from_slice(gate.lines());
+        gate.write_defaults(out, |name| {
+            source.head.fields.get_by_name(name).is_some()
+                || std::str::from_utf8(name).is_ok_and(|name| edits.sets(name))
+        });
     }
     out.extend_from_slice(b"\r\n");
 }

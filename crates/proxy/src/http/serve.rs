@@ -95,7 +95,15 @@ async fn serve_next(client: &mut Client) -> Next {
     let mut exchange = match receive(client).await {
         Intake::Forward(mut exchange) => {
             let worker = client.worker().clone();
-            if let Err(reason) = forward(&worker, client, &mut exchange).await {
+            let held = match exchange.gate.as_deref().is_some_and(|gate| gate.body.is_some()) {
+                true => Box::pin(gate::hold(client, &mut exchange)).await,
+                false => Ok(()),
+            };
+            let forwarded = match held {
+                Ok(()) => forward(&worker, client, &mut exchange).await,
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = forwarded {
                 exchange.facts.persists &= client.draining_since().is_none();
                 answer_failure(&worker, &mut exchange, reason);
             }

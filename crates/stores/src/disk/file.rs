@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
 use super::quotas::QuotaError;
 
@@ -35,23 +35,14 @@ pub(super) struct CountsFile {
     database: Database,
 }
 
-/// How to open it: replaced by tests that make the disk fail.
-pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
-
-pub(super) fn opener(path: &Path) -> Opener {
-    let path = path.to_owned();
-    Box::new(move || {
-        // A file that something else has damaged must be an error, not a surprise later on.
-        let mut builder = Database::builder();
-        tollgate_runtime::process::privately(|| {
-            builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(&path)
-        })
-    })
-}
-
 impl CountsFile {
-    pub(super) fn open(opener: &Opener) -> Result<Self, QuotaError> {
-        Ok(Self { database: opener().map_err(opening)? })
+    /// Opens it, or makes it.
+    pub(super) fn open(path: &Path) -> Result<Self, QuotaError> {
+        let mut builder = Database::builder();
+        // A file that something else has damaged must be an error, not a surprise later on.
+        builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+        let opened = tollgate_runtime::process::privately(|| builder.create(path));
+        Ok(Self { database: opened.map_err(failed)? })
     }
 
     /// All counts whose period ends after `now_s`.
@@ -86,13 +77,6 @@ impl CountsFile {
             }
         }
         transaction.commit().map_err(failed)
-    }
-}
-
-fn opening(error: DatabaseError) -> QuotaError {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => QuotaError::InUse,
-        other => failed(other),
     }
 }
 

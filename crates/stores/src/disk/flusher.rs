@@ -1,13 +1,14 @@
 //! The thread that writes counts to the file.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::file::{Changes, CountsFile, Opener, Row};
+use super::file::{Changes, CountsFile, Row};
 use super::quotas::{Counts, Listener, QuotaError, QuotaEvent, wall_us};
 
 /// The thread. Ends, after a last flush, when this is dropped.
@@ -27,7 +28,7 @@ impl Flusher {
     pub(super) fn start(
         counts: Arc<Counts>,
         file: Option<CountsFile>,
-        opener: Opener,
+        path: &Path,
         every: Duration,
         events: Listener,
     ) -> Result<Self, QuotaError> {
@@ -35,7 +36,7 @@ impl Flusher {
         let mut writer = Writer {
             counts,
             file,
-            opener,
+            path: path.to_owned(),
             events,
             written: None,
             loaded: false,
@@ -82,7 +83,7 @@ impl Drop for Flusher {
 struct Writer {
     counts: Arc<Counts>,
     file: Option<CountsFile>,
-    opener: Opener,
+    path: PathBuf,
     events: Listener,
     /// What the file holds: end and use by tag. Unknown until it was read.
     written: Option<HashMap<u64, (u64, u64)>>,
@@ -170,7 +171,7 @@ impl Writer {
     /// meanwhile; later it was counted here.
     fn load(&mut self) -> Result<(), QuotaError> {
         if self.file.is_none() {
-            self.file = Some(CountsFile::open(&self.opener)?);
+            self.file = Some(CountsFile::open(&self.path)?);
         }
         let Some(file) = &self.file else { return Err(QuotaError::InUse) };
         let now_us = wall_us();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tollgate_runtime::{Clock, Random};
 
-use super::file::{CountsFile, Opener, opener, secret};
+use super::file::{CountsFile, secret};
 use super::flusher::Flusher;
 use super::rule::{Quota, used};
 use crate::memory::Table;
@@ -31,7 +31,8 @@ use crate::{Decision, Key, KeyHash, Period};
 #[derive(Debug)]
 pub struct Quotas {
     pub(super) counts: Arc<Counts>,
-    flusher: Flusher,
+    /// `None` where nothing is written.
+    flusher: Option<Flusher>,
 }
 
 /// What the threads that count and the one that writes share.
@@ -92,6 +93,15 @@ pub enum QuotaEvent {
     Written,
 }
 
+impl fmt::Display for QuotaEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failing(error) => write!(f, "quotas are counted in memory only, for now: {error}"),
+            Self::Written => f.write_str("quotas are written again"),
+        }
+    }
+}
+
 /// Who hears of events.
 pub(super) type Listener = Box<dyn Fn(QuotaEvent) + Send>;
 
@@ -108,22 +118,13 @@ impl Quotas {
         events: impl Fn(QuotaEvent) + Send + 'static,
     ) -> Result<Self, QuotaError> {
         let fresh = [Random::from_machine().next_u64(), Random::from_machine().next_u64()];
-        Self::open_with(opener(path), secret(path, fresh)?, settings, Box::new(events))
-    }
-
-    pub(super) fn open_with(
-        opener: Opener,
-        secret: [u64; 2],
-        settings: QuotaSettings,
-        events: Listener,
-    ) -> Result<Self, QuotaError> {
         let counts = Arc::new(Counts {
             table: Table::new(settings.max_keys),
-            hash: KeyHash::from_secret(secret),
+            hash: KeyHash::from_secret(secret(path, fresh)?),
             flushes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         });
-        let file = match CountsFile::open(&opener) {
+        let file = match CountsFile::open(path) {
             Ok(file) => Some(file),
             Err(QuotaError::InUse) => {
                 events(QuotaEvent::Failing(QuotaError::InUse));
@@ -131,8 +132,21 @@ impl Quotas {
             }
             Err(error) => return Err(error),
         };
-        let flusher = Flusher::start(Arc::clone(&counts), file, opener, settings.flush_every, events)?;
-        Ok(Self { counts, flusher })
+        let events = Box::new(events);
+        let flusher = Flusher::start(Arc::clone(&counts), file, path, settings.flush_every, events)?;
+        Ok(Self { counts, flusher: Some(flusher) })
+    }
+
+    /// Counts that are never written: for documents that are only looked at.
+    pub fn in_memory(settings: QuotaSettings) -> Self {
+        let secret = [Random::from_machine().next_u64(), Random::from_machine().next_u64()];
+        let counts = Counts {
+            table: Table::new(settings.max_keys),
+            hash: KeyHash::from_secret(secret),
+            flushes: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        };
+        Self { counts: Arc::new(counts), flusher: None }
     }
 
     /// The number of a quota in keys: the same for the same name, in all processes that share the file.
@@ -172,7 +186,7 @@ impl Quotas {
     ///
     /// If it cannot be written; it is then kept, and tried again.
     pub fn flush(&self) -> Result<(), QuotaError> {
-        self.flusher.flush()
+        self.flusher.as_ref().map_or(Ok(()), Flusher::flush)
     }
 
     /// Writes what has changed and gives the file away, to a process that takes over. What is counted here from now
@@ -182,7 +196,7 @@ impl Quotas {
     ///
     /// If it cannot be written. The file is given away all the same.
     pub fn release(&self) -> Result<(), QuotaError> {
-        self.flusher.release()
+        self.flusher.as_ref().map_or(Ok(()), Flusher::release)
     }
 }
 

@@ -1,11 +1,10 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use redb::{Database, StorageBackend, backends::InMemoryBackend};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tollgate_runtime::Random;
 
 use super::quotas::wall_us;
@@ -132,63 +131,54 @@ fn a_key_that_is_cut_short_is_an_error() {
     assert!(matches!(refused, Err(QuotaError::Damaged(_))), "{refused:?}");
 }
 
-/// A disk that can be full, and keeps what it has.
-#[derive(Clone, Debug)]
-struct Disk {
-    memory: Arc<InMemoryBackend>,
-    full: Arc<AtomicBool>,
-}
-
-impl Disk {
-    fn may_write(&self) -> std::io::Result<()> {
-        if self.full.load(Ordering::SeqCst) { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-    }
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> std::io::Result<u64> {
-        self.memory.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.memory.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.may_write().and_then(|()| self.memory.set_len(len))
-    }
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.may_write()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.may_write().and_then(|()| self.memory.write(offset, data))
-    }
-}
-
+/// What runs where no file may grow or change: a full disk, as far as a process can have its own.
 #[test]
-fn a_full_disk_costs_no_count() {
-    let full = Arc::new(AtomicBool::new(false));
-    let disk = Disk { memory: Arc::new(InMemoryBackend::new()), full: Arc::clone(&full) };
-    let opener = move || Database::builder().create_with_backend(disk.clone());
+#[ignore = "run by a_full_disk_costs_no_count, which sees to the signal"]
+fn counts_on_a_full_disk() {
+    let Some(path) = std::env::var_os(PATH) else { return };
+    let limit = getrlimit(Resource::Fsize);
+    let full = |full: bool| {
+        let current = if full { Some(0) } else { limit.current };
+        setrlimit(Resource::Fsize, Rlimit { current, ..limit }).unwrap();
+    };
     let events = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&events);
-    let listener = Box::new(move |event| heard.lock().unwrap().push(event));
-    let quotas = Quotas::open_with(Box::new(opener), [1, 2], by_order(), listener).unwrap();
+    let path = Path::new(&path);
+    let quotas = Quotas::open(path, by_order(), move |event| heard.lock().unwrap().push(event)).unwrap();
     let key = quotas.key(1, b"a");
     assert!(take(&quotas, key, 3));
     quotas.flush().unwrap();
-    full.store(true, Ordering::SeqCst);
+    full(true);
     for _ in 0..3 {
         assert!(take(&quotas, key, 1));
-        assert!(matches!(quotas.flush(), Err(QuotaError::Io(_))));
+        let flushed = quotas.flush();
+        assert!(matches!(flushed, Err(QuotaError::Io(_))), "{flushed:?}");
     }
-    full.store(false, Ordering::SeqCst);
+    full(false);
     quotas.flush().unwrap();
-    assert_eq!(used(&quotas, key), 6);
-    assert_eq!(quotas.flushes(), (2, 3));
+    assert_eq!((used(&quotas, key), quotas.flushes()), (6, (2, 3)));
     let events = events.lock().unwrap();
     assert!(
         matches!(&events[..], [QuotaEvent::Failing(QuotaError::Io(_)), QuotaEvent::Written]),
         "{events:?}"
     );
+    drop(quotas);
+    assert_eq!(used(&open(path), key), 6);
+}
+
+#[test]
+fn a_full_disk_costs_no_count() {
+    let folder = tempfile::tempdir().unwrap();
+    // The signal that comes with the error is ignored, and stays so in what the shell becomes.
+    let output = Command::new("/bin/sh")
+        .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "disk::tests::counts_on_a_full_disk", "--ignored", "--nocapture"])
+        .env(PATH, folder.path().join("quotas.redb"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(folder.path().join("quotas.redb").exists());
 }
 
 const PATH: &str = "TOLLGATE_QUOTAS_PATH";
@@ -214,20 +204,29 @@ fn takes_until_it_is_killed() {
     }
 }
 
+/// A process that does not outlive the test, however that ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
 #[test]
 fn a_process_that_is_killed_loses_only_what_was_not_flushed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("quotas.redb");
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "disk::tests::takes_until_it_is_killed", "--ignored", "--nocapture"])
         .env(PATH, &path)
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        .spawn();
+    let mut child = Killed(child.unwrap());
+    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let kept = lines.filter_map(|line| Some(line.strip_prefix("kept ")?.to_owned())).nth(4).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     let (kept, taken) = kept.split_once(' ').unwrap();
     let (kept, taken): (u64, u64) = (kept.parse().unwrap(), taken.parse().unwrap());
     let quotas = open(&path);

@@ -1,5 +1,6 @@
 //! Leased limits: units taken from Redis in advance, and handed out here.
 
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -103,22 +104,24 @@ impl Leases {
         let capacity = capacity(&take.counting);
         let key = inner.hash.key(inner.hash.key(0, take.limit.as_bytes()).tag, take.key);
         let mut shard = inner.table.shard(key);
-        if !shard.contains_key(&key) {
-            if !inner.table.has_room(&shard) || cost > capacity {
+        let may_add = inner.table.has_room(&shard) && cost <= capacity;
+        let lease = match shard.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) if may_add => {
+                place.insert(Lease::new(inner.store.question(take, Deed::Take(0))))
+            }
+            Entry::Vacant(_) => {
                 drop(shard);
                 return self.ask(inner.store.question(take, Deed::Take(cost)));
             }
-            shard.insert(key, Lease::new(inner.store.question(take, Deed::Take(0))));
-        }
-        let Some(lease) = shard.get_mut(&key) else {
-            return self.ask(inner.store.question(take, Deed::Take(cost)));
         };
         // The limit may be another than before.
         lease.question.counting = take.counting;
         let most = (capacity / inner.settings.share.max(1)).max(1);
         lease.size = lease.size.min(most);
         if let Some(decision) = lease.decide(cost, now_us) {
-            if decision.allowed && lease.units < lease.size.div_ceil(2) && !lease.asking {
+            let wants_more = decision.allowed && lease.units < lease.size.div_ceil(2);
+            if wants_more && !lease.asking && inner.store.problem().is_none() {
                 lease.size = (lease.size * 2).min(most);
                 let deed = Deed::Lease(lease.size - lease.units, 0);
                 inner.fetch(key, lease, deed, None);
@@ -144,9 +147,7 @@ impl Leases {
 
     /// Gives back what is held, at a stop in good order.
     pub async fn give_back(&self) {
-        let questions = self.inner.unused(|_| true);
-        // What cannot be given back fades by itself.
-        let _ = self.inner.store.ask(questions).await;
+        self.inner.give_back(|_| true).await;
     }
 
     fn ask(&self, question: Question) -> Leased {
@@ -202,6 +203,15 @@ impl Inner {
         Some(lease.units)
     }
 
+    /// Gives back what was not used of the leases for which it is time.
+    async fn give_back(&self, is_time: impl Fn(&Lease) -> bool) {
+        // In portions, so that no call keeps the server long.
+        for portion in self.unused(is_time).chunks(64) {
+            // What cannot be given back fades by itself.
+            let _ = self.store.ask(portion.to_vec()).await;
+        }
+    }
+
     /// Takes out of the leases for which it is time what was not used, as questions that give it back.
     fn unused(&self, is_time: impl Fn(&Lease) -> bool) -> Vec<Question> {
         let (now_us, wall_s) = (self.store.clock().now_us(), self.store.clock().wall().as_secs());
@@ -228,10 +238,7 @@ async fn sweep(leases: Weak<Inner>, every: Duration) {
         sleep(every.max(Duration::from_millis(10))).await;
         let Some(inner) = leases.upgrade() else { return };
         let now_us = inner.store.clock().now_us();
-        // In portions, so that no call keeps the server long.
-        for portion in inner.unused(|lease| lease.until_us <= now_us).chunks(64) {
-            let _ = inner.store.ask(portion.to_vec()).await;
-        }
+        inner.give_back(|lease| lease.until_us <= now_us).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The units of each key that were leased and not yet used.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::script::{Answer, Counting, Question};
@@ -11,9 +12,29 @@ const SHARDS: usize = 64;
 /// How many units a key gets that was not asked for of late.
 const FIRST_SIZE: u64 = 4;
 
+pub(super) type Shard = HashMap<Key, Lease, BuildHasherDefault<Hashed>>;
+
+/// Keys are hashes already.
+#[derive(Debug, Default)]
+pub(super) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = self.0.rotate_left(32) ^ word;
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct LeaseTable {
-    shards: Vec<Mutex<HashMap<Key, Lease>>>,
+    shards: Vec<Mutex<Shard>>,
     max_per_shard: usize,
 }
 
@@ -49,21 +70,21 @@ impl LeaseTable {
         Self { shards, max_per_shard: max_keys.div_ceil(SHARDS).max(1) }
     }
 
-    pub(super) fn shard(&self, key: Key) -> MutexGuard<'_, HashMap<Key, Lease>> {
+    pub(super) fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
         lock(&self.shards[key.place as usize % SHARDS])
     }
 
     /// Whether a key that is not known may be added to its shard.
-    pub(super) fn has_room(&self, shard: &HashMap<Key, Lease>) -> bool {
+    pub(super) fn has_room(&self, shard: &Shard) -> bool {
         shard.len() < self.max_per_shard
     }
 
-    pub(super) fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<Key, Lease>>> {
+    pub(super) fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
         self.shards.iter().map(lock)
     }
 }
 
-fn lock(shard: &Mutex<HashMap<Key, Lease>>) -> MutexGuard<'_, HashMap<Key, Lease>> {
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

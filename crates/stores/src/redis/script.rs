@@ -33,7 +33,7 @@ pub struct Take<'a> {
     pub key: &'a [u8],
     /// How.
     pub counting: Counting,
-    /// What the request costs.
+    /// What the request costs. With zero it passes, counts nothing, and tells what is left.
     pub cost: u64,
 }
 

@@ -71,13 +71,21 @@ impl RedisStore {
     /// Decides all that is asked, in one round trip (in a cluster: one to each server that has to be asked, at the same
     /// time). Each limit decides for itself: where one refuses, the others have counted.
     ///
+    /// The future borrows nothing, and begins when it is awaited.
+    ///
     /// # Errors
     ///
     /// If any of it could not be decided, within the time there is. Whether it was counted is then not known.
-    pub async fn take(&self, request: &[Take<'_>]) -> Result<Vec<Decision>, Unavailable> {
+    pub fn take(
+        &self,
+        request: &[Take<'_>],
+    ) -> impl Future<Output = Result<Vec<Decision>, Unavailable>> + Send + use<> {
         let questions = request.iter().map(|take| self.question(take, Deed::Take(take.cost))).collect();
-        let answers = self.ask(questions).await?;
-        Ok(answers.into_iter().map(|answer| answer.decision).collect())
+        let store = self.clone();
+        async move {
+            let answers = store.ask(questions).await?;
+            Ok(answers.into_iter().map(|answer| answer.decision).collect())
+        }
     }
 
     /// Why Redis cannot be asked at this moment; `None` if it can, or soon will be.

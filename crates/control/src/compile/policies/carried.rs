@@ -1,0 +1,118 @@
+//! What policies count and remember, from one document to the next.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tollgate_policies::limit::rate::Counters;
+use tollgate_policy::PolicySeries;
+use tollgate_stores::KeyHash;
+use tollgate_stores::disk::{QuotaEvent, QuotaSettings, Quotas};
+use tollgate_stores::memory::{Concurrency, Table};
+
+use crate::outside::Outside;
+
+/// What policies count and remember, by what the document calls them.
+#[derive(Clone, Debug, Default)]
+pub struct Carried {
+    /// By the policy's name and its route's, which is empty where several routes share it.
+    series: HashMap<(String, String), Arc<PolicySeries>>,
+    /// By the limit's identity, each with the number of keys that it was made for.
+    rates: HashMap<String, (u32, Counters)>,
+    concurrency: HashMap<String, (u32, Arc<Concurrency>)>,
+    hash: Option<Arc<KeyHash>>,
+    quotas: Option<Arc<Quotas>>,
+    outside: Option<Arc<Outside>>,
+    /// Where the process tells what happens; `None` where documents are only looked at.
+    live: Option<Say>,
+}
+
+/// Tells the operator something, in a line.
+pub type Say = fn(&str);
+
+/// Two documents are never told apart by what is counted.
+impl PartialEq for Carried {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Carried {
+    /// Of a process that begins, and tells what happens by `say`.
+    pub fn starting(say: Say) -> Self {
+        Self { live: Some(say), ..Self::default() }
+    }
+
+    /// What goes on from the document before even if nothing of the new one asks for it.
+    pub(in crate::compile) fn successor(&self) -> Self {
+        Self {
+            hash: self.hash.clone(),
+            quotas: self.quotas.clone(),
+            outside: self.outside.clone(),
+            live: self.live,
+            ..Self::default()
+        }
+    }
+
+    /// The counters of all policies, each with its name and its route's.
+    pub fn all_series(&self) -> impl Iterator<Item = (&str, &str, &PolicySeries)> {
+        self.series.iter().map(|((policy, route), series)| (policy.as_str(), route.as_str(), &**series))
+    }
+
+    pub(super) fn series(&mut self, before: &Self, policy: &str, route: &str) -> Arc<PolicySeries> {
+        let key = (policy.to_owned(), route.to_owned());
+        let found = before.series.get(&key).cloned();
+        self.series.entry(key).or_insert_with(|| found.unwrap_or_default()).clone()
+    }
+
+    /// How keys are hashed in this process.
+    pub(super) fn hash(&mut self) -> Arc<KeyHash> {
+        self.hash.get_or_insert_with(|| Arc::new(KeyHash::from_machine())).clone()
+    }
+
+    /// The store of quotas, in this folder. The folder of a process does not change while it runs. Where a document is
+    /// only looked at, nothing is opened: another process may have the file.
+    pub(super) fn quotas(&mut self, folder: &Path) -> Result<Arc<Quotas>, String> {
+        if let Some(quotas) = &self.quotas {
+            return Ok(quotas.clone());
+        }
+        let opened = match self.live {
+            None => Quotas::in_memory(QuotaSettings::default()),
+            Some(say) => {
+                let failed = |error| format!("cannot make `{}`: {error}", folder.display());
+                std::fs::create_dir_all(folder).map_err(failed)?;
+                let tell = move |event: QuotaEvent| say(&event.to_string());
+                let path = folder.join("quotas.redb");
+                Quotas::open(&path, QuotaSettings::default(), tell).map_err(|error| error.to_string())?
+            }
+        };
+        Ok(self.quotas.insert(Arc::new(opened)).clone())
+    }
+
+    /// Where calls on our own account run.
+    pub(super) fn outside(&mut self) -> Result<Arc<Outside>, String> {
+        if let Some(outside) = &self.outside {
+            return Ok(outside.clone());
+        }
+        let outside = match self.live {
+            None => Outside::still(),
+            Some(_) => Outside::start().map_err(|error| format!("cannot start a thread: {error}"))?,
+        };
+        Ok(self.outside.insert(outside).clone())
+    }
+
+    /// The counters of a rate limit.
+    pub(super) fn rate(&mut self, before: &Self, identity: &str, max_keys: u32) -> Counters {
+        let hash = self.hash();
+        let found = before.rates.get(identity).filter(|(keys, _)| *keys == max_keys).cloned();
+        let make = || (max_keys, Counters { table: Arc::new(Table::new(max_keys as usize)), hash });
+        self.rates.entry(identity.to_owned()).or_insert_with(|| found.unwrap_or_else(make)).1.clone()
+    }
+
+    /// The table of a concurrency limit.
+    pub(super) fn concurrency(&mut self, before: &Self, identity: &str, max_keys: u32) -> Arc<Concurrency> {
+        let found = before.concurrency.get(identity).filter(|(keys, _)| *keys == max_keys).cloned();
+        let make = || (max_keys, Concurrency::new(max_keys as usize));
+        self.concurrency.entry(identity.to_owned()).or_insert_with(|| found.unwrap_or_else(make)).1.clone()
+    }
+}
