@@ -11,13 +11,17 @@ use crate::{PRELUDE, PROGRAM};
 const ROUTES: &str = "admin: { listen: \"127.0.0.1:0\" }\nroutes: [{ path: /, respond: 200 }]\n";
 const STUCK: &str = "tollgate_files_stuck{kind=\"consumers\"}";
 
+/// The verb with this on its standard input.
 fn credential(arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(PROGRAM);
     command.arg("credential").args(arguments);
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(input.as_bytes()).unwrap();
-    std::io::Seek::rewind(&mut file).unwrap();
-    run(command.stdin(Stdio::from(file)))
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may have ended without reading.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 fn json(arguments: &[&str], input: &str) -> Value {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use tollgate_config::{
     Credential, Diagnostic, Files, Origin, SignatureAlgorithm, SignatureKey, SignatureMaterial,
 };
@@ -11,6 +9,7 @@ use tollgate_credentials::Unusable;
 use tollgate_credentials::certificate;
 use tollgate_credentials::password::Stored;
 use tollgate_credentials::signature::{Algorithm, Key};
+use tollgate_policies::auth::signature::key;
 use tollgate_policy::CredentialKind;
 
 /// Bytes of a file with a public key, at most.
@@ -64,14 +63,13 @@ fn bytes(text: &str) -> Box<[u8]> {
     text.as_bytes().into()
 }
 
-/// The text that a key of signatures is kept as: the algorithm's name, a colon, and the shared secret in base64 or the
-/// public key in PEM.
-fn signing_key(key: &SignatureKey, files: &dyn Files) -> Result<String, Problem> {
-    let algorithm = algorithm(key.algorithm.value);
-    let text = match &key.material {
+/// The text that a key of signatures is kept as.
+fn signing_key(written: &SignatureKey, files: &dyn Files) -> Result<String, Problem> {
+    let algorithm = algorithm(written.algorithm.value);
+    match &written.material {
         SignatureMaterial::Secret(secret) => {
             Key::from_secret(secret.reveal())?;
-            STANDARD.encode(secret.reveal())
+            Ok(key::write(algorithm, secret.reveal()))
         }
         SignatureMaterial::PublicKey(file) => {
             let shown = file.path().display();
@@ -80,10 +78,9 @@ fn signing_key(key: &SignatureKey, files: &dyn Files) -> Result<String, Problem>
             let pem = pem.map_err(|error| problem(format!("cannot read `{shown}`: {error}")))?;
             let checked = Key::from_pem(&pem, algorithm);
             checked.map_err(|why| problem(format!("`{shown}` cannot be used: {}", why.0)))?;
-            String::from_utf8(pem).map_err(|_| problem(format!("`{shown}` is not text")))?
+            Ok(key::write(algorithm, &pem))
         }
-    };
-    Ok(format!("{}:{text}", algorithm.name()))
+    }
 }
 
 fn algorithm(algorithm: SignatureAlgorithm) -> Algorithm {

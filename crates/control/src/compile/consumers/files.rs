@@ -1,6 +1,6 @@
 //! Files of consumers: loading them, and loading them again when they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,13 +48,14 @@ impl ConsumerFiles {
     pub(super) fn load(&self, before: &[Arc<FilePart>], excerpts: &mut Excerpts) -> Loaded {
         let (mut diagnostics, mut seen) = (Diagnostics::default(), Seen::default());
         let (mut parts, mut numbers) = (Vec::new(), Vec::new());
+        let held: HashMap<&Path, &Arc<FilePart>> = before.iter().map(|part| (&*part.path, part)).collect();
         for (path, named) in self.paths(before, &mut diagnostics, &mut seen) {
             let number = excerpts.add(path.display().to_string());
-            numbers.push(number);
-            let known = before.iter().find(|part| part.path == path);
+            let known = held.get(&*path).copied();
             if let Some(known) = known.filter(|known| known.seen.is_current()) {
                 seen.extend(&known.seen);
                 parts.push(known.clone());
+                numbers.push(number);
                 continue;
             }
             let reading = Reading::default();
@@ -62,10 +63,14 @@ impl ConsumerFiles {
             let part = read(&path, (named, number), &reading, &mut diagnostics, excerpts);
             let now = reading.seen();
             seen.extend(&now);
-            match known {
-                Some(known) if diagnostics.errors() > errors => parts.push(known.clone()),
-                _ => parts.push(Arc::new(FilePart { path, part, seen: now })),
-            }
+            let broken = diagnostics.errors() > errors;
+            let part = match known {
+                Some(known) if broken => known.clone(),
+                None if broken => continue,
+                _ => Arc::new(FilePart { path, part, seen: now }),
+            };
+            parts.push(part);
+            numbers.push(number);
         }
         let files = parts.iter().zip(&numbers).map(|(part, number)| (&part.part, Some(*number)));
         let all: Vec<_> = std::iter::once((&self.own, None)).chain(files).collect();
@@ -81,7 +86,7 @@ impl ConsumerFiles {
         seen: &mut Seen,
     ) -> Vec<(PathBuf, Origin)> {
         let reading = Reading::default();
-        let mut paths: Vec<(PathBuf, Origin)> = Vec::new();
+        let (mut paths, mut taken) = (Vec::new(), HashSet::new());
         for pattern in &self.patterns {
             let named = match consumer_paths(pattern, &reading) {
                 Ok(named) => named,
@@ -92,7 +97,7 @@ impl ConsumerFiles {
                 }
             };
             for path in named {
-                if !paths.iter().any(|(known, _)| *known == path) {
+                if taken.insert(path.clone()) {
                     paths.push((path, pattern.origin));
                 }
             }
