@@ -70,6 +70,7 @@ impl Chain {
             let blank = Noted { waited_us, ..blank(gate.next) };
             let (noted, stopped) = match entry.policy.decide(asked, gate, resolution) {
                 Verdict::Continue(value) => (Noted { value, ..blank }, None),
+                Verdict::Noted(value, note) => (Noted { value, note: Some(note), ..blank }, None),
                 Verdict::Refuse(refused) => {
                     let (reason, note) = (Some(refused.reason), refused.note.clone());
                     (stopped(entry, Noted { reason, note, ..blank }), Some(Passed::Refused(refused)))
