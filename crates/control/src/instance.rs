@@ -133,6 +133,24 @@ impl Instance {
         self.state().plans.tls.sets().to_vec()
     }
 
+    /// The stores that limits count in, by name, and whether each can be asked.
+    pub(crate) fn stores(&self) -> Vec<(String, bool)> {
+        let state = self.state();
+        let mut stores: Vec<_> =
+            state.plans.carried.stores().map(|(name, store)| (name.to_owned(), store.is_up())).collect();
+        stores.sort_unstable();
+        stores
+    }
+
+    /// Gives back to the stores that instances share what this one has taken in advance and not used, at its end. It
+    /// may take as long as those stores do.
+    pub async fn give_back(&self) {
+        let leases = self.state().plans.carried.all_leases();
+        for leases in leases {
+            leases.give_back().await;
+        }
+    }
+
     /// Writes a line of the process's own log.
     pub(crate) fn say(&self, text: &str) {
         (self.surroundings.say)(text);

@@ -5,11 +5,13 @@ mod flows;
 mod process;
 mod secured;
 mod shards;
+mod stores;
 
 pub use acme::{AcmeState, write_acme};
 pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};
 pub use secured::{CertificateState, Replacements, write_certificates};
 pub use shards::{EndpointState, Names, Recents, write_endpoints, write_shards};
+pub use stores::write_stores;
 
 use std::fmt::{Display, Write};
 

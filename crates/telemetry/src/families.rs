@@ -101,6 +101,8 @@ families! {
         "When a certificate is ordered or renewed next by ACME, in seconds since 1970; in the past where others are before it.";
     ACME_FAILURES = Gauge "tollgate_acme_failures" ["name"]
         "Orders of a certificate by ACME that failed since the last one that did not.";
+    STORE_UP = Gauge "tollgate_limit_store_up" ["store"]
+        "Whether a Redis that limits count in can be asked.";
     ACCEPTED = Counter "tollgate_connections_accepted_total" ["listener"]
         "Client connections accepted.";
     OPEN = Gauge "tollgate_connections_open" ["listener"]
