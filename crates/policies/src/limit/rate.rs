@@ -179,7 +179,7 @@ impl Policy for RateLimit {
 }
 
 /// What comes of waiting for one's turn.
-struct TurnHasCome;
+pub(super) struct TurnHasCome;
 
 fn turn(after: Duration) -> Verdict {
     let what = format!("its turn for {} ms", after.as_millis());
