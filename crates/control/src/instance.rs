@@ -4,6 +4,7 @@ mod on_trial;
 mod preview;
 mod refused;
 
+use std::convert::identity;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -319,7 +320,8 @@ impl Instance {
     }
 
     async fn try_change(&self, text: Text, occasion: &Occasion) -> Result<Applied, Refused> {
-        let Draft { ready, bundle, fingerprint, changes, unchanged, warnings } = self.draft(text).await?;
+        let Draft { ready, bundle, fingerprint, changes, unchanged, warnings } =
+            self.draft(text, identity).await?;
         if unchanged {
             let number = self.process.snapshot().number;
             return Ok(Applied { number, unchanged, changes, warnings });
@@ -345,11 +347,16 @@ impl Instance {
         Ok(Applied { number, unchanged, changes, warnings })
     }
 
-    /// Loads and compiles a document as the successor of the one in force, and compares the two, all aside.
-    async fn draft(&self, text: Text) -> Result<Draft, Refused> {
+    /// Loads and compiles a document as the successor of the one in force, and compares the two, all aside. `as_seen` says
+    /// how the one in force is seen: by a document that may follow it, or by one that is only looked at.
+    async fn draft(
+        &self,
+        text: Text,
+        as_seen: impl FnOnce(Predecessor) -> Predecessor,
+    ) -> Result<Draft, Refused> {
         let (before, document, plans, fingerprint) = {
             let state = self.state();
-            let before = Predecessor::of(&self.process.snapshot(), &state.plans);
+            let before = as_seen(Predecessor::of(&self.process.snapshot(), &state.plans));
             let fingerprint = state.history.current().map(|version| version.fingerprint.clone());
             (before, state.document.clone(), state.plans.clone(), fingerprint)
         };

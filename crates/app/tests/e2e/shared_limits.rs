@@ -321,6 +321,32 @@ fn explaining_and_checking_ask_no_redis() {
 }
 
 #[test]
+fn a_document_that_is_only_looked_at_connects_to_nobody() {
+    if redis_is_missing() {
+        return;
+    }
+    let (redis, other) = (RedisServer::start(), RedisServer::start());
+    let limit = "rate_limit: { rate: 1/day, by: route, store: { redis: counts }, if_store_down: closed }";
+    let tollgate = instance(&redis, PATIENT, &route(limit));
+    let document = tollgate.directory().join("tollgate.yaml");
+    let text = std::fs::read_to_string(&document).unwrap();
+    let text = text.replace(&redis.address().to_string(), &other.address().to_string());
+    let aside = tollgate.directory().join("other.yaml");
+    std::fs::write(&aside, &text).unwrap();
+    let output = verb(&tollgate, &["diff", aside.to_str().unwrap()]);
+    assert!(output.stdout.contains("redis"), "{output:?}");
+    assert_eq!(run(std::process::Command::new(PROGRAM).arg("check").arg(&aside)).code, Some(0));
+    let ours = || other.command(&["INFO", "commandstats"]).contains("cmdstat_client|setinfo");
+    assert!(!ours(), "somebody has connected");
+    // Taken, it does.
+    assert_eq!(statuses(&tollgate, "/", 2), [204, 429]);
+    let told = tollgate.reload(&text);
+    assert!(told.contains("document 2 is in force"), "{told}");
+    assert_eq!(statuses(&tollgate, "/", 2), [204, 429]);
+    assert!(!tollgate.stderr().contains("is down"), "{}", tollgate.stderr());
+}
+
+#[test]
 fn a_turn_cannot_be_told_from_a_lease() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tollgate.yaml");

@@ -63,6 +63,11 @@ impl Carried {
         Self { live: Some(say), ..Self::default() }
     }
 
+    /// The same for a document that is only looked at.
+    pub(in crate::compile) fn looking(self) -> Self {
+        Self { outside: None, live: None, ..self }
+    }
+
     /// What goes on from the document before even if nothing of the new one asks for it.
     pub(in crate::compile) fn successor(&self) -> Self {
         Self {
