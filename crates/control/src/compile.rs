@@ -78,6 +78,7 @@ pub fn compile_after(
         by_name: HashMap::new(),
     };
     compiler.upstreams();
+    compiler.redis_stores();
     let (specs, routes) = compiler.routes();
     let table = match RouteTable::compile(&specs) {
         Ok(table) => Some(table),
