@@ -2,6 +2,7 @@
 
 mod browsers;
 mod concurrency;
+mod http3;
 mod identity;
 mod keys;
 mod modes;

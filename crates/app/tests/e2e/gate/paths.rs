@@ -27,11 +27,15 @@ const DISGUISED: [&str; 16] = [
     "/x/%2E./admin",
     "/%2e/admin",
     "/open/../admin/users",
-    "/admin;x",
+    "/admin/users;x",
 ];
 
-/// What one origin reads as a slash or a backslash, and another one does not.
-const AMBIGUOUS: [&str; 8] = [
+/// What one origin reads as a slash, a backslash or nothing, and another one does not.
+const AMBIGUOUS: [&str; 12] = [
+    "/admin;x",
+    "/;x/admin",
+    "/admin%3bx/users",
+    "/x/..;/admin",
     "/admin%2f",
     "/admin%2Fusers",
     "/x%2f..%2fadmin",
