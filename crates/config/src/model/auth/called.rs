@@ -6,7 +6,8 @@ use crate::source::Located;
 use crate::units::{Duration, FilePath, HeaderName, HttpUrl};
 
 section! {
-    /// An HTTP service of your own decides about each request: 2xx lets it pass, any other answer goes to the client.
+    /// An HTTP service of your own decides about each request: 2xx lets it pass, 3xx and 4xx go to the client, anything
+    /// else is no answer.
     pub struct ForwardAuth {
         /// Where to ask. Method, URL and client of the request go there as `X-Forwarded-*`.
         url: Located<HttpUrl> = required;

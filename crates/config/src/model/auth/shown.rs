@@ -6,7 +6,7 @@ use crate::source::Located;
 use crate::units::{ComponentName, CookieName, Duration, FieldValue, FilePath, HeaderName, QueryName};
 
 section! {
-    /// API keys of consumers. Of the places, the first one that holds something counts, in this order.
+    /// API keys of consumers. Where several of the places hold a key, they must hold the same.
     pub struct ApiKeyAuth {
         /// A request header that holds the key; with `Authorization`, behind `Bearer`.
         header: Option<Located<HeaderName>> = optional;
@@ -44,7 +44,7 @@ section! {
         nonce: NonceRule = default(NonceRule::Optional);
         /// Nonces that are remembered while they are young enough; beyond that, signatures with a nonce are refused.
         max_nonces: Whole<1, 100_000_000> = default(Whole::of::<100_000>());
-        /// Which signature counts, by its label; the first of a known key if left out.
+        /// Which signature counts, by its label. If left out, a request may have one only.
         label: Option<Located<HeaderName>> = optional;
     }
 }

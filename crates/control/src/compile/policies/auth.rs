@@ -2,6 +2,7 @@
 
 mod asked;
 mod calls;
+mod htpasswd;
 mod login;
 mod shown;
 mod tokens;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tollgate_config::{self as config, Located, Origin};
-use tollgate_credentials::password::{Decoy, Htpasswd, PasswordCache, Stored};
+use tollgate_config::{self as config, Origin};
+use tollgate_credentials::password::{PasswordCache, Stored};
 use tollgate_credentials::signature::ReplayGuard;
-use tollgate_policies::auth::basic::{self, Basic, ChecksSettings, PasswordChecks, Users, UsersCell};
+use tollgate_policies::auth::basic::{self, Basic, ChecksSettings, PasswordChecks};
 use tollgate_policies::auth::certificate::{self, Certificate};
 use tollgate_policies::auth::signature::{self, Nonces, Signature};
 use tollgate_policies::auth::{Method, Places, api_key};
@@ -48,19 +48,14 @@ impl Compiler<'_> {
         at: &config::BasicAuth,
         origin: Origin,
     ) -> Option<Arc<dyn Method>> {
-        let file = match &at.htpasswd {
-            Some(path) => Some(self.htpasswd(path)?),
-            None => None,
-        };
         let of_consumers =
             self.document.gate.consumers.iter().flat_map(|(_, consumer)| consumer.credentials.iter());
         let hashes = of_consumers.filter_map(|credential| match &credential.value {
             config::Credential::Password(password) => Stored::parse(password.hash.reveal()).ok(),
             _ => None,
         });
-        let known: Vec<Stored> = hashes.collect();
-        let in_file = file.iter().flat_map(Htpasswd::iter).map(|(_, stored)| stored);
-        let decoy = Decoy::of(known.iter().chain(in_file));
+        let known = hashes.collect();
+        let users = self.users(at.htpasswd.as_ref(), known)?;
         let before = self.before.carried();
         let start = || PasswordChecks::start(ChecksSettings::default());
         let checks = match self.carried.keep(before, "password checks", start) {
@@ -73,23 +68,7 @@ impl Compiler<'_> {
         let right = self.carried.keep(before, "right passwords", remember).ok()?;
         let settings =
             basic::Settings { name: name.into(), realm: at.realm.value.to_string(), forward: at.forward };
-        let users = Arc::new(UsersCell::new(Users::new(file, decoy)));
         Some(Arc::new(Basic::new(settings, users, checks, right)))
-    }
-
-    fn htpasswd(&mut self, path: &Located<config::FilePath>) -> Option<Htpasswd> {
-        let text = self.file(path)?;
-        match Htpasswd::parse(text.value.bytes()) {
-            Ok(users) => Some(users),
-            Err(lines) => {
-                let shown = path.value.path().display();
-                for line in lines {
-                    let message = format!("`{shown}`, line {}: {}", line.line, line.why);
-                    self.wrong::<()>(path.origin, message);
-                }
-                None
-            }
-        }
     }
 
     pub(super) fn signature(
