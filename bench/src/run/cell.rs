@@ -199,6 +199,9 @@ pub(crate) fn start(
     let lines = gate::first_lines(cell.shape, place.credentials)?;
     let probe = Probe { shape: cell.shape, address, identity: place.identity, path, lines: &lines };
     probe.wait_for_answer(&mut child)?;
+    if cell.shape.gated() {
+        probe.ensure_guarded()?;
+    }
     Ok((child, address))
 }
 

@@ -48,6 +48,14 @@ impl Probe<'_> {
         }
     }
 
+    /// Fails unless a request without credentials is refused: a gate that lets everybody pass costs nothing.
+    pub(crate) fn ensure_guarded(&self) -> Result<()> {
+        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        let status = status_line(stream, self.address, self.path, "")?;
+        ensure!(status.starts_with("HTTP/1.1 401"), "it answered `{status}` to a stranger");
+        Ok(())
+    }
+
     /// Asks once.
     pub(crate) fn ask(&self) -> Result<()> {
         match self.shape.protocol() {
