@@ -32,6 +32,9 @@ const FREE_EVERY: Duration = Duration::from_secs(60);
 /// How long the workers may take to end what has used up its grace.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long what was taken in advance of shared limits may take to be given back at the end.
+const GIVE_BACK: Duration = Duration::from_millis(500);
+
 /// How a document is run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {
@@ -91,6 +94,9 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         ready(&instance);
         ending.wait().await;
         let clean = drain(&instance.document(), process, &mut ending, admin).await;
+        // Nobody waits longer for what will be free soon anyway.
+        let _ = tokio::time::timeout(GIVE_BACK, instance.give_back()).await;
+        note("ended");
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
     })
 }
@@ -161,7 +167,6 @@ async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, 
     if !now {
         process.exports().finish().await;
     }
-    note("ended");
     drained
 }
 

@@ -74,11 +74,11 @@ pub fn compile_after(
         shared: Shared::default(),
         carried: before.carried().successor(),
         names: Vec::new(),
-        watched: Watched::default(),
-        excerpts: Excerpts::default(),
+        beside: Beside::default(),
         by_name: HashMap::new(),
     };
     compiler.upstreams();
+    compiler.redis_stores();
     let (specs, routes) = compiler.routes();
     let table = match RouteTable::compile(&specs) {
         Ok(table) => Some(table),
@@ -118,10 +118,17 @@ pub fn compile_after(
         upstreams: compiler.plans,
         tls: compiler.tls,
         acme,
-        watched: compiler.watched,
+        watched: compiler.beside.watched,
         carried: compiler.carried,
     };
-    Compiled { snapshot, plans, diagnostics: compiler.diagnostics, excerpts: compiler.excerpts }
+    Compiled { snapshot, plans, diagnostics: compiler.diagnostics, excerpts: compiler.beside.excerpts }
+}
+
+/// Of files beside the document: what is made from them and watched, and what findings point to.
+#[derive(Default)]
+struct Beside {
+    watched: Watched,
+    excerpts: Excerpts,
 }
 
 struct Compiler<'a> {
@@ -143,9 +150,8 @@ struct Compiler<'a> {
     carried: Carried,
     /// Names of routes.
     names: Vec<String>,
-    /// What is made from files that are looked at while the document is in force.
-    watched: Watched,
-    excerpts: Excerpts,
+    /// Of files beside the document.
+    beside: Beside,
     /// Indexes by name; an inline destination's name is its address.
     by_name: HashMap<String, u32>,
 }

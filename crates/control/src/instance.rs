@@ -4,15 +4,18 @@ mod on_trial;
 mod preview;
 mod refused;
 
+use std::convert::identity;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex as Turn;
 use tollgate_config::{Bundle, Change, Document, OnFailedTests};
+use tollgate_policy::Outcome;
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::Clock;
 use tollgate_runtime::process::in_background;
+use tollgate_telemetry::exposition::PolicyState;
 use tollgate_upstream::HealthEvents;
 
 use crate::acme::Acme;
@@ -137,6 +140,39 @@ impl Instance {
     /// What the document in force has that is made from files.
     pub fn watched(&self) -> Watched {
         self.state().plans.watched.clone()
+    }
+
+    /// What the policies in force have decided, by name and route.
+    pub(crate) fn policies(&self) -> Vec<PolicyState> {
+        let state = self.state();
+        let series = state.plans.carried.all_series();
+        let mut policies: Vec<_> = series
+            .map(|(policy, route, series)| PolicyState {
+                policy: policy.to_owned(),
+                route: route.to_owned(),
+                counts: Outcome::ALL.map(|outcome| (outcome.label(), series.get(outcome))).to_vec(),
+            })
+            .collect();
+        policies.sort_unstable();
+        policies
+    }
+
+    /// The stores that limits count in, by name, and whether each can be asked.
+    pub(crate) fn stores(&self) -> Vec<(String, bool)> {
+        let state = self.state();
+        let mut stores: Vec<_> =
+            state.plans.carried.stores().map(|(name, store)| (name.to_owned(), store.is_up())).collect();
+        stores.sort_unstable();
+        stores
+    }
+
+    /// Gives back to the stores that instances share what this one has taken in advance and not used, at its end. It
+    /// may take as long as those stores do.
+    pub async fn give_back(&self) {
+        let leases = self.state().plans.carried.all_leases();
+        for leases in leases {
+            leases.give_back().await;
+        }
     }
 
     /// Writes a line of the process's own log.
@@ -309,7 +345,7 @@ impl Instance {
 
     async fn try_change(&self, text: Text, occasion: &Occasion) -> Result<Applied, Refused> {
         let Draft { ready, bundle, fingerprint, changes, unchanged, warnings } =
-            self.draft(text, on_failed_tests(occasion)).await?;
+            self.draft(text, on_failed_tests(occasion), identity).await?;
         if unchanged {
             let number = self.process.snapshot().number;
             return Ok(Applied { number, unchanged, changes, warnings });
@@ -336,11 +372,17 @@ impl Instance {
     }
 
     /// Loads and compiles a document as the successor of the one in force, tries its tests, and compares the two, all
-    /// aside.
-    async fn draft(&self, text: Text, failed: Option<OnFailedTests>) -> Result<Draft, Refused> {
+    /// aside. `as_seen` says how the one in force is seen: by a document that may follow it, or by one that is only looked
+    /// at.
+    async fn draft(
+        &self,
+        text: Text,
+        failed: Option<OnFailedTests>,
+        as_seen: impl FnOnce(Predecessor) -> Predecessor,
+    ) -> Result<Draft, Refused> {
         let (before, document, plans, fingerprint) = {
             let state = self.state();
-            let before = Predecessor::of(&self.process.snapshot(), &state.plans);
+            let before = as_seen(Predecessor::of(&self.process.snapshot(), &state.plans));
             let fingerprint = state.history.current().map(|version| version.fingerprint.clone());
             (before, state.document.clone(), state.plans.clone(), fingerprint)
         };

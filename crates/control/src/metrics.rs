@@ -8,7 +8,8 @@ use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage,
-    Writer, write_acme, write_beside, write_certificates, write_endpoints, write_process, write_shards,
+    Writer, write_acme, write_beside, write_certificates, write_endpoints, write_policies, write_process,
+    write_shards, write_stores,
 };
 use tollgate_upstream::Health;
 
@@ -75,6 +76,8 @@ pub fn text(instance: &Instance) -> String {
     let mut writer = Writer::default();
     write_process(&mut writer, &state, shards);
     write_acme(&mut writer, &certificates(instance.acme()));
+    write_stores(&mut writer, &instance.stores());
+    write_policies(&mut writer, &instance.policies());
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());

@@ -7,5 +7,7 @@ pub mod fields;
 pub mod key;
 pub mod quota;
 pub mod rate;
+mod shared;
 
 pub use amount::{ByGroup, Cost};
+pub use shared::{Counter, IfDown, Shared};

@@ -75,6 +75,7 @@ impl Chain {
             }
             let (noted, stopped) = match verdict {
                 Verdict::Continue(value) => (Noted { value, ..blank }, None),
+                Verdict::Noted(value, note) => (Noted { value, note: Some(note), ..blank }, None),
                 Verdict::Refuse(refused) => {
                     let (reason, note) = (Some(refused.reason), refused.note.clone());
                     (stopped(entry, Noted { reason, note, ..blank }), Some(Passed::Refused(refused)))

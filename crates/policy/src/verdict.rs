@@ -51,6 +51,8 @@ pub trait Policy: fmt::Debug + Send + Sync {
 pub enum Verdict {
     /// The request may go on. The number is the policy's own, told by `why`: what is left of a limit.
     Continue(Option<i64>),
+    /// The same, with something that the operator is told: it passed otherwise than usual.
+    Noted(Option<i64>, Cow<'static, str>),
     /// It is refused.
     Refuse(Refused),
     /// It gets this answer.

@@ -1,8 +1,27 @@
-//! Fast randomness for spreading load, jitter and identifiers. Not for secrets.
+//! Randomness: fast for spreading load, jitter and identifiers, and the operating system's for secrets.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 
-/// A splitmix64 generator: one addition and a few multiplications a number.
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// Fills a slice with bytes that nobody can guess: for keys, passwords and salts.
+///
+/// # Errors
+/// If the operating system gives none.
+pub fn unguessable(bytes: &mut [u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match getrandom(&mut *rest, GetRandomFlags::empty()) {
+            Ok(filled) => rest = &mut rest[filled..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A splitmix64 generator, not for secrets: one addition and a few multiplications a number.
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,

@@ -101,6 +101,8 @@ families! {
         "When a certificate is ordered or renewed next by ACME, in seconds since 1970; in the past where others are before it.";
     ACME_FAILURES = Gauge "tollgate_acme_failures" ["name"]
         "Orders of a certificate by ACME that failed since the last one that did not.";
+    STORE_UP = Gauge "tollgate_limit_store_up" ["store"]
+        "Whether a Redis that limits count in can be asked.";
     ACCEPTED = Counter "tollgate_connections_accepted_total" ["listener"]
         "Client connections accepted.";
     OPEN = Gauge "tollgate_connections_open" ["listener"]
@@ -129,6 +131,8 @@ families! {
         "Whether a certificate's files have changed to something that cannot be used, so that the one before serves on.";
     CERTIFICATES_REPLACED = Counter "tollgate_certificates_replaced_total" ["result"]
         "Certificates whose files had changed; result ok or failed.";
+    POLICY_DECISIONS = Counter "tollgate_policy_decisions_total" ["policy", "route", "outcome"]
+        "What policies decided: passed, stopped, would_stop (in shadow), waited. The route is empty where several routes share the policy.";
     CONSUMERS = Gauge "tollgate_consumers" []
         "Consumers in force, of the document and of its files.";
     FILES_STUCK = Gauge "tollgate_files_stuck" ["kind"]

@@ -93,6 +93,12 @@ impl Connector {
         Ok(Self { config: Arc::new(config), name, must_speak })
     }
 
+    /// The settings as rustls has them, for connections that are driven by somebody else. The name to verify and the
+    /// protocol that must be agreed on are not in them.
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        self.config.clone()
+    }
+
     /// A session with an endpoint, which is at `host` (a DNS name or an IP address, without port). Its first
     /// message is sent by [`Session::poll_handshake`]. An IP address is verified, but not sent as SNI.
     ///

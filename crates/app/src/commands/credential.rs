@@ -108,14 +108,14 @@ pub enum Algorithm {
 /// Does it.
 pub fn run(command: &Command) -> Result<ExitCode> {
     let (made, shown) = match command {
-        Command::New(New::ApiKey { shown }) => (made::api_key(), shown),
+        Command::New(New::ApiKey { shown }) => (made::api_key()?, shown),
         Command::New(New::Password { user, stdin, shown }) => {
             (made::password(&user.of(shown), *stdin)?, shown)
         }
         Command::New(New::Signature { algorithm, key_id, public_key, shown }) => {
-            let key_id = key_id.clone().unwrap_or_else(made::key_id);
+            let key_id = key_id.clone().map_or_else(made::key_id, Ok)?;
             let made = match algorithm {
-                Algorithm::HmacSha256 => made::shared_secret(&key_id),
+                Algorithm::HmacSha256 => made::shared_secret(&key_id)?,
                 Algorithm::Ed25519 => made::key_pair(&key_id, public_key)?,
             };
             (made, shown)

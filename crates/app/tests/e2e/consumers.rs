@@ -140,3 +140,33 @@ fn files_of_consumers_are_taken_without_a_reload() {
     tollgate.await_metric("tollgate_consumers", 2.0);
     assert_eq!(tollgate.metric("tollgate_config_number"), 1.0, "no reload was made");
 }
+
+#[test]
+fn requests_by_key_follow_the_files() {
+    let document = format!(
+        "{PRELUDE}admin: {{ listen: \"127.0.0.1:0\" }}\nconsumer_files: \"*.consumers\"\n\
+         auth: {{ partners: {{ api_key: {{ header: X-API-Key }} }} }}\n\
+         routes: [{{ path: /, auth: partners, respond: 200 }}]\n"
+    );
+    let tollgate = Launch::new(PROGRAM, &document).start();
+    let status = |key: &Value| {
+        let key = key["secret"].as_str().unwrap();
+        tollgate.request(format!("GET / HTTP/1.1\r\nHost: a.example\r\nX-API-Key: {key}\r\n\r\n")).status
+    };
+    let write = |keys: &[&Value]| {
+        let consumer = |(number, key): (usize, &&Value)| {
+            format!("c{number}: {{ credentials: [{}] }}\n", key["credential"])
+        };
+        let text: String = keys.iter().enumerate().map(consumer).collect();
+        std::fs::write(tollgate.directory().join("all.consumers"), text).unwrap();
+        tollgate.await_metric("tollgate_consumers", keys.len() as f64);
+    };
+    let [one, two] = [(); 2].map(|()| json(&["new", "api_key"], ""));
+    assert_eq!([status(&one), status(&two)], [401, 401]);
+    write(&[&one]);
+    assert_eq!([status(&one), status(&two)], [200, 401]);
+    write(&[&two, &one]);
+    assert_eq!([status(&one), status(&two)], [200, 200]);
+    write(&[&two]);
+    assert_eq!([status(&one), status(&two)], [401, 200]);
+}

@@ -24,6 +24,7 @@ mod reasons;
 mod reload;
 mod retries;
 mod routing;
+mod shared_limits;
 mod shutdown;
 mod streaming;
 mod targets;

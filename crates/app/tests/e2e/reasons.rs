@@ -7,6 +7,7 @@ mod endpoints;
 mod flows;
 mod malformed;
 mod secured;
+mod shared;
 mod streams;
 
 use std::collections::HashMap;
@@ -183,6 +184,11 @@ fn tls_with_clients_and_endpoints() {
 }
 
 #[test]
+fn limits_that_instances_share() {
+    run(shared::ROWS);
+}
+
+#[test]
 fn what_endpoints_do() {
     run(endpoints::ROWS);
 }
@@ -198,6 +204,7 @@ fn each_reason_of_the_catalogue_has_its_row() {
         endpoints::ROWS,
         flows::ROWS,
         secured::ROWS,
+        shared::ROWS,
         streams::ROWS,
     ];
     let mut rows: HashMap<&str, usize> = HashMap::new();

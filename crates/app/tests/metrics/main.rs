@@ -40,6 +40,7 @@ impl Busy {
              - {{ address: \"127.0.0.1:0\", name: ordered, tls: {{ acme: [shop.example.com] }} }}\n\
              acme: {{ directory: \"https://{refused}/directory\", storage: kept, challenge: tls-alpn-01 }}\n\
              admin: {{ listen: \"127.0.0.1:0\" }}\nconsumer_files: \"*.consumers\"\n\
+             redis: {{ shared: {{ url: \"redis://{refused}\" }} }}\n\
              upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none }}\n  \
              gone: {{ endpoints: [\"{refused}\"] }}\n  names: [\"{}\"]\n\
              routes:\n  - {{ name: shop, path: /shop, to: shop, retry: {{ attempts: 2 }} }}\n  \

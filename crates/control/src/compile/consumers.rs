@@ -79,13 +79,13 @@ impl Compiler<'_> {
         let reading = Reading::default();
         let own = Part::of(&gate.consumers, &reading, &mut self.diagnostics);
         let files = ConsumerFiles::new(own, &gate.consumer_files);
-        let loaded = files.load(&[], &mut self.excerpts);
+        let loaded = files.load(&[], &mut self.beside.excerpts);
         loaded.diagnostics.iter().for_each(|finding| self.diagnostics.push(finding.clone()));
         let mut seen = reading.seen();
         seen.extend(&loaded.seen);
         let cell = Arc::new(ConsumerCell::new(Arc::new(loaded.consumers)));
         if !gate.consumer_files.is_empty() {
-            self.watched.add(Arc::new(files.in_force(cell.clone(), loaded.parts)), seen);
+            self.beside.watched.add(Arc::new(files.in_force(cell.clone(), loaded.parts)), seen);
         }
         cell
     }

@@ -8,6 +8,7 @@ mod admission;
 mod auth;
 mod carried;
 mod limits;
+mod redis;
 
 use std::collections::HashMap;
 use std::sync::Arc;

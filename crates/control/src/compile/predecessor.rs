@@ -101,6 +101,13 @@ impl Predecessor {
         }
     }
 
+    /// The same for documents that are only looked at: nothing is connected or opened for them.
+    #[must_use]
+    pub fn looking(mut self) -> Self {
+        self.carried = self.carried.looking();
+        self
+    }
+
     /// What its policies count and remember.
     pub fn carried(&self) -> &Carried {
         &self.carried

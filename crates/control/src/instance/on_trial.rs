@@ -7,6 +7,7 @@ use tollgate_config::Bundle;
 use tollgate_runtime::Clock;
 
 use super::{Applied, Draft, Instance, Refused};
+use crate::compile::Predecessor;
 use crate::history::Occasion;
 use crate::prepare::Text;
 use crate::trial::{self, FiguresByRoute, LOOK, Trial, Verdict};
@@ -128,7 +129,7 @@ impl Instance {
         if let Err(refused) = self.yields_to(&Occasion::Apply) {
             return Some(Err(refused));
         }
-        match self.draft(text, None).await {
+        match self.draft(text, None, Predecessor::looking).await {
             Err(refused) => Some(Err(refused)),
             Ok(Draft { unchanged, changes, warnings, .. }) => unchanged.then(|| {
                 let number = self.process.snapshot().number;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tollgate_config::{Bundle, Change};
 
 use super::{Draft, Instance, Refused};
+use crate::compile::Predecessor;
 use crate::prepare::{Text, aside};
 use crate::recorders::{self, Filter};
 use crate::traffic::{self, Report};
@@ -28,7 +29,7 @@ impl Instance {
     ///
     /// Where the document is not fit for use.
     pub async fn preview(&self, bundle: Bundle, traffic: bool) -> Result<Preview, Refused> {
-        let draft = self.draft(Text::Bundle(Arc::new(bundle)), None).await?;
+        let draft = self.draft(Text::Bundle(Arc::new(bundle)), None, Predecessor::looking).await?;
         let Draft { ready, changes, warnings, .. } = draft;
         let mut preview = Preview { changes, warnings, traffic: None };
         if traffic {

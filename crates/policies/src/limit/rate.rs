@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_decision::Reason;
-use tollgate_policy::{Asked, Gate, Policy, Refused, Resolution, Stage, Verdict, Wait};
+use tollgate_policy::{Asked, Gate, Policy, Resolution, Stage, Verdict, Wait};
 use tollgate_stores::memory::Table;
+use tollgate_stores::redis::Counting;
 use tollgate_stores::{Decision, Gcra, KeyHash, Limit};
 
 use super::fields::{self, Standing, Style};
 use super::key::KeySource;
-use super::{ByGroup, Cost};
+use super::shared::{Charge, Counted};
+use super::{ByGroup, Cost, Counter};
 
 /// What is limited, and how.
 #[derive(Debug)]
@@ -30,7 +32,8 @@ pub struct Settings {
     /// How clients are told.
     pub style: Style,
     /// How long a request may wait for its turn instead of being refused, in microseconds; 0 for not at all. Only
-    /// rates that are spread evenly can make requests wait.
+    /// rates that are spread evenly can make requests wait, and only where each request is counted as it comes: what
+    /// is leased in advance has no turns.
     pub delay_us: u64,
 }
 
@@ -60,7 +63,7 @@ pub struct Counters {
 pub struct RateLimit {
     name: String,
     settings: Settings,
-    counters: Counters,
+    counter: Counter<Counters>,
 }
 
 thread_local! {
@@ -83,25 +86,37 @@ pub(super) fn with_key<T>(
 }
 
 impl RateLimit {
-    /// A policy that counts in these counters.
-    pub fn new(settings: Settings, counters: Counters) -> Self {
+    /// A policy that counts there.
+    pub fn new(settings: Settings, counter: Counter<Counters>) -> Self {
         let name = match &*settings.name {
             "" => "rate_limit".to_owned(),
             name => format!("rate_limit {name}"),
         };
-        Self { name, settings, counters }
+        Self { name, settings, counter }
     }
 
-    fn count(&self, asked: &Asked<'_>, gate: &Gate, limit: &Limit) -> Decision {
+    /// Counts a request. Where it is not decided by a count, what it gets instead is the error.
+    fn count(
+        &self,
+        asked: &Asked<'_>,
+        gate: &Gate,
+        limit: &Limit,
+        resolution: Option<Resolution>,
+    ) -> Result<Counted, Verdict> {
         let cost = self.settings.cost.of(asked, &gate.caller);
-        let Counters { table, hash } = &self.counters;
+        let counting = match *limit {
+            Limit::Gcra(gcra) => Counting::Gcra(gcra),
+            Limit::SlidingWindow(window) => Counting::SlidingWindow(window),
+        };
         let now_us = asked.moment.now_us;
         with_key(&self.settings.by, asked, gate, |key| {
-            let key = hash.key(0, key);
-            match asked.mode.serves() {
-                true => table.decide(key, limit, now_us, cost),
-                false => table.peek(key, limit, now_us, cost),
-            }
+            self.counter.count(asked, &Charge { key, counting, cost }, resolution, |counters| {
+                let key = counters.hash.key(0, key);
+                match asked.mode.serves() {
+                    true => counters.table.decide(key, limit, now_us, cost),
+                    false => counters.table.peek(key, limit, now_us, cost),
+                }
+            })
         })
     }
 
@@ -135,40 +150,42 @@ impl Policy for RateLimit {
     }
 
     fn decide(&self, asked: &Asked<'_>, gate: &mut Gate, resolution: Option<Resolution>) -> Verdict {
-        if resolution.is_some() {
-            // Its turn has come; what it costs was counted before it waited.
+        if resolution.as_ref().is_some_and(|resolution| resolution.is::<TurnHasCome>()) {
+            // What it costs was counted before it waited.
             return Verdict::CONTINUE;
         }
         let rate = *self.settings.rates.of(&gate.caller);
         let waiting = self.with_waiting(&rate);
         let limit = waiting.map_or(rate.limit, |(_, limit, _)| limit);
-        let decision = self.count(asked, gate, &limit);
+        let counted = match self.count(asked, gate, &limit, resolution) {
+            Ok(counted) => counted,
+            Err(verdict) => return verdict,
+        };
+        let decision = counted.decision;
         let ahead = waiting.map_or(0, |(.., ahead)| ahead);
         let remaining = decision.remaining.saturating_sub(ahead);
         self.tell(gate, &rate, remaining, &decision);
         if !decision.allowed {
-            return Verdict::Refuse(refused(Reason::RateLimited, &decision));
+            return counted.refuses(Reason::RateLimited);
         }
         match waiting {
             Some((gcra, _, ahead)) if decision.remaining < ahead => {
                 let turns = ahead - decision.remaining;
-                let wait = Duration::from_nanos(turns.saturating_mul(gcra.interval_ns()));
-                let what = format!("its turn for {} ms", wait.as_millis());
-                Verdict::Wait(Wait { is_effect: true, ..Wait::new(what, tokio::time::sleep(wait)) })
+                turn(Duration::from_nanos(turns.saturating_mul(gcra.interval_ns())))
             }
-            _ => Verdict::Continue(i64::try_from(remaining).ok()),
+            _ => counted.passes(remaining),
         }
     }
 }
 
-/// A refusal that says when to come again.
-pub(super) fn refused(reason: Reason, decision: &Decision) -> Refused {
-    match decision.retry_after_us {
-        Some(us) => {
-            let seconds = us.div_ceil(1_000_000).max(1);
-            let note = format!("the next one could pass in {}.{:03} s", us / 1_000_000, us / 1000 % 1000);
-            Refused { retry_after_s: Some(seconds), ..Refused::because(reason, note) }
-        }
-        None => Refused::because(reason, "it costs more than the limit ever has"),
-    }
+/// What comes of waiting for one's turn.
+pub(super) struct TurnHasCome;
+
+fn turn(after: Duration) -> Verdict {
+    let what = format!("its turn for {} ms", after.as_millis());
+    let wait = async move {
+        tokio::time::sleep(after).await;
+        TurnHasCome
+    };
+    Verdict::Wait(Wait { is_effect: true, ..Wait::new(what, wait) })
 }

@@ -122,7 +122,8 @@ async fn open(
         let (connection, driver) = MultiplexedConnection::new_with_config(login, stream, config).await?;
         return Ok((connection, Box::pin(driver)));
     };
-    let name = ServerName::try_from(address.host.clone()).map_err(|error| {
+    let name = settings.tls_name.clone().unwrap_or_else(|| address.host.clone());
+    let name = ServerName::try_from(name).map_err(|error| {
         Unavailable::new(UnavailableKind::Unreachable, format!("{address}: no name for TLS: {error}"))
     })?;
     let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await.map_err(failed)?;

@@ -72,6 +72,8 @@ pub struct RedisSettings {
     pub database: i64,
     /// With it all connections are TLS; sentinels included.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The name that certificates must have; the host of each server if there is none.
+    pub tls_name: Option<String>,
     /// What all keys begin with.
     pub prefix: String,
     /// How long a decision may take, everything included.
@@ -111,6 +113,7 @@ impl RedisSettings {
             password: None,
             database: 0,
             tls: None,
+            tls_name: None,
             prefix: "tollgate:".to_owned(),
             timeout: Duration::from_millis(20),
         }

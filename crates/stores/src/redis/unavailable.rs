@@ -56,16 +56,21 @@ impl From<redis::RedisError> for Unavailable {
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            UnavailableKind::TimedOut => "timed out",
-            UnavailableKind::Unreachable => "unreachable",
-            UnavailableKind::Lost => "connection lost",
-            UnavailableKind::Authentication => "not let in",
-            UnavailableKind::Refused => "refused",
-            UnavailableKind::Garbled => "garbled",
-        };
-        write!(f, "Redis: {kind}: {}", self.detail)
+        write!(f, "Redis: {}: {}", self.kind, self.detail)
     }
 }
 
 impl std::error::Error for Unavailable {}
+
+impl fmt::Display for UnavailableKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TimedOut => "timed out",
+            Self::Unreachable => "unreachable",
+            Self::Lost => "connection lost",
+            Self::Authentication => "not let in",
+            Self::Refused => "refused",
+            Self::Garbled => "garbled",
+        })
+    }
+}

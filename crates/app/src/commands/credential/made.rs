@@ -5,17 +5,19 @@ use std::io::Write;
 
 use anyhow::{Context, Result, anyhow};
 use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tollgate_credentials::{api_key, password as passwords};
+use tollgate_runtime::random::unguessable;
 
 use super::input;
 
 /// Bytes of a random password: 144 bits, 24 characters.
 const PASSWORD_BYTES: usize = 18;
+/// Bytes of keys and secrets.
+const RANDOM_BYTES: usize = 32;
 /// Characters of a line of PEM (RFC 7468 section 2).
 const PEM_LINE: usize = 64;
 
@@ -35,9 +37,10 @@ impl Made {
     }
 }
 
-pub(super) fn api_key() -> Made {
-    let key = api_key::generate(random);
-    Made::new(Some(("the API key", key.shown)), json!({ "api_key": key.stored }))
+pub(super) fn api_key() -> Result<Made> {
+    let random = random()?;
+    let key = api_key::generate(|bytes| fill(bytes, &random));
+    Ok(Made::new(Some(("the API key", key.shown)), json!({ "api_key": key.stored })))
 }
 
 pub(super) fn known_api_key(key: &str) -> Result<Made> {
@@ -52,28 +55,28 @@ pub(super) fn password(user: &str, read: bool) -> Result<Made> {
     if read {
         return known_password(user, &input::new_secret("password")?);
     }
-    let password = random_text(PASSWORD_BYTES);
+    let password = random_text(PASSWORD_BYTES)?;
     let made = known_password(user, &password)?;
     Ok(Made { secret: Some(("the password", password)), ..made })
 }
 
 pub(super) fn known_password(user: &str, password: &str) -> Result<Made> {
-    let hash = passwords::hash(password.as_bytes(), random).map_err(|why| anyhow!("{}", why.0))?;
+    let random = random()?;
+    let hash = passwords::hash(password.as_bytes(), |salt| fill(salt, &random));
+    let hash = hash.map_err(|why| anyhow!("{}", why.0))?;
     Ok(Made::new(None, json!({ "password": { "user": user, "hash": hash } })))
 }
 
-pub(super) fn key_id() -> String {
+pub(super) fn key_id() -> Result<String> {
     random_text(9)
 }
 
 /// A secret for `hmac-sha256`.
-pub(super) fn shared_secret(key_id: &str) -> Made {
-    let mut secret = [0; 32];
-    random(&mut secret);
-    let secret = STANDARD.encode(secret);
+pub(super) fn shared_secret(key_id: &str) -> Result<Made> {
+    let secret = STANDARD.encode(random()?);
     let written = format!("base64:{secret}");
     let key = json!({ "key_id": key_id, "algorithm": "hmac-sha256", "secret": written });
-    Made::new(Some(("the secret in base64", secret)), json!({ "signature": key }))
+    Ok(Made::new(Some(("the secret in base64", secret)), json!({ "signature": key })))
 }
 
 /// A pair of keys, the public one in a file.
@@ -107,14 +110,20 @@ fn pem(label: &str, der: &[u8]) -> String {
     text
 }
 
-fn random_text(bytes: usize) -> String {
-    let mut random_bytes = vec![0; bytes];
-    random(&mut random_bytes);
-    URL_SAFE_NO_PAD.encode(random_bytes)
+fn random_text(bytes: usize) -> Result<String> {
+    let mut text = vec![0; bytes];
+    unguessable(&mut text)?;
+    Ok(URL_SAFE_NO_PAD.encode(text))
 }
 
-/// The operating system's randomness.
-fn random(bytes: &mut [u8]) {
-    // It blocks until there is some and does not fail after that; weak credentials would be worse than none.
-    SystemRandom::new().fill(bytes).expect("the operating system gives random bytes");
+/// 256 random bits.
+fn random() -> Result<[u8; RANDOM_BYTES]> {
+    let mut bytes = [0; RANDOM_BYTES];
+    unguessable(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Keys and salts have no more bytes than that.
+fn fill(bytes: &mut [u8], random: &[u8; RANDOM_BYTES]) {
+    bytes.iter_mut().zip(random).for_each(|(byte, random)| *byte = *random);
 }

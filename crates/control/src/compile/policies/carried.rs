@@ -11,7 +11,9 @@ use tollgate_policy::PolicySeries;
 use tollgate_stores::KeyHash;
 use tollgate_stores::disk::{QuotaEvent, QuotaSettings, Quotas};
 use tollgate_stores::memory::{Concurrency, Table};
+use tollgate_stores::redis::Leases;
 
+use super::redis::{SharedStore, lease};
 use crate::outside::Outside;
 
 /// What policies count and remember, by what the document calls them.
@@ -26,6 +28,12 @@ pub struct Carried {
     /// What else outlives a document, by what it was made from.
     kept: HashMap<String, Arc<dyn Any + Send + Sync>>,
     quotas: Option<Arc<Quotas>>,
+    /// Where quotas of a Redis are counted while it is down, and forgotten with the process.
+    spare_quotas: Option<Arc<Quotas>>,
+    /// By their names in the document.
+    stores: HashMap<String, Arc<SharedStore>>,
+    /// By the limit's name in its store.
+    leases: HashMap<String, Leased>,
     outside: Option<Arc<Outside>>,
     /// Where the process tells what happens; `None` where documents are only looked at.
     live: Option<Say>,
@@ -37,13 +45,25 @@ impl fmt::Debug for Carried {
     }
 }
 
+/// Units that are taken from a store in advance, and of how many keys.
+#[derive(Clone, Debug)]
+struct Leased {
+    store: Arc<SharedStore>,
+    max_keys: u32,
+    leases: Leases,
+}
+
 /// Tells the operator something, in a line.
 pub type Say = fn(&str);
 
-/// Two documents are never told apart by what is counted.
+/// Two documents are never told apart by what is counted, but by where: of a store also by what is in the files that
+/// it names.
 impl PartialEq for Carried {
-    fn eq(&self, _: &Self) -> bool {
-        true
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(name, store): (&String, &Arc<SharedStore>)| {
+            other.stores.get(name).is_some_and(|other| other.plan == store.plan)
+        };
+        self.stores.len() == other.stores.len() && self.stores.iter().all(same)
     }
 }
 
@@ -53,11 +73,17 @@ impl Carried {
         Self { live: Some(say), ..Self::default() }
     }
 
+    /// The same for a document that is only looked at.
+    pub(in crate::compile) fn looking(self) -> Self {
+        Self { outside: None, live: None, ..self }
+    }
+
     /// What goes on from the document before even if nothing of the new one asks for it.
     pub(in crate::compile) fn successor(&self) -> Self {
         Self {
             hash: self.hash.clone(),
             quotas: self.quotas.clone(),
+            spare_quotas: self.spare_quotas.clone(),
             outside: self.outside.clone(),
             live: self.live,
             ..Self::default()
@@ -119,6 +145,50 @@ impl Carried {
             }
         };
         Ok(self.quotas.insert(Arc::new(opened)).clone())
+    }
+
+    /// Where quotas are counted whose store is down.
+    pub(super) fn spare_quotas(&mut self) -> Arc<Quotas> {
+        let make = || Arc::new(Quotas::in_memory(QuotaSettings::default()));
+        self.spare_quotas.get_or_insert_with(make).clone()
+    }
+
+    /// Where the process tells what happens; `None` where documents are only looked at.
+    pub(super) fn live(&self) -> Option<Say> {
+        self.live
+    }
+
+    /// The stores that instances share, by name.
+    pub fn stores(&self) -> impl Iterator<Item = (&str, &SharedStore)> {
+        self.stores.iter().map(|(name, store)| (name.as_str(), &**store))
+    }
+
+    pub(super) fn store(&self, name: &str) -> Option<&Arc<SharedStore>> {
+        self.stores.get(name)
+    }
+
+    pub(super) fn keep_store(&mut self, name: &str, store: Arc<SharedStore>) {
+        self.stores.insert(name.to_owned(), store);
+    }
+
+    /// The units of a limit that are taken from its store in advance.
+    pub(super) fn leases(
+        &mut self,
+        before: &Self,
+        limit: &str,
+        store: &Arc<SharedStore>,
+        max_keys: u32,
+    ) -> Leases {
+        let is_same = |leased: &&Leased| leased.max_keys == max_keys && Arc::ptr_eq(&leased.store, store);
+        let found = before.leases.get(limit).filter(is_same).cloned();
+        let make = || Leased { store: store.clone(), max_keys, leases: lease(store, max_keys) };
+        let leased = self.leases.entry(limit.to_owned()).or_insert_with(|| found.unwrap_or_else(make));
+        leased.leases.clone()
+    }
+
+    /// All units that are taken in advance, to be given back at the end.
+    pub fn all_leases(&self) -> Vec<Leases> {
+        self.leases.values().map(|leased| leased.leases.clone()).collect()
     }
 
     /// Where calls on our own account run.

@@ -3,20 +3,25 @@
 use std::sync::Arc;
 
 use tollgate_config::{
-    self as config, Diagnostic, Document, EffectivePolicies, LimitUse, Located, Name, Origin, Table,
+    self as config, Diagnostic, Document, EffectivePolicies, IfStoreDown, LimitStore, LimitUse, Located,
+    Name, Origin, Table,
 };
 use tollgate_expression::Wanted;
 use tollgate_policies::limit::concurrency::{self, ConcurrencyLimit};
 use tollgate_policies::limit::fields::Style;
 use tollgate_policies::limit::key::{KeySource, USUAL_V6_PREFIX};
-use tollgate_policies::limit::quota::{self, Quota};
+use tollgate_policies::limit::quota::{self, Ledger, Quota};
 use tollgate_policies::limit::rate::{self, Rate, RateLimit};
 use tollgate_policies::limit::{ByGroup, Cost};
 use tollgate_policy::Policy;
 use tollgate_stores::disk::Quotas;
 use tollgate_stores::{Gcra, Limit, Period, SlidingWindow};
 
+use super::redis::Sharing;
 use super::{Compiler, Usage, Wish, made, place};
+
+/// Of how many keys of a quota units are held at once, where they are leased.
+const LEASED_QUOTA_KEYS: u32 = 100_000;
 
 /// The limits that a route wants.
 pub(super) fn wishes<'c>(
@@ -141,8 +146,31 @@ impl Compiler<'_> {
             delay_us: limit.delay.as_ref().map_or(0, |delay| delay.value.get().as_micros() as u64),
         };
         let identity = self.identity(&called);
-        let counters = self.carried.rate(self.before.carried(), &identity, limit.max_keys.get());
-        made(RateLimit::new(settings, counters))
+        let max_keys = limit.max_keys.get();
+        let sharing = Sharing {
+            store: &limit.store.value,
+            mode: limit.mode.as_ref(),
+            if_down: limit.if_store_down.as_ref().map_or(IfStoreDown::Local, |down| down.value),
+            limit: format!("rate {identity}"),
+            max_keys,
+        };
+        self.has_turns(limit.delay.as_ref().map(|delay| delay.origin), &sharing)?;
+        let counter = self.counter(&sharing, |compiler| {
+            Some(compiler.carried.rate(compiler.before.carried(), &identity, max_keys))
+        });
+        made(RateLimit::new(settings, counter?))
+    }
+
+    /// Finds a limit at fault that would have requests wait for a turn that is not known.
+    fn has_turns(&mut self, delay: Option<Origin>, sharing: &Sharing<'_>) -> Option<()> {
+        let (Some(delay), true) = (delay, sharing.is_leased()) else { return Some(()) };
+        let message = "`delay` needs to know each request's turn, which `mode: leased` does not";
+        let finding = Diagnostic::error(delay, message).mend("write `mode: exact`, or remove `delay`");
+        self.diagnostics.push(match sharing.mode {
+            Some(mode) => finding.note(mode.origin, "it is set here"),
+            None => finding,
+        });
+        None
     }
 
     fn concurrency_limit(
@@ -165,13 +193,11 @@ impl Compiler<'_> {
         let quota = called.settings;
         let by = self.key(&quota.by.value, origin);
         let cost = self.cost(quota.cost.as_ref());
-        let store = self.quota_store()?;
         let groups = quota.groups.iter();
         let groups =
             groups.map(|(group, limit)| (group.value.as_str().into(), u64::from(limit.get()))).collect();
         let settings = quota::Settings {
             name: called.name.to_owned(),
-            identity: self.identity(&called),
             by: by?,
             period: match quota.per {
                 config::QuotaPeriod::Hour => Period::Hour,
@@ -182,7 +208,22 @@ impl Compiler<'_> {
             cost: cost?,
             style: style(quota.fields),
         };
-        made(Quota::new(settings, store))
+        let identity = self.identity(&called);
+        let sharing = Sharing {
+            store: &quota.store.value,
+            mode: quota.mode.as_ref(),
+            if_down: quota.if_store_down.as_ref().map_or(IfStoreDown::Open, |down| down.value),
+            limit: format!("quota {identity}"),
+            max_keys: LEASED_QUOTA_KEYS,
+        };
+        let counter = self.counter(&sharing, |compiler| {
+            let quotas = match &quota.store.value {
+                LimitStore::Redis(_) => compiler.carried.spare_quotas(),
+                _ => compiler.quota_store()?,
+            };
+            Some(Ledger::new(quotas, &identity))
+        });
+        made(Quota::new(settings, counter?))
     }
 
     /// The store of quotas on the disk. It is opened once in the life of the process, when a document first wants it.

@@ -44,11 +44,11 @@ fn serving(
             served.answer(200, GRPC, framed.clone(), trailers);
         }
     });
-    let (background, _) = Background::start();
+    let (background, http) = Background::start();
     let url = format!("http://{}", service.address()).parse().unwrap();
     let settings =
         grpc::Settings { connect_timeout: PATIENCE, timeout: PATIENCE, ..grpc::Settings::default() };
-    let client = GrpcClient::new(url, settings, Security::system(), background.handle.clone()).unwrap();
+    let client = GrpcClient::new(url, settings, Security::system(), http.runtime().clone()).unwrap();
     let settings = Settings {
         name: "ext".to_owned(),
         place: service.address().to_string(),

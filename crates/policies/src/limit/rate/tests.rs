@@ -18,7 +18,7 @@ fn limit(count: u64, delay_us: u64) -> RateLimit {
     };
     let counters =
         Counters { table: Arc::new(Table::new(100)), hash: Arc::new(KeyHash::from_secret([1, 2])) };
-    RateLimit::new(settings, counters)
+    RateLimit::new(settings, Counter::Here(counters))
 }
 
 fn asks(policy: &RateLimit, gate: &mut Gate, now_us: u64, mode: Mode<'_>) -> Verdict {
