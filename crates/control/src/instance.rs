@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex as Turn;
 use tollgate_config::{Bundle, Change, Document, OnFailedTests};
-use tollgate_policy::Outcome;
+use tollgate_policy::Outcome as Decided;
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::Clock;
 use tollgate_runtime::process::in_background;
@@ -150,7 +150,7 @@ impl Instance {
             .map(|(policy, route, series)| PolicyState {
                 policy: policy.to_owned(),
                 route: route.to_owned(),
-                counts: Outcome::ALL.map(|outcome| (outcome.label(), series.get(outcome))).to_vec(),
+                counts: Decided::ALL.map(|outcome| (outcome.label(), series.get(outcome))).to_vec(),
             })
             .collect();
         policies.sort_unstable();

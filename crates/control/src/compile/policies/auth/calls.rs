@@ -89,5 +89,5 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
 /// Fills in random bytes, fit for keys.
 pub(super) fn fill(bytes: &mut [u8]) {
     // The system's randomness fails only before it has any, long before a document can be read.
-    aws_lc_rs::rand::fill(bytes).expect("the system has randomness");
+    tollgate_runtime::random::unguessable(bytes).expect("the system has randomness");
 }
