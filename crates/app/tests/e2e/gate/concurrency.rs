@@ -27,10 +27,10 @@ fn start(origin: &Origin, limit: &str) -> Tollgate {
     guarded(&document, &[("origin", &origin.address())])
 }
 
-/// Asks until there is room.
-fn await_room(tollgate: &Tollgate) {
+/// Asks until there is room for requests of this key.
+fn await_room(tollgate: &Tollgate, key: &str) {
     let began = Instant::now();
-    while tollgate.request(get_with("/", "")).status != 200 {
+    while tollgate.request(get_with("/", &format!("X-Of: {key}\r\n"))).status != 200 {
         assert!(began.elapsed() < PATIENCE, "there is no room");
     }
 }
@@ -50,28 +50,36 @@ fn places_are_free_again_when_answers_are_sent() {
     for client in &mut holders {
         assert_eq!(client.response().status, 200);
     }
-    await_room(&tollgate);
+    await_room(&tollgate, "");
 }
 
 #[test]
 fn places_are_free_again_when_clients_leave() {
     let gate = Gate::new();
     let origin = holding(&gate);
-    let tollgate = start(&origin, "2");
+    let tollgate = start(&origin, "{ max: 1, by: { header: X-Of } }");
+    let full = |key: &str| {
+        let response = tollgate.request(get_with("/", &format!("X-Of: {key}\r\n")));
+        refused(&tollgate, &response, Reason::ConcurrencyLimited);
+    };
     for round in 0..3 {
-        let mut closing = tollgate.connect();
-        closing.send(get_with("/hold", ""));
+        let (closing, cancelling) = (format!("closing-{round}"), format!("cancelling-{round}"));
+        let mut client = tollgate.connect();
+        client.send(get_with("/hold", &format!("X-Of: {closing}\r\n")));
         let streams = Http2Client::connect(tollgate.address());
-        let stream = streams.ask("GET", "/hold", &[]);
-        origin.wait_for_requests(origin.requests().len().max(2 * round + 2));
-        while origin.requests().iter().filter(|r| r.target() == "/hold").count() < 2 * round + 2 {
+        let stream = streams.ask("GET", "/hold", &[("x-of", &cancelling)]);
+        let held = || origin.requests().iter().filter(|request| request.target() == "/hold").count();
+        let began = Instant::now();
+        while held() < 2 * round + 2 {
+            assert!(began.elapsed() < PATIENCE, "{} requests are held", held());
             std::thread::yield_now();
         }
-        refused(&tollgate, &tollgate.request(get_with("/", "")), Reason::ConcurrencyLimited);
+        full(&closing);
+        full(&cancelling);
         stream.cancel();
-        await_room(&tollgate);
-        closing.reset();
-        await_room(&tollgate);
+        client.reset();
+        await_room(&tollgate, &closing);
+        await_room(&tollgate, &cancelling);
     }
     gate.open();
 }

@@ -82,11 +82,16 @@ fn headers_that_choose_how_they_are_verified_are_refused() {
         (json!({ "alg": "RS256" }), SignWith::Own(Algorithm::Rs256), Reason::TokenAlgorithm),
         (json!({ "kid": "../../../dev/null" }), OWN, Reason::TokenKeyUnknown),
         (json!({ "kid": "' OR 1=1 --" }), OWN, Reason::TokenKeyUnknown),
-        (json!({ "jwk": stranger }), SignWith::Stranger(Algorithm::Es256), Reason::TokenKeyUnknown),
+        (
+            json!({ "jwk": stranger, "kid": "mine" }),
+            SignWith::Stranger(Algorithm::Es256),
+            Reason::TokenKeyUnknown,
+        ),
+        (json!({ "jwk": stranger }), SignWith::Stranger(Algorithm::Es256), Reason::TokenSignature),
         (
             json!({ "jku": "http://127.0.0.1:1/jwks" }),
             SignWith::Stranger(Algorithm::Es256),
-            Reason::TokenKeyUnknown,
+            Reason::TokenSignature,
         ),
         (json!({ "crit": ["exp"] }), OWN, Reason::TokenMalformed),
         (json!({ "crit": [] }), OWN, Reason::TokenMalformed),

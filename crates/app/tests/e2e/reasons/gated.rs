@@ -53,9 +53,9 @@ const API_KEY: &str = "<consumers>auth: { keys: { api_key: { header: X-API-Key }
 const TWO_KEYS: &str = "<consumers>auth: { one: { api_key: { header: X-One } }, two: { api_key: { header: X-Two } } }\n\
     routes: [{ name: all, path: /, respond: 204, auth: { all: [one, two] } }]\n";
 /// Nobody knows the password; a check takes about a second.
-const BASIC: &str = "consumers: { alice: { credentials: [{ password: { user: alice, hash: \"$2b$14$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyz01234\" } }] } }\n\
+const BASIC: &str = "consumers: { alice: { credentials: [{ password: { user: alice, hash: \"$2b$14$AAAAAAAAAAAAAAAAAAAAAOKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK\" } }] } }\n\
     auth: { office: { basic: {} } }\nroutes: [{ name: all, path: /, respond: 204, auth: office }]\n";
-const CHEAP_BASIC: &str = "consumers: { alice: { credentials: [{ password: { user: alice, hash: \"$2b$04$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyz01234\" } }] } }\n\
+const CHEAP_BASIC: &str = "consumers: { alice: { credentials: [{ password: { user: alice, hash: \"$2b$04$AAAAAAAAAAAAAAAAAAAAAOKKKKKKKKKKKKKKKKKKKKKKKKKKKKKKK\" } }] } }\n\
     auth: { office: { basic: {} } }\nroutes: [{ name: all, path: /, respond: 204, auth: office }]\n";
 const TOKEN: &str = "<consumers>auth: { idp: { jwt: { issuer: \"<issuer>\", jwks: \"<issuer>/jwks\", audience: api, required_claims: [jti] } } }\n\
     routes: [{ name: all, path: /, respond: 204, auth: idp }]\n";
@@ -63,6 +63,8 @@ const OPAQUE: &str = "<consumers>auth: { opaque: { introspection: { url: \"<issu
     routes: [{ name: all, path: /, respond: 204, auth: opaque }]\n";
 const SIGNED: &str = "<signers>auth: { signed: { signature: { covered: [\"@method\", \"@target-uri\", \"content-digest\"] } } }\n\
     routes: [{ name: all, path: /, respond: 204, auth: signed }]\n";
+/// Only what is sent on is compared with its digest.
+const SIGNED_ON: &str = "<signers>auth: { signed: { signature: {} } }\nroutes: [{ name: all, path: /, to: \"http://{origin}\", auth: signed, retry: none }]\n";
 const MESH: &str = "listen: { address: \"127.0.0.1:0\", tls: { certificates: <server>, client_certificates: { ca: \"<clients>\", mode: optional } } }\n\
     auth: { mesh: { certificate: {} } }\nroutes: [{ name: all, path: /, respond: 204, auth: mesh }]\n";
 const FORWARD_AUTH: &str = "auth: { own: { forward: { url: \"http://{origin}/auth\" } } }\n\
@@ -354,12 +356,15 @@ pub(super) const PROOFS: &[Row] = &[
         },
         &["auth signed: stopped the request, signature_replayed, its nonce was used before"],
     ),
-    Row::gated_by(
-        Reason::DigestWrong,
-        SIGNED,
-        |t| send(t, &Signed { body: b"amount=9".to_vec(), ..signed() }),
-        &["ended with 400 from Tollgate", "auth signed: stopped the request, digest_wrong"],
-    ),
+    Row {
+        there: There::Origin(|| Origin::saying("ok")),
+        ..Row::gated_by(
+            Reason::DigestWrong,
+            SIGNED_ON,
+            |t| send(t, &Signed { body: b"amount=9".to_vec(), ..signed() }),
+            &["ended with 400 from Tollgate", "auth signed: stopped the request, digest_wrong"],
+        )
+    },
     Row::gated(Reason::LoginRequired, LOGIN, PAGE, &["302 from Tollgate"]),
     Row::gated(
         Reason::LoginFailed,
