@@ -1,5 +1,6 @@
 //! Chromium: a page, a fetch and a WebSocket, over HTTP/2 and over HTTP/3.
 
+use std::path::Path;
 use std::process::Command;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -35,6 +36,25 @@ fn key_hash(cert: &Issued) -> String {
     STANDARD.encode(digest(&SHA256, parsed.public_key().raw))
 }
 
+/// A Chromium that reaches nothing but this machine, knows its name and trusts this certificate, and runs until it is
+/// ended.
+pub fn command(chromium: &Path, profile: &Path, cert: &Issued) -> Command {
+    let mut command = Command::new(chromium);
+    command.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+    ]);
+    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
+    let rules = format!("MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
+    command.args(["--remote-debugging-port=0", &format!("--host-resolver-rules={rules}")]);
+    command.arg(format!("--ignore-certificate-errors-spki-list={}", key_hash(cert)));
+    command.arg(format!("--user-data-dir={}", profile.display()));
+    command
+}
+
 fn site() -> Origin {
     Origin::answering(|request| {
         let (kind, body) = match request.target() {
@@ -62,22 +82,7 @@ fn visit(more: &[&str]) -> Option<(String, String)> {
         .start();
     let port = tollgate.address().port();
     let profile = tempfile::tempdir().unwrap();
-    let mut command = Command::new(chromium);
-    command.args([
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-    ]);
-    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
-    // Keeps it running until it is ended, and reaching nothing but this machine.
-    command.args([
-        "--remote-debugging-port=0",
-        &format!("--host-resolver-rules=MAP {NAME} 127.0.0.1, MAP * ~NOTFOUND"),
-    ]);
-    command.arg(format!("--ignore-certificate-errors-spki-list={}", key_hash(&cert)));
-    command.arg(format!("--user-data-dir={}", profile.path().display()));
+    let mut command = command(&chromium, profile.path(), &cert);
     command.args(more.iter().map(|argument| argument.replace("ORIGIN", &format!("{NAME}:{port}"))));
     let browser = Foreign::start(command.arg(format!("https://{NAME}:{port}/")));
     let line = tollgate.stdout_line(0, "\"url.path\":\"/told\"");

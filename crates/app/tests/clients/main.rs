@@ -7,6 +7,7 @@ mod chromium;
 mod curl;
 mod dns;
 mod foreign;
+mod gate;
 mod grpc;
 mod http3;
 mod nghttp;
