@@ -1,5 +1,6 @@
 //! How long Tollgate takes to check a document with very many routes.
 
+use crate::credentials::Credentials;
 use crate::identity::Identity;
 use crate::run::child::Child;
 use crate::run::configuration::{Place, document_with_routes};
@@ -38,11 +39,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
     let file = directory.path().join("routes.yaml");
     let identity = Identity::at(directory.path());
+    let credentials = Credentials::make(directory.path())?;
     let place = Place {
         listen_port: 8080,
         origin_port: 8081,
         collector: ([127, 0, 0, 1], 8082).into(),
         identity: &identity,
+        credentials: &credentials,
         directory: directory.path(),
         connections: 1,
     };

@@ -24,7 +24,7 @@ pub(crate) use outcome::{Errors, Fault, Handshakes, Latency, Outcome, Usage};
 pub(crate) use secure::Tickets;
 pub(crate) use timeline::Timeline;
 
-use crate::sys::accounting::CpuSample;
+use crate::sys::accounting::{CpuSample, Memory};
 use anyhow::{Context, Result};
 use engine::Engine;
 use rustls::ClientConfig;
@@ -44,6 +44,12 @@ pub(crate) struct Settings {
     pub(crate) path: String,
     /// How many values `{route}` takes.
     pub(crate) routes: u32,
+    /// Header fields besides a browser's, as `Name: value`. `{credential}` in them stands for one of `credentials`.
+    pub(crate) fields: Vec<String>,
+    /// What `{credential}` stands for, in turn.
+    pub(crate) credentials: Arc<[String]>,
+    /// Each of `credentials` is shown once at most; the load ends before there is none left.
+    pub(crate) once: bool,
     /// The body length that each response must have, in bytes.
     pub(crate) body: u64,
     /// Connections open at once.
@@ -77,6 +83,7 @@ pub(crate) fn run(settings: &Settings) -> Result<Outcome> {
     engine.open_all()?;
     engine.drive_until(Instant::now() + settings.warm_up)?;
 
+    let memory = resident(settings.account)?;
     let before = sample(settings.account)?;
     let start = engine.begin_window();
     engine.drive_until(start + settings.window)?;
@@ -85,6 +92,11 @@ pub(crate) fn run(settings: &Settings) -> Result<Outcome> {
 
     let mut outcome = engine.outcome(seconds);
     outcome.usage = usage(settings.account, before, after)?;
+    if let (Some(usage), Some(before), Some(after)) =
+        (&mut outcome.usage, memory, resident(settings.account)?)
+    {
+        usage.grown_kib = after - before;
+    }
     Ok(outcome)
 }
 
@@ -94,6 +106,12 @@ fn usage(account: Option<i32>, before: Option<CpuSample>, after: Option<CpuSampl
         (Some(root), Some(before), Some(after)) => Ok(Some(Usage::between(root, &before, &after)?)),
         _ => Ok(None),
     }
+}
+
+/// Resident user memory of the accounted processes, in KiB.
+fn resident(account: Option<i32>) -> Result<Option<f64>> {
+    let memory = account.map(Memory::of_tree).transpose()?;
+    Ok(memory.map(|memory| memory.resident_kib as f64))
 }
 
 fn sample(account: Option<i32>) -> Result<Option<CpuSample>> {

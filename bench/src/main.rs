@@ -3,6 +3,7 @@
 
 mod collector;
 mod compile;
+mod credentials;
 mod datagram_origin;
 mod floor;
 mod grpc;
@@ -14,12 +15,13 @@ mod report;
 mod run;
 mod sys;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Descriptors that any of the verbs needs besides those for its connections.
@@ -160,6 +162,8 @@ struct LoadOptions {
     /// Body length that each response must have, in bytes
     #[arg(long, default_value_t = 128)]
     body: u64,
+    #[command(flatten)]
+    identity: Shown,
     /// Connections open at once
     #[arg(long, default_value_t = 64, value_parser = connections)]
     connections: usize,
@@ -193,6 +197,29 @@ struct LoadOptions {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Header fields besides a browser's.
+#[derive(clap::Args)]
+struct Shown {
+    /// A header field besides a browser's, such as `X-API-Key: {credential}`; may be repeated
+    #[arg(long, value_name = "NAME: VALUE")]
+    field: Vec<String>,
+    /// What `{credential}` stands for, in turn: the lines of this file
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+    /// Show each of them once at most: the load ends when there is none left
+    #[arg(long, requires = "credentials")]
+    once: bool,
+}
+
+impl Shown {
+    fn credentials(&self) -> Result<Arc<[String]>> {
+        let Some(file) = &self.credentials else { return Ok([].into()) };
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
 }
 
 /// How the load goes on over time, and what is told of it.
@@ -340,6 +367,9 @@ fn settings(options: &LoadOptions) -> Result<load::Settings> {
         tls,
         path: options.path.clone(),
         routes: options.routes,
+        fields: options.identity.field.clone(),
+        credentials: options.identity.credentials()?,
+        once: options.identity.once,
         body: options.body,
         connections: options.connections,
         connection_per_request: options.connection_per_request,

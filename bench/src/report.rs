@@ -5,6 +5,7 @@ mod table;
 
 use crate::run::conditions::Conditions;
 use crate::run::plan::{Cell, Figure, Method, Pair, Row, Shape, Subject, Target};
+use crate::run::rate::{self, Admitted};
 use crate::run::reload::{self, Reloaded};
 use crate::run::results::{Raw, RawPair, Results, Spread, Verdict};
 use crate::run::scenarios;
@@ -20,6 +21,8 @@ pub(crate) struct Report<'a> {
     pub(crate) results: &'a Results,
     /// What reloads do.
     pub(crate) reloads: &'a [Reloaded],
+    /// What a limit admits, if that was asked for.
+    pub(crate) rate: Option<&'a Admitted>,
     /// Under which conditions.
     pub(crate) conditions: &'a Conditions,
     /// How to get the programs that are missing.
@@ -92,6 +95,7 @@ impl Report<'_> {
             turns: self.results.raw_pairs(),
             targets: self.judged().map(|(row, judged)| Claim { scenario: row.name, judged }).collect(),
             reloads: self.reloads.iter().map(RawReload::of).collect(),
+            rate: self.rate,
         };
         Ok(serde_json::to_string_pretty(&document)?)
     }
@@ -180,6 +184,17 @@ impl Report<'_> {
                 ]);
             }
         }
+        if let Some(rate) = self.rate {
+            let rates = rate.0.as_ref().ok().map(|figures| figures.admitted);
+            table.push(vec![
+                rate::TITLE.to_owned(),
+                "admitted per second".to_owned(),
+                format!("{:.0} to {:.0}", rate::WANTED.start(), rate::WANTED.end()),
+                rates.map_or_else(String::new, |of| format!("{:.2}", of.median)),
+                rates.map_or_else(String::new, |of| format!("{:.2} to {:.2}", of.low, of.high)),
+                rate.verdict().word().to_owned(),
+            ]);
+        }
         table
     }
 
@@ -217,7 +232,24 @@ impl Report<'_> {
                 reloaded.row.title
             ))
         });
-        self.missing.iter().cloned().chain(problems).chain(pairs).chain(reloads).chain(noisy).collect()
+        let rate = self.rate.and_then(|rate| {
+            rate.0.as_ref().err().map(|problem| format!("{} is invalid: {problem}", rate::TITLE))
+        });
+        let notes = self.missing.iter().cloned().chain(problems).chain(pairs).chain(reloads).chain(noisy);
+        notes.chain(rate).chain(self.growth()).collect()
+    }
+
+    /// How resident memory grew where many different callers come.
+    fn growth(&self) -> impl Iterator<Item = String> + '_ {
+        let many = |row: &&&Row| matches!(row.shape, Shape::GateKeys | Shape::GateFirstToken);
+        self.rows.iter().filter(many).filter_map(|row| {
+            let cell = Cell { shape: row.shape, subject: Subject::Tollgate };
+            let grown = self.results.spread(cell, |measure| measure.grown_kib)?;
+            Some(format!(
+                "{}: resident memory grew by {:.0} KiB in the measured time (lowest {:.0}, highest {:.0})",
+                row.title, grown.median, grown.low, grown.high
+            ))
+        })
     }
 }
 
@@ -229,6 +261,7 @@ struct Document<'a> {
     turns: Vec<RawPair<'a>>,
     targets: Vec<Claim>,
     reloads: Vec<RawReload<'a>>,
+    rate: Option<&'a Admitted>,
 }
 
 #[derive(Serialize)]
@@ -277,6 +310,9 @@ fn references(shape: Shape) -> impl Iterator<Item = Option<Cell>> {
         | Shape::TracedSome
         | Shape::TracedAll
         | Shape::FewRoutes => (Shape::Small, Some(Shape::Small)),
+        Shape::GateKey | Shape::GateToken | Shape::GateKeys | Shape::GateFirstToken | Shape::GateRedis => {
+            (Shape::Small, Some(Shape::Small))
+        }
         Shape::ManyRoutes => (Shape::Small, Some(Shape::FewRoutes)),
         other => (other, None),
     };
@@ -330,6 +366,7 @@ mod tests {
             p99_ms: 2.0,
             p999_ms: 3.0,
             peak_mib: 8.0,
+            grown_kib: 0.0,
             idle_kib: None,
         }
     }
@@ -351,6 +388,7 @@ mod tests {
             rows: &rows,
             results: &results,
             reloads: &reloads,
+            rate: None,
             conditions: &conditions,
             missing: &missing,
         };

@@ -8,12 +8,15 @@ mod h2load;
 pub(crate) mod plan;
 mod probe;
 pub(crate) mod programs;
+pub(crate) mod rate;
+mod redis;
 pub(crate) mod reload;
 pub(crate) mod results;
 pub(crate) mod scenarios;
 mod template;
 pub(crate) mod turns;
 
+use crate::credentials::Credentials;
 use crate::identity::Identity;
 use crate::report;
 use crate::sys::pinning;
@@ -22,6 +25,7 @@ use child::Child;
 use conditions::Conditions;
 use plan::{Pair, Protocol, Row, Shape, Subject};
 use programs::Programs;
+use rate::Admitted;
 use reload::Reloaded;
 use results::{Results, Verdict};
 use std::io::{self, IsTerminal, Write};
@@ -37,7 +41,8 @@ const SPARE_DESCRIPTORS: u64 = 4_096;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Measure only this scenario and what it is compared with; may be repeated. There are small, gateway,
-    /// everything, record, tracing-0, tracing-10, tracing-100, few-routes, many-routes, medium, large, churn, idle, tls,
+    /// everything, record, tracing-0, tracing-10, tracing-100, few-routes, many-routes, medium, large, churn, idle, gate-key,
+    /// gate-token, gate-keys-10k, gate-first-token, gate-redis, gate-rate, tls,
     /// tls-full, tls-resumed, tls-idle, http2, grpc, tcp, tcp-large, udp, http3, reload and reload-large
     #[arg(long, value_name = "SCENARIO")]
     pub(crate) only: Vec<String>,
@@ -96,6 +101,9 @@ pub(crate) struct Files {
     /// The load generator for HTTP/2, of nghttp2 [default: the one on the PATH]
     #[arg(long, value_name = "FILE")]
     h2load: Option<PathBuf>,
+    /// The Redis that limits count in [default: the one on the PATH]
+    #[arg(long, value_name = "FILE")]
+    redis: Option<PathBuf>,
     /// The Tollgate to measure [default: target/release/tollgate]
     #[arg(long, value_name = "FILE")]
     tollgate: Option<PathBuf>,
@@ -112,6 +120,8 @@ pub(crate) struct Behind {
     pub(crate) datagrams: SocketAddr,
     /// What all programs present.
     pub(crate) identity: Identity,
+    /// What callers show.
+    pub(crate) credentials: Credentials,
     /// Takes traces.
     pub(crate) collector: SocketAddr,
 }
@@ -157,13 +167,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         progress.line(line);
     }
     let conditions = Conditions::here(&programs, options);
-    let (results, reloads) = measure(&rows, &programs, options, &mut progress)?;
+    let Measured { results, reloads, rate } = measure(&rows, &programs, options, &mut progress)?;
     progress.clear();
 
     let report = report::Report {
         rows: &rows,
         results: &results,
         reloads: &reloads,
+        rate: rate.as_ref(),
         conditions: &conditions,
         missing: &programs.missing,
     };
@@ -173,7 +184,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         std::fs::write(file, report.markdown())
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
-    Ok(exit_code(&rows, &results, &reloads, options.strict))
+    Ok(exit_code(&rows, &results, &reloads, rate.as_ref(), options.strict))
 }
 
 fn locate(files: &Files, rows: &[&Row]) -> Result<Programs> {
@@ -189,8 +200,18 @@ fn locate(files: &Files, rows: &[&Row]) -> Result<Programs> {
     if asked(&|row| matches!(row.shape.protocol(), Protocol::Http2 | Protocol::Grpc)) {
         programs.locate_h2load(files.h2load.as_deref());
     }
+    if asked(&|row| row.shape == Shape::GateRedis) {
+        programs.locate_redis(files.redis.as_deref());
+    }
     programs.note_gaps(rows);
     Ok(programs)
+}
+
+/// All that was measured.
+struct Measured {
+    results: Results,
+    reloads: Vec<Reloaded>,
+    rate: Option<Admitted>,
 }
 
 fn measure(
@@ -198,7 +219,7 @@ fn measure(
     programs: &Programs,
     options: &Options,
     progress: &mut Progress,
-) -> Result<(Results, Vec<Reloaded>)> {
+) -> Result<Measured> {
     let directory = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
     let part = |name: &str| {
         let mut command = Command::new(std::env::current_exe()?);
@@ -207,7 +228,12 @@ fn measure(
     };
     let (mut origin, mut collector) = (part("origin")?, part("collector")?);
     let (mut grpc, mut datagrams) = (part("grpc-origin")?, part("datagram-origin")?);
+    let credentials = Credentials::make(directory.path())?;
+    let wants_redis = rows.iter().any(|row| row.shape == Shape::GateRedis);
+    let redis = programs.redis.as_deref().filter(|_| wants_redis);
+    let redis = redis.map(|program| redis::start(program, directory.path())).transpose()?;
     let behind = Behind {
+        credentials: credentials.with_redis(redis.as_ref().map(|redis| redis.address)),
         origin: origin.announced()?,
         grpc: grpc.announced()?,
         datagrams: datagrams.announced()?,
@@ -261,7 +287,8 @@ fn measure(
             part.ensure_running()?;
         }
     }
-    Ok((results, reload(programs, &behind, options, progress)))
+    let reloads = reload(programs, &behind, options, progress);
+    Ok(Measured { results, reloads, rate: rate(programs, &behind, options, progress) })
 }
 
 /// Measures what reloads do, if Tollgate is there.
@@ -279,15 +306,42 @@ fn reload(programs: &Programs, behind: &Behind, options: &Options, progress: &mu
     done
 }
 
-fn exit_code(rows: &[&Row], results: &Results, reloads: &[Reloaded], strict: bool) -> ExitCode {
+/// Measures what a limit admits, if Tollgate is there and it is asked for.
+fn rate(
+    programs: &Programs,
+    behind: &Behind,
+    options: &Options,
+    progress: &mut Progress,
+) -> Option<Admitted> {
+    let program = programs.get(Subject::Tollgate)?;
+    if !options.only.is_empty() && !options.only.iter().any(|name| name == plan::RATE) {
+        return None;
+    }
+    progress.show(rate::TITLE);
+    let outcome = rate::measure(program, behind, options);
+    if let Err(error) = &outcome {
+        progress.line(&format!("{} is invalid: {error:#}", rate::TITLE));
+    }
+    Some(Admitted(outcome.map_err(|error| format!("{error:#}"))))
+}
+
+fn exit_code(
+    rows: &[&Row],
+    results: &Results,
+    reloads: &[Reloaded],
+    rate: Option<&Admitted>,
+    strict: bool,
+) -> ExitCode {
     let missed = rows.iter().any(|row| {
         let of = plan::Cell { shape: row.shape, subject: Subject::Tollgate };
         row.targets.iter().any(|target| results.verdict(of, row, target).0 == Verdict::Miss)
             || results.ceiling_verdict(row).is_some_and(|(verdict, _)| verdict == Verdict::Miss)
     });
+    let missed = missed || rate.is_some_and(|rate| rate.verdict() == Verdict::Miss);
     let missed =
         missed || reloads.iter().flat_map(Reloaded::claims).any(|claim| claim.verdict == Verdict::Miss);
-    let invalid = !results.problems().is_empty()
+    let invalid = rate.is_some_and(|rate| rate.verdict() == Verdict::Invalid)
+        || !results.problems().is_empty()
         || !results.pair_problems().is_empty()
         || reloads.iter().any(|reloaded| reloaded.outcome.is_err());
     let failed = invalid || (strict && missed);

@@ -86,13 +86,18 @@ impl<'a> Engine<'a> {
     pub(crate) fn drive_until(&mut self, deadline: Instant) -> Result<()> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let enough = self.settings.enough.is_some_and(|enough| self.latencies.total() >= enough);
             let ended = self.settings.keep.as_ref().is_some_and(|keep| !keep.exists());
-            if left.is_zero() || enough || ended || self.errors.total() >= TOO_MANY {
+            if left.is_zero() || self.has_enough() || ended || self.errors.total() >= TOO_MANY {
                 return Ok(());
             }
             self.drive_for(left.min(SWEEP))?;
         }
+    }
+
+    /// Whether there were enough requests, or nothing is left that was not shown yet.
+    fn has_enough(&self) -> bool {
+        self.settings.enough.is_some_and(|enough| self.latencies.total() >= enough)
+            || self.requests.are_used_up()
     }
 
     fn drive_for(&mut self, time: Duration) -> Result<()> {
@@ -101,7 +106,7 @@ impl<'a> Engine<'a> {
             let now = Instant::now();
             self.send_due(now)?;
             let left = deadline.saturating_duration_since(now);
-            if left.is_zero() || self.settings.enough.is_some_and(|enough| self.latencies.total() >= enough) {
+            if left.is_zero() || self.has_enough() {
                 return Ok(());
             }
             // While all connections are busy an answer is what is waited for.

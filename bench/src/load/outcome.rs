@@ -77,6 +77,8 @@ pub(crate) struct Usage {
     pub(crate) user_share: f64,
     /// Sum of the processes' highest resident sets, in KiB.
     pub(crate) peak_kib: u64,
+    /// How much more resident user memory (PSS) there was at the end of the window than at its beginning, in KiB.
+    pub(crate) grown_kib: f64,
     /// A process started or ended inside the window: the CPU time is not to be trusted.
     pub(crate) processes_changed: bool,
 }
@@ -87,6 +89,7 @@ impl Usage {
             cpu_seconds: after.total.saturating_sub(before.total).as_secs_f64(),
             user_share: after.user_share_since(before),
             peak_kib: Memory::of_tree(root)?.peak_kib,
+            grown_kib: 0.0,
             processes_changed: before.processes != after.processes,
         })
     }

@@ -1,10 +1,13 @@
-//! The request: a browser's nine fields, made once; only the digits of the route change.
+//! The request: a browser's nine fields and those of the settings, made once; only the digits of the route and the
+//! credential change.
 
 use super::Settings;
 use crate::identity;
+use std::sync::Arc;
 
 const PLACEHOLDER: &str = "{route}";
 const DIGITS: usize = 6;
+const CREDENTIAL: &str = "{credential}";
 
 /// A browser's fields besides `Host` and `Connection`.
 pub(crate) const FIELDS: &[(&str, &str)] = &[
@@ -24,6 +27,18 @@ pub(crate) struct Requests {
     digits: Option<usize>,
     routes: u32,
     random: u64,
+    shown: Option<Shown>,
+}
+
+/// Credentials that stand in the request in turn.
+struct Shown {
+    credentials: Arc<[String]>,
+    next: usize,
+    /// Where the present one stands.
+    start: usize,
+    end: usize,
+    /// Only so many are shown, each once.
+    at_most: Option<usize>,
 }
 
 impl Requests {
@@ -43,13 +58,25 @@ impl Requests {
         for (name, value) in FIELDS {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
+        for field in &settings.fields {
+            text.push_str(&format!("{field}\r\n"));
+        }
         text.push_str("\r\n");
+        let shown = text.find(CREDENTIAL).filter(|_| !settings.credentials.is_empty()).map(|start| Shown {
+            credentials: settings.credentials.clone(),
+            next: 0,
+            start,
+            end: start + CREDENTIAL.len(),
+            // Each connection may take another one before it is asked again whether some are left.
+            at_most: settings.once.then(|| settings.credentials.len().saturating_sub(settings.connections)),
+        });
         let digits = settings.path.find(PLACEHOLDER).map(|at| "GET ".len() + at);
         Self {
             bytes: text.into_bytes(),
             digits,
             routes: settings.routes.max(1),
             random: 0x9e37_79b9_7f4a_7c15,
+            shown,
         }
     }
 
@@ -62,7 +89,16 @@ impl Requests {
                 route /= 10;
             }
         }
+        if let Some(shown) = &mut self.shown {
+            shown.put_next(&mut self.bytes);
+        }
         &self.bytes
+    }
+
+    /// Whether all credentials have been shown that may be shown once only.
+    pub(crate) fn are_used_up(&self) -> bool {
+        let used = |shown: &Shown| shown.at_most.is_some_and(|at_most| shown.next >= at_most);
+        self.shown.as_ref().is_some_and(used)
     }
 
     /// A route number by xorshift64*: even enough here, and costs nothing.
@@ -72,6 +108,19 @@ impl Requests {
         self.random ^= self.random >> 27;
         let word = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
         ((word * u64::from(self.routes)) >> 32) as u32
+    }
+}
+
+impl Shown {
+    fn put_next(&mut self, request: &mut Vec<u8>) {
+        let credential = &self.credentials[self.next % self.credentials.len()];
+        self.next += 1;
+        if credential.len() == self.end - self.start {
+            request[self.start..self.end].copy_from_slice(credential.as_bytes());
+        } else {
+            request.splice(self.start..self.end, credential.bytes());
+            self.end = self.start + credential.len();
+        }
     }
 }
 
@@ -99,6 +148,9 @@ mod tests {
             rate: None,
             timeline: false,
             keep: None,
+            fields: Vec::new(),
+            credentials: [].into(),
+            once: false,
         }
     }
 
@@ -114,6 +166,24 @@ mod tests {
         let mut parsed = httparse::Request::new(&mut fields);
         assert!(parsed.parse(requests.next()).expect("valid").is_complete());
         assert_eq!((parsed.path, parsed.headers.len()), (Some("/128"), 9));
+    }
+
+    #[test]
+    fn credentials_come_in_turn_and_once_if_so_asked() {
+        let keys = ["a", "longer", "b", "c"].map(str::to_owned);
+        let settings = Settings {
+            fields: vec!["Origin: https://x.example".to_owned(), "X-Key: {credential}".to_owned()],
+            credentials: keys.clone().into(),
+            once: true,
+            ..settings("/r{route}/128", 10)
+        };
+        let mut requests = Requests::new(&settings);
+        for (index, key) in keys.iter().chain(&keys).enumerate() {
+            // One connection may still take one.
+            assert_eq!(requests.are_used_up(), index >= 3, "{index}");
+            let text = String::from_utf8(requests.next().to_vec()).expect("ASCII");
+            assert!(text.ends_with(&format!("Origin: https://x.example\r\nX-Key: {key}\r\n\r\n")), "{text}");
+        }
     }
 
     #[test]

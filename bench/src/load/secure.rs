@@ -237,6 +237,9 @@ mod tests {
             rate: None,
             timeline: false,
             keep: None,
+            fields: Vec::new(),
+            credentials: [].into(),
+            once: false,
         });
         outcome.expect("runs")
     }

@@ -6,9 +6,8 @@ use super::h2load;
 use super::plan::{Cell, Protocol, Shape, Subject};
 use super::probe::Probe;
 use super::programs::{Program, Programs};
-use super::scenarios::udp;
+use super::scenarios::{gate, udp};
 use super::{Behind, Options};
-use crate::identity::Identity;
 use crate::load::{Handshakes, Outcome};
 use crate::sys::{pinning, sockets};
 use anyhow::{Context, Result, ensure};
@@ -46,6 +45,8 @@ pub(crate) struct Measure {
     pub(crate) p999_ms: f64,
     /// Highest resident memory of its processes, added up.
     pub(crate) peak_mib: f64,
+    /// Growth of its resident user memory over the window.
+    pub(crate) grown_kib: f64,
     /// User memory per idle connection; only where these are the load.
     pub(crate) idle_kib: Option<f64>,
 }
@@ -87,6 +88,7 @@ impl Started {
             origin_port: behind.origin_of(cell.shape).port(),
             collector: behind.collector,
             identity: &behind.identity,
+            credentials: &behind.credentials,
             directory: directory.path(),
             connections,
         };
@@ -98,7 +100,7 @@ impl Started {
 
     /// Loads it with this program's own generators.
     fn load(&self, shape: Shape, behind: &Behind, options: &Options) -> Result<Outcome> {
-        let load = load_command(shape, self.address, self.child.id(), &behind.identity, options)?;
+        let load = load_command(shape, self.address, self.child.id(), behind, options)?;
         let load = Child::start(load, &self.directory.path().join("load.log"))?;
         let patience = options.warm_up() + options.window() + SLACK;
         Ok(serde_json::from_str(&load.output(patience)?)?)
@@ -120,13 +122,13 @@ impl Started {
             directory: self.directory.path(),
         };
         let outcome = load.measure(options)?;
-        Probe { shape, address: self.address, identity: &behind.identity, path: "/" }.ask()?;
+        Probe { shape, address: self.address, identity: &behind.identity, path: "/", lines: "" }.ask()?;
         Ok(outcome)
     }
 
     /// Ends it, and fails when a log that it writes lacks one of so many requests.
     pub(crate) fn ensure_logged(self, shape: Shape, requests: u64) -> Result<()> {
-        if shape != Shape::Everything {
+        if !shape.logs() {
             return Ok(());
         }
         let Self { child, directory, .. } = self;
@@ -194,8 +196,12 @@ pub(crate) fn start(
     if cell.subject == Subject::Floor {
         address = child.announced()?;
     }
-    let probe = Probe { shape: cell.shape, address, identity: place.identity, path };
+    let lines = gate::first_lines(cell.shape, place.credentials)?;
+    let probe = Probe { shape: cell.shape, address, identity: place.identity, path, lines: &lines };
     probe.wait_for_answer(&mut child)?;
+    if cell.shape.gated() {
+        probe.ensure_guarded()?;
+    }
     Ok((child, address))
 }
 
@@ -209,9 +215,10 @@ fn load_command(
     shape: Shape,
     target: SocketAddr,
     account: i32,
-    identity: &Identity,
+    behind: &Behind,
     options: &Options,
 ) -> Result<Command> {
+    let identity = &behind.identity;
     let mut command = Command::new(std::env::current_exe()?);
     command.stdout(Stdio::piped());
     match shape.protocol() {
@@ -226,6 +233,7 @@ fn load_command(
         _ => {
             command.arg("load").args(["--path", &path(shape), "--body", &shape.body().to_string()]);
             command.args(["--connections", &options.connections.to_string()]);
+            command.args(gate::arguments(shape, &behind.credentials)?);
         }
     }
     if shape.protocol() == Protocol::Tls {
@@ -271,6 +279,7 @@ fn judge(shape: Shape, outcome: &Outcome) -> Result<Measure> {
         p50_ms: outcome.latency.p50_ms,
         p99_ms: outcome.latency.p99_ms,
         p999_ms: outcome.latency.p999_ms,
+        grown_kib: usage.grown_kib,
         peak_mib: usage.peak_kib as f64 / 1024.0,
         idle_kib: outcome.held.as_ref().map(|held| held.grown_kib / held.connections as f64),
     })
@@ -300,6 +309,7 @@ mod tests {
                 cpu_seconds: 0.02,
                 user_share: 0.25,
                 peak_kib: 2_048,
+                grown_kib: 0.0,
                 processes_changed: false,
             }),
             held: Some(Held { connections: 100, grown_kib: 150.0 }),

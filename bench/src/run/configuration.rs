@@ -3,6 +3,7 @@
 use super::plan::{Cell, Protocol, Shape, Subject};
 use super::scenarios;
 use super::template::render;
+use crate::credentials::Credentials;
 use crate::identity::Identity;
 use anyhow::Result;
 use std::fmt::Write;
@@ -34,6 +35,8 @@ pub(crate) struct Place<'a> {
     pub(crate) collector: SocketAddr,
     /// The certificate that it presents.
     pub(crate) identity: &'a Identity,
+    /// What callers show.
+    pub(crate) credentials: &'a Credentials,
     /// For sockets, process ids and temporary files.
     pub(crate) directory: &'a Path,
     /// Client connections that must be possible at once.
@@ -60,6 +63,7 @@ fn http1(cell: Cell, place: &Place<'_>) -> Result<String> {
     match cell.subject {
         Subject::Haproxy => haproxy(cell.shape, place),
         Subject::Nginx => nginx(cell.shape, place),
+        _ if cell.shape.gated() => scenarios::gate::configuration(cell.shape, place),
         _ => tollgate(cell.shape, place),
     }
 }
@@ -176,6 +180,7 @@ fn routes(count: u32, edits: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Place, document_with_routes, of};
+    use crate::credentials::Credentials;
     use crate::identity::Identity;
     use crate::run::plan::{Cell, Protocol, Shape, Subject};
     use crate::run::scenarios::rows;
@@ -183,12 +188,18 @@ mod tests {
     use std::sync::LazyLock;
 
     fn place() -> Place<'static> {
+        static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(|| {
+            let directory = tempfile::tempdir().expect("a folder");
+            let credentials = Credentials::make(directory.path()).expect("are made");
+            credentials.with_redis(Some(([127, 0, 0, 1], 18_083).into()))
+        });
         static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::at(Path::new("/tmp/identity")));
         Place {
             listen_port: 18_080,
             origin_port: 18_081,
             collector: ([127, 0, 0, 1], 18_082).into(),
             identity: &IDENTITY,
+            credentials: &CREDENTIALS,
             directory: Path::new("/tmp/x"),
             connections: 64,
         }
@@ -232,7 +243,7 @@ mod tests {
             let text = text(shape, Subject::Tollgate);
             let records = matches!(shape, Shape::Record | Shape::Everything);
             assert_eq!(text.contains("recorder: none"), !records, "{shape:?}");
-            assert_eq!(text.contains("access_log: none"), shape != Shape::Everything, "{shape:?}");
+            assert_eq!(text.contains("access_log: none"), !shape.logs(), "{shape:?}");
         }
     }
 

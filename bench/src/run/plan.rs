@@ -55,6 +55,16 @@ pub(crate) enum Shape {
     FewRoutes,
     /// The same through 100,000 routes.
     ManyRoutes,
+    /// The small row with an API key, a rate limit, CORS, two expressions and the access log.
+    GateKey,
+    /// The same with a token that is known already.
+    GateToken,
+    /// The same with the keys of 10,000 consumers in turn.
+    GateKeys,
+    /// The same with a token that was never seen before in each request.
+    GateFirstToken,
+    /// The same as with one API key, but what is left of the limit is leased from a Redis.
+    GateRedis,
     /// 16 KiB responses, keep-alive.
     Medium,
     /// 1 MiB responses, keep-alive.
@@ -134,6 +144,17 @@ impl Shape {
         }
     }
 
+    /// Whether policies decide on each request.
+    pub(crate) fn gated(self) -> bool {
+        use Shape::{GateFirstToken, GateKey, GateKeys, GateRedis, GateToken};
+        matches!(self, GateKey | GateToken | GateKeys | GateFirstToken | GateRedis)
+    }
+
+    /// Whether a log of the requests is written.
+    pub(crate) fn logs(self) -> bool {
+        self == Self::Everything || self.gated()
+    }
+
     /// What is spoken.
     pub(crate) fn protocol(self) -> Protocol {
         match self {
@@ -169,6 +190,7 @@ impl Shape {
             | Self::TracedAll
             | Self::FewRoutes
             | Self::ManyRoutes => Self::Small,
+            gated if gated.gated() => Self::GateKey,
             other => other,
         }
     }
@@ -340,10 +362,14 @@ pub(crate) const RELOADS: &[Reload] = &[
     },
 ];
 
+/// What `--only` calls the check of what a limit admits.
+pub(crate) const RATE: &str = "gate-rate";
+
 /// The rows of these names, or all when none is named.
 pub(crate) fn select(names: &[String]) -> anyhow::Result<Vec<&'static Row>> {
     for name in names {
-        let known: Vec<&str> = rows().map(|row| row.name).chain(RELOADS.iter().map(|r| r.name)).collect();
+        let known: Vec<&str> =
+            rows().map(|row| row.name).chain(RELOADS.iter().map(|r| r.name)).chain([RATE]).collect();
         anyhow::ensure!(
             known.contains(&name.as_str()),
             "no scenario `{name}`; there are {}",

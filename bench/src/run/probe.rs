@@ -30,6 +30,8 @@ pub(crate) struct Probe<'a> {
     pub(crate) identity: &'a Identity,
     /// The request's path.
     pub(crate) path: &'a str,
+    /// Lines of its head besides the necessary ones.
+    pub(crate) lines: &'a str,
 }
 
 impl Probe<'_> {
@@ -44,6 +46,14 @@ impl Probe<'_> {
             }
             thread::sleep(BETWEEN);
         }
+    }
+
+    /// Fails unless a request without credentials is refused: a gate that lets everybody pass costs nothing.
+    pub(crate) fn ensure_guarded(&self) -> Result<()> {
+        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        let status = status_line(stream, self.address, self.path, "")?;
+        ensure!(status.starts_with("HTTP/1.1 401"), "it answered `{status}` to a stranger");
+        Ok(())
     }
 
     /// Asks once.
@@ -65,7 +75,7 @@ impl Probe<'_> {
     }
 
     fn http1(&self, stream: impl Read + Write) -> Result<()> {
-        let status = status_line(stream, self.address, self.path)?;
+        let status = status_line(stream, self.address, self.path, self.lines)?;
         ensure!(status.starts_with("HTTP/1.1 200"), "it answered `{status}` to GET {}", self.path);
         Ok(())
     }
@@ -108,9 +118,14 @@ fn limit(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// The status line of the answer to one request.
-fn status_line(mut stream: impl Read + Write, address: SocketAddr, path: &str) -> Result<String> {
+fn status_line(
+    mut stream: impl Read + Write,
+    address: SocketAddr,
+    path: &str,
+    lines: &str,
+) -> Result<String> {
     let host = format!("{}:{}", identity::NAME, address.port());
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n")?;
     stream.flush()?;
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {

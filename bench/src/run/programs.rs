@@ -1,6 +1,6 @@
 //! Finding the programs, and saying how to get those that are missing.
 
-use super::plan::{Cell, Protocol, Row, Subject};
+use super::plan::{Cell, Protocol, Row, Shape, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,6 +27,8 @@ pub(crate) struct Programs {
     pub(crate) missing: Vec<String>,
     /// The load over HTTP/2.
     pub(crate) h2load: Option<PathBuf>,
+    /// Where limits count that instances share.
+    pub(crate) redis: Option<PathBuf>,
 }
 
 impl Programs {
@@ -72,12 +74,22 @@ impl Programs {
         }
     }
 
+    /// Takes the file named for Redis, or else looks for it.
+    pub(crate) fn locate_redis(&mut self, named: Option<&Path>) {
+        self.redis = named.map(Path::to_path_buf).or_else(|| search("redis-server"));
+        if self.redis.is_none() {
+            let how = "install it (Debian: apt-get install redis-server) or name one with --redis FILE";
+            self.missing.push(format!("Redis was not found: {how}"));
+        }
+    }
+
     /// Whether a cell can be run: its program is there and was built with what the cell needs.
     pub(crate) fn can(&self, cell: Cell) -> bool {
         let over_http2 = matches!(cell.shape.protocol(), Protocol::Http2 | Protocol::Grpc);
         let program = self.get(cell.subject);
         program.is_some_and(|program| lacks(cell, program).is_none())
             && (!over_http2 || self.h2load.is_some())
+            && (cell.shape != Shape::GateRedis || self.redis.is_some())
     }
 
     /// Notes which cells of these rows are left out because their program was built without what they need.

@@ -59,6 +59,7 @@ pub(crate) fn measure(
         origin_port: behind.origin.port(),
         collector: behind.collector,
         identity: &behind.identity,
+        credentials: &behind.credentials,
         directory: directory.path(),
         connections: options.connections,
     };

@@ -267,6 +267,7 @@ mod tests {
             p99_ms: 1.0,
             p999_ms: 1.0,
             peak_mib: 1.0,
+            grown_kib: 0.0,
             idle_kib: None,
         }
     }

@@ -6,6 +6,7 @@ use super::child::Child;
 use super::plan::Pair;
 use super::programs::Programs;
 use super::results::Spread;
+use super::scenarios::gate;
 use super::{Behind, Options};
 use crate::load::Alternation;
 use anyhow::{Context, Result, ensure};
@@ -40,6 +41,8 @@ pub(crate) fn measure(
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("alternate").arg(against.address.to_string()).stdout(Stdio::piped());
     command.args(["--path", &paths[0], "--other-path", &paths[1], "--routes", &routes.to_string()]);
+    // Both get the same requests; what the fields are for is looked at by one of them only.
+    command.args(gate::arguments(pair.of.shape, &behind.credentials)?);
     command.args(["--body", &pair.of.shape.body().to_string()]);
     command.args(["--connections", &options.connections.to_string()]);
     command.args(["--warm-up", &options.warm_up.to_string(), "--seconds", &seconds.to_string()]);

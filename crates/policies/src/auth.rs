@@ -71,6 +71,8 @@ struct Found {
     caller: Option<Caller>,
     refused: Option<Refused>,
     login: Option<Box<Answer>>,
+    /// What is said of a proof that is not there and that no other can stand in for.
+    absence: Option<Reason>,
 }
 
 impl Auth {
@@ -119,7 +121,10 @@ impl Auth {
                 Finding::Refused(refused) if self.wanted == Wanted::All => return self.refuse(gate, refused),
                 // What was shown and is wrong says more than what was not shown.
                 Finding::Refused(refused) => found.refused = found.refused.or(Some(refused)),
-                Finding::Absent if self.wanted == Wanted::All => break,
+                Finding::Absent if self.wanted == Wanted::All || self.methods.len() == 1 => {
+                    found.absence = Some(method.absence());
+                    break;
+                }
                 Finding::Absent => {}
             }
             let is_enough = self.wanted == Wanted::Any || at + 1 == self.methods.len();
@@ -153,7 +158,7 @@ impl Auth {
             },
             None => match found.login {
                 Some(login) => Verdict::Answer(login),
-                None => self.refuse(gate, Reason::Unauthenticated.into()),
+                None => self.refuse(gate, found.absence.unwrap_or(Reason::Unauthenticated).into()),
             },
         }
     }

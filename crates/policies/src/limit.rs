@@ -9,5 +9,5 @@ pub mod quota;
 pub mod rate;
 mod shared;
 
-pub use amount::{ByGroup, Cost};
+pub use amount::{Amounts, Cost};
 pub use shared::{Counter, IfDown, Shared};

@@ -36,6 +36,11 @@ pub fn choose(
 ) -> Choice {
     let refused = |found, reason: Reason| Choice { found, refusal: Some(reason.into()), upstream: None };
     let Some(found) = snapshot.table.find(request, scratch) else { return refused(None, Reason::NoRoute) };
+    if snapshot.table.is_ambiguous(found, request, scratch) {
+        let detail = Some("the path would lead to another route without its parameters");
+        let refusal = Some(Refusal { reason: Reason::BadPath, detail });
+        return Choice { found: Some(found), refusal, upstream: None };
+    }
     let route = &snapshot.routes[found.route as usize];
     if let (Some(max), BodyLength::Known(length)) = (route.settings.max_body, body)
         && length > max

@@ -130,7 +130,7 @@ impl Kept for Entry {
             + self.picks.len() * size_of::<Pick>()
             + self.loads.len() * size_of::<Load>()
             + self.names.policies.iter().map(|name| size_of::<String>() + name.len()).sum::<usize>()
-            + self.record.verdicts().len() * size_of::<tollgate_decision::Verdict>()
+            + size_of_val(self.record.verdicts())
             // Claims are shared with whatever holds them; a token of the largest size has so many.
             + self.client.caller.as_ref().map_or(0, |_| CALLER_BYTES)
     }

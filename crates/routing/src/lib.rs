@@ -29,6 +29,7 @@ pub mod host;
 mod host_index;
 mod host_pattern;
 pub mod normalise;
+mod parameters;
 mod predicates;
 mod query;
 mod regexes;

@@ -12,6 +12,7 @@ mod curl;
 mod expectations;
 mod faulty;
 mod fields;
+mod gate;
 mod grpc;
 mod http10;
 mod http2;

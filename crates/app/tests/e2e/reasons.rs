@@ -5,6 +5,7 @@ mod connections;
 mod decided;
 mod endpoints;
 mod flows;
+mod gated;
 mod malformed;
 mod secured;
 mod shared;
@@ -81,8 +82,9 @@ impl Row {
             There::Silence => silent.insert(Silent::new()).address(),
             There::Origin(start) => origin.insert(start()).address(),
         };
-        let tollgate =
-            launch(&secured::PAPERS.fill(&self.document.replace("{origin}", &address.to_string())));
+        let tollgate = launch(&gated::fill(
+            &secured::PAPERS.fill(&self.document.replace("{origin}", &address.to_string())),
+        ));
         let id = match self.provoke {
             Provoke::Doing(provoke) => provoke(&tollgate),
             Provoke::Shaking(provoke) => {
@@ -193,6 +195,21 @@ fn what_endpoints_do() {
     run(endpoints::ROWS);
 }
 
+#[test]
+fn who_it_is() {
+    run(gated::IDENTITIES);
+}
+
+#[test]
+fn signatures_and_logins() {
+    run(gated::PROOFS);
+}
+
+#[test]
+fn what_they_may_do_and_how_much() {
+    run(gated::RULES);
+}
+
 /// A reason without a row is a reason that nobody has seen explained.
 #[test]
 fn each_reason_of_the_catalogue_has_its_row() {
@@ -203,6 +220,9 @@ fn each_reason_of_the_catalogue_has_its_row() {
         decided::ROWS,
         endpoints::ROWS,
         flows::ROWS,
+        gated::IDENTITIES,
+        gated::PROOFS,
+        gated::RULES,
         secured::ROWS,
         shared::ROWS,
         streams::ROWS,

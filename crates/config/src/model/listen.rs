@@ -79,7 +79,7 @@ impl Place {
     pub fn address(&self) -> Located<ListenAddress> {
         match self {
             Self::Http(address) => Located { value: address.value.address(), origin: address.origin },
-            Self::Tcp(address) | Self::Udp(address) => address.clone(),
+            Self::Tcp(address) | Self::Udp(address) => *address,
         }
     }
 }

@@ -47,8 +47,11 @@ struct Wish<'c> {
     place: usize,
     usage: Usage,
     shadow: bool,
-    make: Box<dyn FnOnce(&mut Compiler<'c>) -> Option<Arc<dyn Policy>> + 'c>,
+    make: Make<'c>,
 }
+
+/// Makes a policy; `None` after a finding.
+type Make<'c> = Box<dyn FnOnce(&mut Compiler<'c>) -> Option<Arc<dyn Policy>> + 'c>;
 
 /// Where settings are: the same for the same part of the document.
 fn place<T>(settings: &T) -> usize {

@@ -109,6 +109,10 @@ impl Method for Certificate {
         })
     }
 
+    fn absence(&self) -> Reason {
+        Reason::CertificateAbsent
+    }
+
     /// There is no scheme for it: certificates are asked for when a connection is opened.
     fn challenge(&self, _: Reason) -> Option<String> {
         None

@@ -16,6 +16,11 @@ pub trait Method: fmt::Debug + Send + Sync {
     /// It may change what the origin gets: take the proof away, hand on what it says.
     fn identify(&self, asked: &Asked<'_>, gate: &mut Gate, resolution: Option<Resolution>) -> Finding;
 
+    /// What a request is refused for that lacks its proof, where no other could do instead.
+    fn absence(&self) -> Reason {
+        Reason::Unauthenticated
+    }
+
     /// A challenge for a request that is refused with `reason` (RFC 9110 section 11.3); `None` where the method has
     /// no scheme of that kind. It must not say why in more words than its scheme's standard has.
     fn challenge(&self, reason: Reason) -> Option<String>;

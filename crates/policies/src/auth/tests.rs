@@ -159,6 +159,22 @@ fn where_all_must_prove_it_a_login_that_could_be_is_no_proof() {
 }
 
 #[test]
+fn a_certificate_that_is_missing_is_told_where_nothing_else_would_do() {
+    let settings = certificate::Settings { name: "mesh".into(), allow_unknown: false };
+    let mesh = || -> Arc<dyn Method> { Arc::new(certificate::Certificate::new(settings.clone())) };
+    let other = || method("other", vec![Finding::Absent]);
+    for (methods, wanted, reason) in [
+        (vec![mesh()], Wanted::Any, Reason::CertificateAbsent),
+        (vec![mesh(), other()], Wanted::All, Reason::CertificateAbsent),
+        (vec![mesh(), other()], Wanted::Any, Reason::Unauthenticated),
+        (vec![other(), mesh()], Wanted::All, Reason::Unauthenticated),
+    ] {
+        let auth = auth(methods, wanted, None);
+        assert_eq!(refused(ask(&auth, &mut Gate::default(), Mode::Serve, None)), reason);
+    }
+}
+
+#[test]
 fn after_a_wait_only_the_method_that_waited_is_asked_again() {
     let waits = Finding::Wait(Wait::new("an answer", async { "carol" }));
     let methods = vec![method("one", vec![Finding::Known(alice())]), method("two", vec![waits])];

@@ -1,5 +1,7 @@
 //! How much a request costs, and how much a caller has.
 
+use std::collections::HashMap;
+
 use tollgate_expression::Expression;
 use tollgate_policy::{Asked, Caller, Told};
 
@@ -22,29 +24,39 @@ impl Cost {
     }
 }
 
-/// An amount, with other amounts for the groups of consumers.
+/// An amount, with other amounts for some consumers and for groups of them.
 #[derive(Clone, Debug)]
-pub struct ByGroup<T> {
+pub struct Amounts<T> {
     usual: T,
+    /// By name.
+    consumers: HashMap<Box<str>, T>,
     /// The largest first.
     groups: Box<[(Box<str>, T)]>,
 }
 
-impl<T> ByGroup<T> {
+impl<T> Amounts<T> {
     /// The amount of everybody, and those of groups. `size` tells which of several is the largest, and so counts for
     /// a consumer of several groups.
     pub fn new<K: Ord>(usual: T, mut groups: Vec<(Box<str>, T)>, size: impl Fn(&T) -> K) -> Self {
         groups.sort_by_key(|(_, amount)| std::cmp::Reverse(size(amount)));
-        Self { usual, groups: groups.into() }
+        Self { usual, consumers: HashMap::new(), groups: groups.into() }
+    }
+
+    /// With amounts of consumers, which count before those of their groups.
+    pub fn with_consumers(self, consumers: HashMap<Box<str>, T>) -> Self {
+        Self { consumers, ..self }
     }
 
     /// The amount of a caller.
     pub fn of(&self, caller: &Caller) -> &T {
-        if self.groups.is_empty() {
+        if self.groups.is_empty() && self.consumers.is_empty() {
             return &self.usual;
         }
-        let consumer = caller.consumer.as_deref();
-        let found = self.groups.iter().find(|(group, _)| consumer.is_some_and(|c| c.is_in(group)));
+        let Some(consumer) = caller.consumer.as_deref() else { return &self.usual };
+        if let Some(own) = self.consumers.get(&consumer.name) {
+            return own;
+        }
+        let found = self.groups.iter().find(|(group, _)| consumer.is_in(group));
         found.map_or(&self.usual, |(_, amount)| amount)
     }
 }

@@ -10,7 +10,7 @@ use tollgate_policy::{Asked, Gate, Policy, Refused, Resolution, Stage, Verdict};
 use tollgate_stores::KeyHash;
 use tollgate_stores::memory::{Concurrency, Entry};
 
-use super::ByGroup;
+use super::Amounts;
 use super::key::KeySource;
 use super::rate::with_key;
 
@@ -22,7 +22,7 @@ pub struct Settings {
     /// Who is counted together.
     pub by: KeySource,
     /// How many there may be.
-    pub max: ByGroup<u64>,
+    pub max: Amounts<u64>,
 }
 
 /// Limits requests at once. Counts outlive the policy: those of the same limit of the next document go on.

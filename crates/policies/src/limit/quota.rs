@@ -12,7 +12,7 @@ use super::fields::{self, Standing, Style};
 use super::key::KeySource;
 use super::rate::with_key;
 use super::shared::Charge;
-use super::{ByGroup, Cost, Counter};
+use super::{Amounts, Cost, Counter};
 
 /// What is limited.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Settings {
     /// How long a period is.
     pub period: Period,
     /// How much there is in a period.
-    pub limit: ByGroup<u64>,
+    pub limit: Amounts<u64>,
     /// What a request costs.
     pub cost: Cost,
     /// How clients are told.

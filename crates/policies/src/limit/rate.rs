@@ -16,7 +16,7 @@ use tollgate_stores::{Decision, Gcra, KeyHash, Limit};
 use super::fields::{self, Standing, Style};
 use super::key::KeySource;
 use super::shared::{Charge, Counted};
-use super::{ByGroup, Cost, Counter};
+use super::{Amounts, Cost, Counter};
 
 /// What is limited, and how.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Settings {
     /// Who is counted together.
     pub by: KeySource,
     /// The rates.
-    pub rates: ByGroup<Rate>,
+    pub rates: Amounts<Rate>,
     /// What a request costs.
     pub cost: Cost,
     /// How clients are told.

@@ -3,8 +3,10 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
 use tollgate_http1::Malformed;
 use tollgate_http1::chunked::{CHUNK_HEADER_MAX, LAST_CHUNK, write_chunk_header};
+use tollgate_http1::edits::Edits;
 
 use crate::exchange::{BodyReader, BodyWriter, Outgoing};
 
@@ -26,7 +28,7 @@ pub struct Block {
 /// Takes the bytes of a body out of `scratch[start..end]`. Bytes behind the body go to `surplus`.
 ///
 /// There must be [`CHUNK_HEADER_MAX`] bytes before `start` and [`crate::buffers::TAILROOM`] behind
-/// `end` that may be overwritten.
+/// `end` that may be overwritten. Trailers of names that `edits` removes from the head are removed, too.
 pub fn take(
     reader: &mut BodyReader,
     writer: BodyWriter,
@@ -34,6 +36,7 @@ pub fn take(
     start: usize,
     end: usize,
     surplus: &mut Vec<u8>,
+    edits: Option<&Edits>,
 ) -> Result<Block, Malformed> {
     debug_assert!(start >= CHUNK_HEADER_MAX);
     let mut trailers = Vec::new();
@@ -51,7 +54,7 @@ pub fn take(
         BodyReader::Chunked(decoder) => {
             let decoded = decoder.decode(&mut scratch[start..end])?;
             if decoded.done {
-                trailers = decoder.trailers()?;
+                trailers = without_edited(decoder.trailers()?, edits);
                 *reader = BodyReader::Done;
             }
             (start + decoded.data.start..start + decoded.data.end, start + decoded.consumed)
@@ -87,6 +90,23 @@ fn frame(block: &mut Block, scratch: &mut [u8], ends: bool, trailers: Vec<u8>) {
     }
 }
 
+/// Trailers without those that a head must not have either: what reads both together would take them for its fields.
+pub fn without_edited(trailers: Vec<u8>, edits: Option<&Edits>) -> Vec<u8> {
+    let Some(edits) = edits.filter(|_| !trailers.is_empty()) else { return trailers };
+    let mut kept = Vec::with_capacity(trailers.len());
+    let mut rest = trailers.as_slice();
+    while !rest.is_empty() {
+        let end = memmem::find(rest, b"\r\n").map_or(rest.len(), |at| at + 2);
+        let (line, behind) = rest.split_at(end);
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        if !std::str::from_utf8(name).is_ok_and(|name| edits.replaces(name)) {
+            kept.extend_from_slice(line);
+        }
+        rest = behind;
+    }
+    kept
+}
+
 /// A stream has ended, or a connection that a body ended with: writes the end of the body as it leaves.
 pub fn finish(out: &mut Outgoing, trailers: Vec<u8>) {
     match out.writer {
@@ -117,7 +137,7 @@ mod tests {
             scratch.extend_from_slice(piece);
             let end = scratch.len();
             scratch.extend_from_slice(&[b'#'; 16]);
-            let block = take(&mut reader, writer, &mut scratch, 32, end, &mut surplus).unwrap();
+            let block = take(&mut reader, writer, &mut scratch, 32, end, &mut surplus, None).unwrap();
             out.extend_from_slice(&scratch[block.range]);
             out.extend_from_slice(&block.tail);
         }
@@ -144,6 +164,17 @@ mod tests {
         assert_eq!(bytes.0, "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n1\r\ne\r\n0\r\nX-T: 1\r\n\r\n");
         let short = through(reader(), BodyWriter::Chunked, b"0\r\n\r\n", 5);
         assert_eq!(short, ("0\r\n\r\n".into(), String::new(), true));
+    }
+
+    #[test]
+    fn trailers_of_names_that_are_removed_are_removed() {
+        let mut edits = Edits::default();
+        edits.remove("x-consumer");
+        edits.set("X-User", "alice");
+        let trailers = b"X-Consumer: root\r\nX-T: 1\r\nx-USER:root\r\nX-Consumers: 2\r\n".to_vec();
+        assert_eq!(without_edited(trailers.clone(), Some(&edits)), b"X-T: 1\r\nX-Consumers: 2\r\n");
+        assert_eq!(without_edited(trailers.clone(), None), trailers);
+        assert_eq!(without_edited(Vec::new(), Some(&edits)), b"");
     }
 
     #[test]

@@ -37,9 +37,10 @@ fn take(
     start: usize,
     end: usize,
 ) -> Result<Block, Reason> {
-    let block =
-        body::take(&mut exchange.body, exchange.request.writer, scratch, start, end, &mut client.leftover)
-            .map_err(|m| m.as_request_reason())?;
+    let edits = exchange.gate.as_deref().map(|gate| &gate.request);
+    let writer = exchange.request.writer;
+    let block = body::take(&mut exchange.body, writer, scratch, start, end, &mut client.leftover, edits)
+        .map_err(|m| m.as_request_reason())?;
     exchange.bytes.received += block.data;
     if let Some(check) = exchange.gate.as_deref_mut().and_then(|gate| gate.body.as_mut()) {
         if exchange.bytes.received > check.limit() as u64 {
@@ -205,7 +206,9 @@ fn client_ended(
 ) -> Result<Poll<()>, Failure> {
     if let (BodyReader::Stream, false) = (&exchange.body, exchange.response.phase == Phase::Tunnel) {
         exchange.body = BodyReader::Done;
-        body::finish(&mut exchange.request, client.link.take_trailers());
+        let edits = exchange.gate.as_deref().map(|gate| &gate.request);
+        let trailers = body::without_edited(client.link.take_trailers(), edits);
+        body::finish(&mut exchange.request, trailers);
         return Ok(Poll::Ready(()));
     }
     if exchange.response.phase != Phase::Tunnel {

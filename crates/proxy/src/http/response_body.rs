@@ -404,6 +404,7 @@ fn send_body(
         start,
         end,
         &mut surplus,
+        None,
     )
     .map_err(Failure::response)?;
     if !surplus.is_empty() {

@@ -29,6 +29,8 @@ section! {
         cost: Option<Located<ExpressionText>> = optional;
         /// Rates for the groups of consumers; of several, the highest.
         groups: Table<Name, Located<Rate>> = default(Table::none());
+        /// The same for single consumers, before what their groups have.
+        consumers: Table<Name, Located<Rate>> = default(Table::none());
         /// Requests over the rate wait up to this long instead of being refused.
         delay: Option<Located<Duration<1>>> = optional;
         /// Where it is counted: `memory`, or `{ redis: NAME }` for all instances together.
@@ -78,6 +80,8 @@ section! {
         by: Located<LimitKey> = default(Located::nowhere(LimitKey::Of(KeyWord::Route)));
         /// Numbers for the groups of consumers; of several, the highest.
         groups: Table<Name, Whole<1, 1_000_000>> = default(Table::none());
+        /// The same for single consumers, before what their groups have.
+        consumers: Table<Name, Whole<1, 1_000_000>> = default(Table::none());
         /// Keys that are counted at once.
         max_keys: Whole<1, 100_000_000> = default(Whole::of::<100_000>());
         /// Whether it only counts and tells what it would have refused.
@@ -98,6 +102,8 @@ section! {
         cost: Option<Located<ExpressionText>> = optional;
         /// Numbers for the groups of consumers; of several, the highest.
         groups: Table<Name, Whole<1, 4_000_000_000>> = default(Table::none());
+        /// The same for single consumers, before what their groups have.
+        consumers: Table<Name, Whole<1, 4_000_000_000>> = default(Table::none());
         /// Where it is counted: `disk`, which needs `data_dir`, or `{ redis: NAME }` for all instances together.
         store: Located<LimitStore> = default(Located::nowhere(LimitStore::Disk));
         /// How Redis is used; `exact` if left out.

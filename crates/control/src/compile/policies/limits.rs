@@ -12,7 +12,7 @@ use tollgate_policies::limit::fields::Style;
 use tollgate_policies::limit::key::{KeySource, USUAL_V6_PREFIX};
 use tollgate_policies::limit::quota::{self, Ledger, Quota};
 use tollgate_policies::limit::rate::{self, Rate, RateLimit};
-use tollgate_policies::limit::{ByGroup, Cost};
+use tollgate_policies::limit::{Amounts, Cost};
 use tollgate_policy::Policy;
 use tollgate_stores::disk::Quotas;
 use tollgate_stores::{Gcra, Limit, Period, SlidingWindow};
@@ -133,14 +133,14 @@ impl Compiler<'_> {
             Rate { limit: counted, quota: count, window_s: period.as_secs() }
         };
         let burst = limit.burst.as_ref().map(|burst| u64::from(burst.value.get()));
-        let groups = limit.groups.iter();
-        let groups = groups.map(|(group, at)| (group.value.as_str().into(), rate(at.value, None))).collect();
+        let groups = named(&limit.groups, |at| rate(at.value, None));
+        let consumers = named(&limit.consumers, |at| rate(at.value, None));
         // The highest is the one that lets most pass in the same time.
         let per_day = |rate: &Rate| rate.quota.saturating_mul(86_400) / rate.window_s.max(1);
         let settings = rate::Settings {
             name: called.name.to_owned(),
             by: by?,
-            rates: ByGroup::new(rate(limit.rate.value, burst), groups, per_day),
+            rates: Amounts::new(rate(limit.rate.value, burst), groups, per_day).with_consumers(consumers),
             cost: cost?,
             style: style(limit.fields),
             delay_us: limit.delay.as_ref().map_or(0, |delay| delay.value.get().as_micros() as u64),
@@ -180,9 +180,10 @@ impl Compiler<'_> {
     ) -> Option<Arc<dyn Policy>> {
         let limit = called.settings;
         let by = self.key(&limit.by.value, origin)?;
-        let groups = limit.groups.iter();
-        let groups = groups.map(|(group, max)| (group.value.as_str().into(), u64::from(max.get()))).collect();
-        let max = ByGroup::new(u64::from(limit.max.value.get()), groups, |max| *max);
+        let groups = named(&limit.groups, |max| u64::from(max.get()));
+        let consumers = named(&limit.consumers, |max| u64::from(max.get()));
+        let max =
+            Amounts::new(u64::from(limit.max.value.get()), groups, |max| *max).with_consumers(consumers);
         let settings = concurrency::Settings { name: called.name.to_owned(), by, max };
         let identity = self.identity(&called);
         let inside = self.carried.concurrency(self.before.carried(), &identity, limit.max_keys.get());
@@ -193,9 +194,8 @@ impl Compiler<'_> {
         let quota = called.settings;
         let by = self.key(&quota.by.value, origin);
         let cost = self.cost(quota.cost.as_ref());
-        let groups = quota.groups.iter();
-        let groups =
-            groups.map(|(group, limit)| (group.value.as_str().into(), u64::from(limit.get()))).collect();
+        let groups = named(&quota.groups, |limit| u64::from(limit.get()));
+        let consumers = named(&quota.consumers, |limit| u64::from(limit.get()));
         let settings = quota::Settings {
             name: called.name.to_owned(),
             by: by?,
@@ -204,7 +204,8 @@ impl Compiler<'_> {
                 config::QuotaPeriod::Day => Period::Day,
                 config::QuotaPeriod::Month => Period::Month,
             },
-            limit: ByGroup::new(u64::from(quota.limit.value.get()), groups, |limit| *limit),
+            limit: Amounts::new(u64::from(quota.limit.value.get()), groups, |limit| *limit)
+                .with_consumers(consumers),
             cost: cost?,
             style: style(quota.fields),
         };
@@ -265,6 +266,11 @@ impl Compiler<'_> {
         self.usable(source.check(), origin)?;
         Some(source)
     }
+}
+
+/// Amounts by the names that they are for.
+fn named<T, A, C: FromIterator<(Box<str>, A)>>(table: &Table<Name, T>, amount: impl Fn(&T) -> A) -> C {
+    table.iter().map(|(name, at)| (name.value.as_str().into(), amount(at))).collect()
 }
 
 fn style(fields: config::LimitFields) -> Style {

@@ -6,7 +6,7 @@ use crate::sample::Sample;
 #[test]
 fn a_place_is_free_again_when_its_exchange_ends() {
     let settings =
-        Settings { name: String::new(), by: KeySource::Route, max: ByGroup::new(2, Vec::new(), |max| *max) };
+        Settings { name: String::new(), by: KeySource::Route, max: Amounts::new(2, Vec::new(), |max| *max) };
     let policy =
         ConcurrencyLimit::new(settings, Concurrency::new(100), Arc::new(KeyHash::from_secret([1, 2])));
     let sample = Sample::new("GET /", "");

@@ -11,7 +11,8 @@ fn limit(count: u64, delay_us: u64) -> RateLimit {
     let settings = Settings {
         name: "per-caller".into(),
         by: KeySource::Consumer,
-        rates: ByGroup::new(rate(count), groups, |rate| rate.quota),
+        rates: Amounts::new(rate(count), groups, |rate| rate.quota)
+            .with_consumers([("bob".into(), rate(count + 2))].into()),
         cost: Cost::default(),
         style: Style::Draft,
         delay_us,
@@ -59,6 +60,18 @@ fn of_several_groups_the_largest_rate_counts() {
     let consumer = Consumer { name: "alice".into(), groups, ..Consumer::default() };
     gate.caller.consumer = Some(Arc::new(consumer));
     for left in (0..10).rev() {
+        let Verdict::Continue(told) = asks(&policy, &mut gate, 0, Mode::Serve) else { panic!() };
+        assert_eq!(told, Some(left));
+    }
+    assert!(matches!(asks(&policy, &mut gate, 0, Mode::Serve), Verdict::Refuse(_)));
+}
+
+#[test]
+fn what_a_consumer_has_of_its_own_counts_before_what_its_groups_have() {
+    let (policy, mut gate) = (limit(1, 0), Gate::default());
+    let consumer = Consumer { name: "bob".into(), groups: ["gold".into()].into(), ..Consumer::default() };
+    gate.caller.consumer = Some(Arc::new(consumer));
+    for left in (0..3).rev() {
         let Verdict::Continue(told) = asks(&policy, &mut gate, 0, Mode::Serve) else { panic!() };
         assert_eq!(told, Some(left));
     }

@@ -15,7 +15,7 @@ use crate::limit::fields::Style;
 use crate::limit::key::KeySource;
 use crate::limit::quota::{self, Ledger, Quota};
 use crate::limit::rate::{self, Counters, Rate, RateLimit};
-use crate::limit::{ByGroup, Cost};
+use crate::limit::{Amounts, Cost};
 use crate::sample::{Sample, response};
 
 fn runtime() -> Runtime {
@@ -45,7 +45,7 @@ fn rate(count: u64, delay_us: u64, counter: Counter<Counters>) -> RateLimit {
     let settings = rate::Settings {
         name: String::new(),
         by: KeySource::Route,
-        rates: ByGroup::new(rate, Vec::new(), |rate| rate.quota),
+        rates: Amounts::new(rate, Vec::new(), |rate| rate.quota),
         cost: Cost::default(),
         style: Style::Draft,
         delay_us,
@@ -214,7 +214,7 @@ fn monthly(limit: u64, shared: Shared, if_down: IfDown<Ledger>) -> Quota {
         name: "plan".to_owned(),
         by: KeySource::Route,
         period: Period::Month,
-        limit: ByGroup::new(limit, Vec::new(), |limit| *limit),
+        limit: Amounts::new(limit, Vec::new(), |limit| *limit),
         cost: Cost::default(),
         style: Style::Draft,
     };
