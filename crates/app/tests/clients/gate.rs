@@ -20,7 +20,7 @@ consumers: { alice: { groups: [staff], credentials: [{ subject: \"alice@shop.exa
 auth:
   web:
     oidc:
-      issuer: \"{issuer}\"
+      issuer: \"{issuer}\"{more}
       client_id: tollgate
       client_secret: the-secret-of-the-client
       scopes: [openid, profile]
@@ -36,9 +36,8 @@ routes:
 /// Secrets of cookies are of 32 bytes at least.
 const SEALING: &str = "0123456789abcdef0123456789abcdef";
 
-/// A provider with one user.
-fn provider() -> OidcProvider {
-    let provider = OidcProvider::start();
+/// Gives a provider its one user.
+fn with_user(provider: OidcProvider) -> OidcProvider {
     provider.add_user(USER, "the password", json!({ "email": "alice@shop.example" }));
     provider
 }

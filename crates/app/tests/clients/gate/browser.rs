@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tollgate_testkit::{Authority, Issued, OidcProvider, Origin, Tollgate};
 
-use super::{LOGIN, SEALING, USER, provider, register, telling};
+use super::{LOGIN, SEALING, USER, register, telling, with_user};
 use crate::chromium;
 use crate::foreign::{Foreign, program, succeed};
 use crate::python::python;
@@ -29,7 +29,7 @@ impl Visit {
         let chromium = program("chromium", "chromium")?;
         python("devtools.py")?;
         let (authority, cert) = certified();
-        let (provider, origin) = (provider(), telling());
+        let (provider, origin) = (with_user(OidcProvider::start()), telling());
         let listen = match tls {
             true => format!(
                 "listen: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [{}] }} }}\n",
@@ -37,7 +37,7 @@ impl Visit {
             ),
             false => "listen: \"127.0.0.1:0\"\n".to_owned(),
         };
-        let document = format!("{listen}{}", LOGIN.replace("{cookie}", cookie));
+        let document = format!("{listen}{}", LOGIN.replace("{cookie}", cookie).replace("{more}", ""));
         let tollgate = launch(1, &document, &[("issuer", &provider.issuer()), ("origin", &origin.address())]);
         let (scheme, host) = if tls { ("https", NAME) } else { ("http", "127.0.0.1") };
         let site = format!("{scheme}://{host}:{}", tollgate.address().port());
@@ -173,6 +173,24 @@ fn a_login_in_the_clear_works_where_the_document_says_so() {
     assert_eq!((names.len(), session.map(|cookie| cookie["secure"].clone())), (1, Some(false.into())));
     visit.open("/oauth2/logout", "/bye");
     assert!(visit.cookies("tollgate").0.is_empty());
+}
+
+#[test]
+fn a_session_longer_than_a_cookie_is_kept_in_several() {
+    let cookie = format!("{{ name: __Host-shop, secrets: [{SEALING}] }}");
+    let Some(visit) = Visit::begin(true, &cookie) else { return };
+    visit.provider.consent(Some(USER));
+    let notes: Vec<_> = (0..600).map(|number| format!("note-{number}")).collect();
+    visit.provider.add_user(USER, "the password", json!({ "email": "alice@shop.example", "notes": notes }));
+    let (_, text) = visit.open("/cart", "x-mail");
+    assert!(text.contains(WHO) && !text.contains("cookie="), "{text}");
+    let (mut names, _) = visit.cookies("");
+    names.sort_unstable();
+    assert_eq!(names, ["__Host-shop", "__Host-shop.1", "__Host-shop.2"]);
+    visit.open("/orders", "x-mail");
+    assert_eq!(visit.provider.requests("/token"), 1);
+    visit.open("/oauth2/logout", "/bye");
+    assert!(visit.cookies("").0.is_empty());
 }
 
 #[test]

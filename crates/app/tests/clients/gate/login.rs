@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate_testkit::{Authority, Issued, OidcProvider, Origin, Tollgate};
 
-use super::{LOGIN, SEALING, USER, ended, provider, register, telling};
+use super::{LOGIN, SEALING, USER, ended, register, telling, with_user};
 use crate::foreign::{program, succeed};
 use crate::{NAME, certified, launch};
 
@@ -40,8 +40,8 @@ impl Site {
     fn new() -> Option<Self> {
         let curl = program("curl", "curl")?;
         let (authority, cert) = certified();
-        let (provider, origin) = (provider(), telling());
-        let tollgate = start(&provider, &origin, &cert, SEALING);
+        let (provider, origin) = (with_user(OidcProvider::start_secured(&authority)), telling());
+        let tollgate = start(&provider, &origin, (&authority, &cert), SEALING);
         let directory = tempfile::tempdir().unwrap();
         let site = Self { curl, authority, cert, provider, origin, tollgate, directory };
         register(&site.provider, &site.url(""));
@@ -89,10 +89,18 @@ impl Site {
     }
 }
 
-fn start(provider: &OidcProvider, origin: &Origin, cert: &Issued, secret: &str) -> Tollgate {
+fn start(
+    provider: &OidcProvider,
+    origin: &Origin,
+    (authority, cert): (&Authority, &Issued),
+    secret: &str,
+) -> Tollgate {
+    let more = format!("\n      ca: \"{}\"", authority.roots().display());
     let document = format!(
         "listen: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [{{cert}}] }} }}\n{}",
-        LOGIN.replace("{cookie}", &format!("{{ name: __Host-shop, secrets: [{secret}], lifetime: 2h }}"))
+        LOGIN
+            .replace("{more}", &more)
+            .replace("{cookie}", &format!("{{ name: __Host-shop, secrets: [{secret}], lifetime: 2h }}"))
     );
     launch(
         1,
@@ -190,10 +198,11 @@ fn sessions_are_refreshed_kept_over_processes_and_ended() {
 
     // Another process with the same secret knows it, one with another secret does not.
     let jar = std::fs::read_to_string(site.directory.path().join("jar")).unwrap();
-    site.tollgate = start(&site.provider, &site.origin, &site.cert, SEALING);
+    site.tollgate = start(&site.provider, &site.origin, (&site.authority, &site.cert), SEALING);
     let cart = site.page(&site.url("/cart"));
     assert!(cart.status == 200 && cart.body.contains("x-consumer=alice"), "{cart:?}");
-    site.tollgate = start(&site.provider, &site.origin, &site.cert, &SEALING.to_uppercase());
+    site.tollgate =
+        start(&site.provider, &site.origin, (&site.authority, &site.cert), &SEALING.to_uppercase());
     assert_eq!(site.page(&site.url("/cart")).status, 302);
     let api = site.ask(&["-H", "Accept: application/json", &site.url("/cart")]);
     assert_eq!(api.status, 401, "{api:?}");
@@ -201,7 +210,7 @@ fn sessions_are_refreshed_kept_over_processes_and_ended() {
 
     // A page of another site does not end it, its own does.
     std::fs::write(site.directory.path().join("jar"), jar).unwrap();
-    site.tollgate = start(&site.provider, &site.origin, &site.cert, SEALING);
+    site.tollgate = start(&site.provider, &site.origin, (&site.authority, &site.cert), SEALING);
     register(&site.provider, &site.url(""));
     let foreign = site.ask(&["-H", "Sec-Fetch-Site: cross-site", &site.url("/oauth2/logout")]);
     assert_eq!((foreign.status, foreign.all("set-cookie").len()), (403, 0), "{foreign:?}");
