@@ -107,9 +107,9 @@ impl Auth {
                         let note = format!("{} and {}", told(&before), told(&caller));
                         return self.refuse(gate, Refused::because(Reason::IdentityConflict, note));
                     }
-                    before => {
-                        found.caller = Some(before.map_or_else(|| caller.clone(), |b| merge(b, &caller)))
-                    }
+                    Some(before) => found.caller = Some(merge(before, &caller)),
+                    // Moved, not copied: all workers count in the same few places who else holds its parts.
+                    None => found.caller = Some(caller),
                 },
                 Finding::Wait(wait) => return pause(wait, at, found),
                 Finding::Answer(answer) => return Verdict::Answer(answer),

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
+use crate::key_table::KeyTable;
+
 /// A known caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consumer {
@@ -52,15 +54,18 @@ struct Held {
 #[derive(Debug, Default)]
 pub struct Consumers {
     by_name: HashMap<Box<str>, Arc<Consumer>>,
+    by_key: KeyTable<Arc<Consumer>>,
     by_credential: HashMap<(CredentialKind, Box<[u8]>), Held>,
 }
 
 impl Consumers {
-    /// None yet, with room for so many, so that a great number is not moved again and again.
-    pub fn with_room(consumers: usize, credentials: usize) -> Self {
+    /// None yet, with room for so many consumers, API keys and other credentials, so that a great number is not moved
+    /// again and again.
+    pub fn with_room(consumers: usize, keys: usize, others: usize) -> Self {
         Self {
             by_name: HashMap::with_capacity(consumers),
-            by_credential: HashMap::with_capacity(credentials),
+            by_key: KeyTable::with_room(keys),
+            by_credential: HashMap::with_capacity(others),
         }
     }
 
@@ -86,6 +91,9 @@ impl Consumers {
         secret: Option<Arc<str>>,
     ) -> Result<(), String> {
         let Some(consumer) = self.by_name.get(consumer) else { return Ok(()) };
+        if let (CredentialKind::ApiKey, Ok(hash)) = (kind, value.try_into()) {
+            return self.by_key.insert(hash, consumer.clone()).map_err(|taken| taken.name.to_string());
+        }
         match self.by_credential.entry((kind, value.into())) {
             std::collections::hash_map::Entry::Occupied(taken) => Err(taken.get().consumer.name.to_string()),
             std::collections::hash_map::Entry::Vacant(free) => {
@@ -102,6 +110,9 @@ impl Consumers {
 
     /// The consumer that has a credential, and the secret that it is proved by.
     pub fn find(&self, kind: CredentialKind, value: &[u8]) -> Option<(&Arc<Consumer>, Option<&Arc<str>>)> {
+        if let (CredentialKind::ApiKey, Ok(hash)) = (kind, <&[u8; 32]>::try_from(value)) {
+            return self.by_key.get(hash).map(|consumer| (consumer, None));
+        }
         let hash = self.by_credential.get(&Asked(kind, value) as &dyn AsCredential)?;
         Some((&hash.consumer, hash.secret.as_ref()))
     }
@@ -265,6 +276,24 @@ mod tests {
         assert_eq!((&*consumer.name, secret.map(|s| &**s)), ("alice", Some("hash")));
         assert_eq!(&*consumers.find(CredentialKind::Subject, b"al").unwrap().0.name, "bob");
         assert!(consumers.find(CredentialKind::ApiKey, b"al").is_none());
+    }
+
+    #[test]
+    fn keys_lead_to_their_consumers_and_to_nobody_else() {
+        let mut consumers = Consumers::with_room(2, 2, 0);
+        for name in ["alice", "bob"] {
+            assert!(consumers.add(Consumer { name: name.into(), ..Consumer::default() }));
+        }
+        // They begin alike, as far as the table looks for their places.
+        let (mut one, mut other) = ([7; 32], [7; 32]);
+        (one[31], other[31]) = (1, 2);
+        consumers.give("alice", CredentialKind::ApiKey, &one, None).unwrap();
+        consumers.give("bob", CredentialKind::ApiKey, &other, None).unwrap();
+        assert_eq!(consumers.give("bob", CredentialKind::ApiKey, &one, None), Err("alice".into()));
+        let found = |key: &[u8]| Some(&*consumers.find(CredentialKind::ApiKey, key)?.0.name);
+        assert_eq!((found(&one), found(&other)), (Some("alice"), Some("bob")));
+        assert_eq!((found(&[7; 32]), found(&one[..31]), found(b"")), (None, None, None));
+        assert!(consumers.find(CredentialKind::Subject, &one).is_none());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod caller;
 mod chain;
 mod gate;
 mod inputs;
+mod key_table;
 mod series;
 mod verdict;
 

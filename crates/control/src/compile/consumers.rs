@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tollgate_config::{Diagnostic, Diagnostics, Origin, Sources};
-use tollgate_policy::{ConsumerCell, Consumers};
+use tollgate_policy::{ConsumerCell, Consumers, CredentialKind};
 
 use super::Compiler;
 use crate::beside::Reading;
@@ -97,8 +97,9 @@ fn merged(parts: &[(&Part, Option<u32>)], found: &mut Diagnostics) -> Consumers 
     let entries =
         || parts.iter().flat_map(|(part, file)| part.entries.iter().map(move |entry| (entry, *file)));
     let at = |origin: Origin, file: Option<u32>| Origin { file: file.unwrap_or(origin.file), ..origin };
-    let credentials = entries().map(|(entry, _)| entry.credentials.len()).sum();
-    let mut all = Consumers::with_room(entries().count(), credentials);
+    let given = || entries().flat_map(|(entry, _)| &entry.credentials);
+    let keys = given().filter(|given| given.kind == CredentialKind::ApiKey).count();
+    let mut all = Consumers::with_room(entries().count(), keys, given().count() - keys);
     for (entry, file) in entries() {
         let name = &*entry.consumer.name;
         if !all.add(entry.consumer.clone()) {

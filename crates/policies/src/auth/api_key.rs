@@ -49,8 +49,10 @@ impl ApiKey {
         match asked.consumers.find(CredentialKind::ApiKey, &hash) {
             Some((consumer, _)) => Finding::Known(Caller {
                 consumer: Some(consumer.clone()),
+                subject: None,
                 auth: self.settings.name.clone(),
-                ..Caller::default()
+                claims: None,
+                anonymous: false,
             }),
             None => Finding::Refused(Reason::CredentialUnknown.into()),
         }

@@ -108,7 +108,7 @@ fn requests_over_the_rate_wait_where_the_document_says_so() {
     assert_eq!(responses.iter().map(|r| r.status).collect::<Vec<_>>(), [200, 200, 429]);
     let waited = |response: &Response| policy(&told(&tollgate, response), "rate_limit")["waited_us"].as_u64();
     let waits: Vec<_> = responses[..2].iter().map(|r| waited(r).unwrap_or_default()).collect();
-    assert!(waits.iter().any(|us| *us == 0) && waits.iter().any(|us| *us > 1_000_000), "{waits:?}");
+    assert!(waits.contains(&0) && waits.iter().any(|us| *us > 1_000_000), "{waits:?}");
     refused(&tollgate, &responses[2], Reason::RateLimited);
 }
 
