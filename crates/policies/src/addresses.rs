@@ -4,16 +4,17 @@
 //! policies may share. Deny wins; where there is an allow list, everything else is refused.
 
 mod block;
+mod held;
 mod list;
 mod set;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use tollgate_decision::Reason;
 use tollgate_policy::{Asked, Gate, Policy, Refused, Resolution, Stage, Verdict};
 
 pub use block::{AddressBlock, BadBlock};
+pub use held::{Held, SetCell};
 pub use list::{BadLine, BadList, MAX_BLOCKS, parse as parse_list};
 pub use set::AddressSet;
 
@@ -31,9 +32,9 @@ pub enum Source {
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Only these may; `None` for all.
-    pub allow: Option<Arc<AddressSet>>,
+    pub allow: Option<Held>,
     /// These may not, even if they are allowed.
-    pub deny: Option<Arc<AddressSet>>,
+    pub deny: Option<Held>,
     /// Whose address counts.
     pub source: Source,
 }

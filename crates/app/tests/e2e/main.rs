@@ -1,6 +1,7 @@
 //! The real program on real sockets, a file a subject.
 
 mod acme;
+mod addresses;
 mod admin;
 mod ambiguity;
 mod asking;

@@ -4,6 +4,7 @@
 //! defaults cost one. What policies count and remember is found again by name in the document before, and goes on.
 
 mod access;
+mod addresses;
 mod admission;
 mod auth;
 mod carried;

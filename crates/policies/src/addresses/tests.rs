@@ -12,6 +12,10 @@ fn set(blocks: &[&str]) -> Arc<AddressSet> {
     Arc::new(blocks.iter().map(|block| block.parse::<AddressBlock>().unwrap()).collect())
 }
 
+fn held(blocks: &[&str]) -> Option<Held> {
+    Some(set(blocks).into())
+}
+
 fn refused(settings: &Settings, client: &str) -> Option<String> {
     let mut request = Sample::new("GET /", "");
     request.client = client.parse().unwrap();
@@ -27,8 +31,8 @@ fn refused(settings: &Settings, client: &str) -> Option<String> {
 
 #[test]
 fn deny_wins_and_an_allow_list_refuses_everybody_else() {
-    let allow = Some(set(&["10.0.0.0/8", "2001:db8::/32"]));
-    let settings = Settings { allow, deny: Some(set(&["10.9.0.0/16"])), source: Source::Client };
+    let allow = held(&["10.0.0.0/8", "2001:db8::/32"]);
+    let settings = Settings { allow, deny: held(&["10.9.0.0/16"]), source: Source::Client };
     assert_eq!(refused(&settings, "10.8.255.255"), None);
     assert_eq!(refused(&settings, "2001:db8:ffff::1"), None);
     assert_eq!(refused(&settings, "10.9.0.0").unwrap(), "the address is on the deny list");
@@ -36,27 +40,36 @@ fn deny_wins_and_an_allow_list_refuses_everybody_else() {
     assert_eq!(refused(&settings, "2001:db9::").unwrap(), "the address is not on the allow list");
     let settings = Settings { allow: None, ..settings };
     assert_eq!(refused(&settings, "11.0.0.0"), None);
-    let nobody = Settings { allow: Some(Arc::default()), ..Settings::default() };
+    let nobody = Settings { allow: held(&[]), ..Settings::default() };
     assert!(refused(&nobody, "10.0.0.1").is_some());
     assert_eq!(refused(&Settings::default(), "10.0.0.1"), None);
 }
 
 #[test]
 fn attack_ipv4_in_the_spelling_of_ipv6_is_ipv4() {
-    let settings = Settings { deny: Some(set(&["192.0.2.0/24"])), ..Settings::default() };
+    let settings = Settings { deny: held(&["192.0.2.0/24"]), ..Settings::default() };
     assert!(refused(&settings, "::ffff:192.0.2.7").is_some());
     assert!(refused(&settings, "::ffff:c000:207").is_some());
-    let settings = Settings { deny: Some(set(&["::ffff:192.0.2.0/120"])), ..Settings::default() };
+    let settings = Settings { deny: held(&["::ffff:192.0.2.0/120"]), ..Settings::default() };
     assert!(refused(&settings, "192.0.2.7").is_some());
     assert_eq!(refused(&settings, "192.0.3.7"), None);
-    let settings = Settings { allow: Some(set(&["::/0"])), ..Settings::default() };
+    let settings = Settings { allow: held(&["::/0"]), ..Settings::default() };
     assert!(refused(&settings, "::ffff:192.0.2.7").is_some(), "`::/0` is all of IPv6 only");
     assert_eq!(refused(&settings, "::1"), None);
 }
 
 #[test]
+fn a_list_that_follows_files_is_replaced_while_it_is_used() {
+    let cell = Arc::new(SetCell::new(set(&["192.0.2.1"])));
+    let settings = Settings { deny: Some(Held::Followed(cell.clone())), ..Settings::default() };
+    assert!(refused(&settings, "192.0.2.1").is_some() && refused(&settings, "192.0.2.2").is_none());
+    cell.set(set(&["192.0.2.2"]));
+    assert!(refused(&settings, "192.0.2.1").is_none() && refused(&settings, "192.0.2.2").is_some());
+}
+
+#[test]
 fn the_peer_counts_where_that_is_said() {
-    let (deny, source) = (Some(set(&["192.0.2.1"])), Source::Peer);
+    let (deny, source) = (held(&["192.0.2.1"]), Source::Peer);
     let policy = Addresses::new(Settings { deny, source, ..Settings::default() });
     let mut request = Sample::new("GET /", "");
     request.client = [198, 51, 100, 1].into();

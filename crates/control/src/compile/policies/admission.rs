@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use tollgate_config::{self as config, Diagnostic, FilePath, Located, Switch};
-use tollgate_policies::addresses::{self, AddressBlock, AddressSet, Addresses};
+use tollgate_config::{self as config, Located, Switch};
 use tollgate_policies::cors::{self, Cors};
 use tollgate_policies::csrf::{self, Csrf};
 use tollgate_policies::request_limits::{self, RequestLimits};
@@ -86,61 +85,5 @@ impl Compiler<'_> {
             hsts,
         };
         self.usable(SecurityHeaders::new(&settings), at.origin).and_then(made)
-    }
-
-    pub(super) fn addresses(&mut self, at: Located<&config::Addresses>) -> Option<Arc<dyn Policy>> {
-        let lists = at.value;
-        let allow = self.address_set(&lists.allow, &lists.allow_files);
-        let deny = self.address_set(&lists.deny, &lists.deny_files);
-        let settings = addresses::Settings { allow: allow?, deny: deny?, source: addresses::Source::Client };
-        made(Addresses::new(settings))
-    }
-
-    /// The addresses of a list and of files; `None` after a finding, and `Some(None)` where there are none.
-    fn address_set(
-        &mut self,
-        list: &config::Many<Located<config::Cidr>>,
-        files: &config::Many<Located<FilePath>>,
-    ) -> Option<Option<Arc<AddressSet>>> {
-        if list.is_empty() && files.is_empty() {
-            return Some(None);
-        }
-        let mut blocks = Vec::new();
-        let mut whole = true;
-        for cidr in list.iter() {
-            match AddressBlock::new(cidr.value.address(), cidr.value.prefix()) {
-                Ok(block) => blocks.push(block),
-                Err(bad) => {
-                    self.diagnostics.push(Diagnostic::error(cidr.origin, bad.to_string()));
-                    whole = false;
-                }
-            }
-        }
-        for path in files.iter() {
-            match self.address_file(path) {
-                Some(more) => blocks.extend(more),
-                None => whole = false,
-            }
-        }
-        whole.then(|| Some(Arc::new(blocks.into_iter().collect())))
-    }
-
-    fn address_file(&mut self, path: &Located<FilePath>) -> Option<Vec<AddressBlock>> {
-        let text = match std::fs::read_to_string(path.value.path()) {
-            Ok(text) => text,
-            Err(error) => {
-                let message = format!("cannot read `{}`: {error}", path.value.path().display());
-                self.diagnostics.push(Diagnostic::error(path.origin, message));
-                return None;
-            }
-        };
-        match addresses::parse_list(&text) {
-            Ok(blocks) => Some(blocks),
-            Err(bad) => {
-                let message = format!("`{}`: {bad}", path.value.path().display());
-                self.diagnostics.push(Diagnostic::error(path.origin, message));
-                None
-            }
-        }
     }
 }
