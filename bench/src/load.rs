@@ -44,12 +44,8 @@ pub(crate) struct Settings {
     pub(crate) path: String,
     /// How many values `{route}` takes.
     pub(crate) routes: u32,
-    /// Header fields besides a browser's, as `Name: value`. `{credential}` in them stands for one of `credentials`.
-    pub(crate) fields: Vec<String>,
-    /// What `{credential}` stands for, in turn.
-    pub(crate) credentials: Arc<[String]>,
-    /// Each of `credentials` is shown once at most; the load ends before there is none left.
-    pub(crate) once: bool,
+    /// Who the requests come from.
+    pub(crate) identity: Identification,
     /// The body length that each response must have, in bytes.
     pub(crate) body: u64,
     /// Connections open at once.
@@ -67,6 +63,24 @@ pub(crate) struct Settings {
     pub(crate) patience: Duration,
     /// The process whose tree's CPU time and memory are sampled at the window's ends.
     pub(crate) account: Option<i32>,
+    /// How it goes on over time.
+    pub(crate) over_time: OverTime,
+}
+
+/// Header fields besides a browser's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identification {
+    /// The fields, as `Name: value`. `{credential}` in them stands for one of `credentials`.
+    pub(crate) fields: Vec<String>,
+    /// What `{credential}` stands for, in turn.
+    pub(crate) credentials: Arc<[String]>,
+    /// Each of `credentials` is shown once at most; the load ends before there is none left.
+    pub(crate) once: bool,
+}
+
+/// How the load goes on over time, and what is kept of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OverTime {
     /// Requests a second that fall due whether or not the answers keep up; none to send each one when the
     /// answer before it has come.
     pub(crate) rate: Option<f64>,

@@ -153,15 +153,8 @@ struct Http3Options {
 struct LoadOptions {
     /// The server's address
     target: SocketAddr,
-    /// The request's path; `{route}` in it becomes six digits, chosen anew for each request
-    #[arg(long, default_value = "/128")]
-    path: String,
-    /// How many values `{route}` takes
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    routes: u32,
-    /// Body length that each response must have, in bytes
-    #[arg(long, default_value_t = 128)]
-    body: u64,
+    #[command(flatten)]
+    wanted: Wanted,
     #[command(flatten)]
     identity: Shown,
     /// Connections open at once
@@ -197,6 +190,20 @@ struct LoadOptions {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What is asked for.
+#[derive(clap::Args)]
+struct Wanted {
+    /// The request's path; `{route}` in it becomes six digits, chosen anew for each request
+    #[arg(long, default_value = "/128")]
+    path: String,
+    /// How many values `{route}` takes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    routes: u32,
+    /// Body length that each response must have, in bytes
+    #[arg(long, default_value_t = 128)]
+    body: u64,
 }
 
 /// Header fields besides a browser's.
@@ -365,12 +372,14 @@ fn settings(options: &LoadOptions) -> Result<load::Settings> {
     Ok(load::Settings {
         target: options.target,
         tls,
-        path: options.path.clone(),
-        routes: options.routes,
-        fields: options.identity.field.clone(),
-        credentials: options.identity.credentials()?,
-        once: options.identity.once,
-        body: options.body,
+        path: options.wanted.path.clone(),
+        routes: options.wanted.routes,
+        identity: load::Identification {
+            fields: options.identity.field.clone(),
+            credentials: options.identity.credentials()?,
+            once: options.identity.once,
+        },
+        body: options.wanted.body,
         connections: options.connections,
         connection_per_request: options.connection_per_request,
         warm_up: Duration::from_secs_f64(options.window.warm_up),
@@ -378,9 +387,11 @@ fn settings(options: &LoadOptions) -> Result<load::Settings> {
         enough: options.requests,
         patience: Duration::from_secs_f64(options.patience),
         account: options.account,
-        rate: options.over_time.rate,
-        timeline: options.over_time.timeline,
-        keep: options.over_time.keep.clone(),
+        over_time: load::OverTime {
+            rate: options.over_time.rate,
+            timeline: options.over_time.timeline,
+            keep: options.over_time.keep.clone(),
+        },
     })
 }
 

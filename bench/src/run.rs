@@ -268,19 +268,8 @@ fn measure(
             .into_iter()
             .filter(|pair| [pair.of, pair.against].iter().all(|cell| programs.get(cell.subject).is_some()))
         {
-            let Pair { of, against } = pair;
-            progress.show(&format!(
-                "round {} of {rounds}: {} {:?} and {} {:?} in turns",
-                round + 1,
-                of.subject,
-                of.shape,
-                against.subject,
-                against.shape
-            ));
-            let outcome = turns::measure(pair, programs, &behind, options);
-            if let Err(error) = &outcome {
-                progress.line(&format!("{pair:?} is invalid: {error:#}"));
-            }
+            let place = format!("round {} of {rounds}", round + 1);
+            let outcome = in_turns(pair, &place, programs, &behind, options, progress);
             results.note_pair(pair, outcome.map_err(|error| format!("{error:#}")));
         }
         for part in [&mut origin, &mut grpc, &mut datagrams, &mut collector] {
@@ -289,6 +278,27 @@ fn measure(
     }
     let reloads = reload(programs, &behind, options, progress);
     Ok(Measured { results, reloads, rate: rate(programs, &behind, options, progress) })
+}
+
+/// Measures two programs in turns.
+fn in_turns(
+    pair: Pair,
+    place: &str,
+    programs: &Programs,
+    behind: &Behind,
+    options: &Options,
+    progress: &mut Progress,
+) -> Result<turns::Comparison> {
+    let Pair { of, against } = pair;
+    progress.show(&format!(
+        "{place}: {} {:?} and {} {:?} in turns",
+        of.subject, of.shape, against.subject, against.shape
+    ));
+    let outcome = turns::measure(pair, programs, behind, options);
+    if let Err(error) = &outcome {
+        progress.line(&format!("{pair:?} is invalid: {error:#}"));
+    }
+    outcome
 }
 
 /// Measures what reloads do, if Tollgate is there.

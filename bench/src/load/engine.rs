@@ -57,7 +57,7 @@ impl<'a> Engine<'a> {
             settled: 0,
             holding: false,
             swept: Instant::now(),
-            pace: settings.rate.map(|rate| Pace::new(rate, Instant::now())),
+            pace: settings.over_time.rate.map(|rate| Pace::new(rate, Instant::now())),
             paused: false,
             resting: Vec::new(),
             recording: None,
@@ -86,7 +86,7 @@ impl<'a> Engine<'a> {
     pub(crate) fn drive_until(&mut self, deadline: Instant) -> Result<()> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let ended = self.settings.keep.as_ref().is_some_and(|keep| !keep.exists());
+            let ended = self.settings.over_time.keep.as_ref().is_some_and(|keep| !keep.exists());
             if left.is_zero() || self.has_enough() || ended || self.errors.total() >= TOO_MANY {
                 return Ok(());
             }
@@ -160,7 +160,7 @@ impl<'a> Engine<'a> {
         self.latencies = Histogram::new();
         self.handshakes = Handshakes::default();
         let now = Instant::now();
-        self.recording = self.settings.timeline.then(|| Recording::begin(now));
+        self.recording = self.settings.over_time.timeline.then(|| Recording::begin(now));
         now
     }
 

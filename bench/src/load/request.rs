@@ -58,18 +58,22 @@ impl Requests {
         for (name, value) in FIELDS {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
-        for field in &settings.fields {
+        for field in &settings.identity.fields {
             text.push_str(&format!("{field}\r\n"));
         }
         text.push_str("\r\n");
-        let shown = text.find(CREDENTIAL).filter(|_| !settings.credentials.is_empty()).map(|start| Shown {
-            credentials: settings.credentials.clone(),
-            next: 0,
-            start,
-            end: start + CREDENTIAL.len(),
-            // Each connection may take another one before it is asked again whether some are left.
-            at_most: settings.once.then(|| settings.credentials.len().saturating_sub(settings.connections)),
-        });
+        let shown =
+            text.find(CREDENTIAL).filter(|_| !settings.identity.credentials.is_empty()).map(|start| Shown {
+                credentials: settings.identity.credentials.clone(),
+                next: 0,
+                start,
+                end: start + CREDENTIAL.len(),
+                // Each connection may take another one before it is asked again whether some are left.
+                at_most: settings
+                    .identity
+                    .once
+                    .then(|| settings.identity.credentials.len().saturating_sub(settings.connections)),
+            });
         let digits = settings.path.find(PLACEHOLDER).map(|at| "GET ".len() + at);
         Self {
             bytes: text.into_bytes(),
@@ -127,7 +131,7 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::Requests;
-    use crate::load::Settings;
+    use crate::load::{Identification, OverTime, Settings};
     use std::collections::BTreeSet;
     use std::time::Duration;
 
@@ -145,12 +149,8 @@ mod tests {
             enough: None,
             patience: Duration::ZERO,
             account: None,
-            rate: None,
-            timeline: false,
-            keep: None,
-            fields: Vec::new(),
-            credentials: [].into(),
-            once: false,
+            identity: Identification::default(),
+            over_time: OverTime::default(),
         }
     }
 
@@ -172,9 +172,11 @@ mod tests {
     fn credentials_come_in_turn_and_once_if_so_asked() {
         let keys = ["a", "longer", "b", "c"].map(str::to_owned);
         let settings = Settings {
-            fields: vec!["Origin: https://x.example".to_owned(), "X-Key: {credential}".to_owned()],
-            credentials: keys.clone().into(),
-            once: true,
+            identity: Identification {
+                fields: vec!["Origin: https://x.example".to_owned(), "X-Key: {credential}".to_owned()],
+                credentials: keys.clone().into(),
+                once: true,
+            },
             ..settings("/r{route}/128", 10)
         };
         let mut requests = Requests::new(&settings);

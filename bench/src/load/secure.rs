@@ -234,12 +234,8 @@ mod tests {
             enough: Some(40),
             patience: Duration::from_secs(30),
             account: None,
-            rate: None,
-            timeline: false,
-            keep: None,
-            fields: Vec::new(),
-            credentials: [].into(),
-            once: false,
+            identity: crate::load::Identification::default(),
+            over_time: crate::load::OverTime::default(),
         });
         outcome.expect("runs")
     }
