@@ -43,7 +43,7 @@ impl Busy {
              redis: {{ shared: {{ url: \"redis://{refused}\" }} }}\n\
              upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none }}\n  \
              gone: {{ endpoints: [\"{refused}\"] }}\n  names: [\"{}\"]\n\
-             routes:\n  - {{ name: shop, path: /shop, to: shop, retry: {{ attempts: 2 }} }}\n  \
+             routes:\n  - {{ name: shop, path: /shop, to: shop, retry: {{ attempts: 2 }}, rate_limit: 1000/s }}\n  \
              - {{ name: gone, path: /gone, to: gone, retry: none }}\n",
             issued.yaml(),
             origin.address(),

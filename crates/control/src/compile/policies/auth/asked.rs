@@ -9,7 +9,6 @@ use tollgate_policies::auth::forward::{self, Forward};
 use tollgate_policies::auth::{IfUnreachable, Method};
 
 use super::super::Compiler;
-use super::calls::url;
 
 impl Compiler<'_> {
     pub(super) fn forward(
@@ -18,10 +17,7 @@ impl Compiler<'_> {
         at: &config::ForwardAuth,
         origin: Origin,
     ) -> Option<Arc<dyn Method>> {
-        let place = match url(&at.url) {
-            Ok(url) => url,
-            Err(error) => return self.wrong(at.url.origin, error),
-        };
+        let place = self.url(&at.url)?;
         let (client, _) = self.client(at.ca.as_ref(), origin)?;
         let settings = forward::Settings {
             timeout: at.timeout.get(),
@@ -40,10 +36,7 @@ impl Compiler<'_> {
         at: &config::ExtAuthzAuth,
         origin: Origin,
     ) -> Option<Arc<dyn Method>> {
-        let place = match url(&at.url) {
-            Ok(url) => url,
-            Err(error) => return self.wrong(at.url.origin, error),
-        };
+        let place = self.url(&at.url)?;
         let (security, trust) = self.security(at.ca.as_ref())?;
         let outside = self.outside(origin)?;
         let timeout = at.timeout.get();

@@ -51,6 +51,14 @@ impl Compiler<'_> {
         }
     }
 
+    /// A URL of the document, which has checked it already. `None` after a finding.
+    pub(super) fn url(&mut self, url: &Located<HttpUrl>) -> Option<Url> {
+        match url.value.as_str().parse() {
+            Ok(url) => Some(url),
+            Err(error) => self.wrong(url.origin, error.to_string()),
+        }
+    }
+
     /// Notes a finding.
     pub(super) fn wrong<T>(&mut self, origin: Origin, message: String) -> Option<T> {
         self.diagnostics.push(Diagnostic::error(origin, message));
@@ -72,11 +80,6 @@ impl Compiler<'_> {
             Event::Expired => say(&format!("{what}: what is known is too old to be used")),
         })
     }
-}
-
-/// A URL of the document, which has checked it already.
-pub(super) fn url(url: &Located<HttpUrl>) -> Result<Url, String> {
-    url.value.as_str().parse::<Url>().map_err(|error| error.to_string())
 }
 
 /// Random bytes, fit for keys.

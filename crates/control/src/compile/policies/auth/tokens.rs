@@ -11,7 +11,7 @@ use tollgate_policies::auth::jwt::{self, GoodTokens, Jwt, KeyUse, TokenKeys, rea
 use tollgate_policies::auth::{Method, Places, TokenSettings};
 
 use super::super::Compiler;
-use super::calls::{random, url};
+use super::calls::random;
 use super::handed_on;
 
 impl Compiler<'_> {
@@ -69,10 +69,7 @@ impl Compiler<'_> {
         origin: Origin,
     ) -> Option<(Option<KeySource<Keys>>, String)> {
         let place = match (&at.jwks, &at.issuer) {
-            (Some(jwks), _) => match url(jwks) {
-                Ok(url) => Place::Url(url),
-                Err(error) => return self.wrong(jwks.origin, error),
-            },
+            (Some(jwks), _) => Place::Url(self.url(jwks)?),
             (None, Some(issuer)) if at.keys.is_empty() => match issuer.value.parse() {
                 Ok(issuer) => Place::Issuer(issuer),
                 Err(error) => {
@@ -130,10 +127,7 @@ impl Compiler<'_> {
         at: &config::IntrospectionAuth,
         origin: Origin,
     ) -> Option<Arc<dyn Method>> {
-        let place = match url(&at.url) {
-            Ok(url) => url,
-            Err(error) => return self.wrong(at.url.origin, error),
-        };
+        let place = self.url(&at.url)?;
         let (client, _) = self.client(at.ca.as_ref(), origin)?;
         let (size, ttl) = match &at.cache {
             Switch::On(cache) => (cache.size.get() as usize, cache.ttl.get()),
