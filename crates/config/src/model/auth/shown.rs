@@ -24,7 +24,7 @@ section! {
     pub struct BasicAuth {
         /// What browsers show when they ask for them.
         realm: Located<FieldValue> = default(Located::nowhere(FieldValue::of("tollgate")));
-        /// A file of users beside those of consumers, as `htpasswd -B` writes it. Read when the document is.
+        /// A file of users beside those of consumers, as `htpasswd -B` writes it. Watched.
         htpasswd: Option<Located<FilePath>> = optional;
         /// Whether the upstream gets them too.
         forward: bool = default(false);

@@ -12,9 +12,9 @@ section! {
         allow: Many<Located<Cidr>> = default(Many::none());
         /// Those that may not, whatever `allow` says.
         deny: Many<Located<Cidr>> = default(Many::none());
-        /// Files of addresses that may, one a line, `#` for comments. Read when the document is.
+        /// Files of addresses that may, one a line, `#` for comments. Watched.
         allow_files ("allow_files" | "allow_file"): Many<Located<FilePath>> = default(Many::none());
-        /// Files of addresses that may not. Read when the document is.
+        /// Files of addresses that may not. Watched.
         deny_files ("deny_files" | "deny_file"): Many<Located<FilePath>> = default(Many::none());
         /// Whether it only counts and tells what it would have refused.
         shadow: bool = default(false);
