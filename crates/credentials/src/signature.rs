@@ -1,6 +1,6 @@
 //! Signed requests: HTTP Message Signatures (RFC 9421), digests of bodies (RFC 9530), and a guard against replay.
 //!
-//! [`verify`] takes the parts of a request, the keys and the [`Rules`], and tells which key signed it or why it is
+//! [`verify()`] takes the parts of a request, the keys and the [`Rules`], and tells which key signed it or why it is
 //! refused. The algorithm is the key's: the `alg` parameter may only agree. What a signature does not cover anyone on
 //! the way may have changed: [`Rules::covered`] says what it has to cover.
 //!

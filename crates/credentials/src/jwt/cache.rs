@@ -60,7 +60,7 @@ impl<V> TokenCache<V> {
         Some(entry.value.clone())
     }
 
-    /// Remembers a token that [`verify`](super::verify) has just accepted under the keys of this generation, until
+    /// Remembers a token that [`verify`](super::verify()) has just accepted under the keys of this generation, until
     /// `expires_at`. The generation is to be read before the keys are.
     pub fn put(&self, token: &[u8], generation: u64, expires_at: u64, value: Arc<V>) {
         let hash = self.hash(token);

@@ -1,6 +1,6 @@
 //! A service that speaks Envoy's `ext_authz` (gRPC, `envoy.service.auth.v3.Authorization/Check`) decides.
 //!
-//! It is told what Envoy tells: addresses, and the request's head in full ([`attributes`]). What it changes about a
+//! It is told what Envoy tells: addresses, and the request's head in full (`attributes`). What it changes about a
 //! request that passes, and what a client gets that is denied, is taken over as Envoy does, but for fields that are
 //! not a service's to set: `Host`, pseudo fields, framing and connection.
 

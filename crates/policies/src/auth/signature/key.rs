@@ -22,7 +22,7 @@ pub fn write(algorithm: Algorithm, key: &[u8]) -> String {
     format!("{}:{text}", algorithm.name())
 }
 
-/// Reads a key as [`write`] writes it.
+/// Reads a key as [`write()`] writes it.
 ///
 /// # Errors
 /// Why it cannot be used.
