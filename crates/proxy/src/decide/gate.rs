@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tollgate_decision::{Passing, Record, Verdict};
-use tollgate_policy::{Asked, Caller, Chain, Connection, Gate, Mode, Moment, Passed, Stage};
+use tollgate_message::{BodyLength, RequestHead};
+use tollgate_policy::{Asked, Caller, Chain, Connection, Consumers, Gate, Mode, Moment, Passed, Stage};
 
 use super::again::{Divergence, Understood};
+use crate::http::identify::Identity;
 use crate::recorder::{Came, Entry};
 use crate::snapshot::Snapshot;
 
@@ -27,6 +29,48 @@ pub struct Arrival<'a> {
     pub moment: Moment,
     /// Limits are asked too. What they say depends on what came before.
     pub limits: bool,
+}
+
+/// What policies see besides the request itself.
+pub struct Asking<'a> {
+    /// How it came.
+    pub connection: Connection<'a>,
+    /// The route's name.
+    pub route: &'a str,
+    /// The request id.
+    pub request_id: &'a [u8],
+    /// When it is decided, and by what chance.
+    pub moment: Moment,
+    /// The consumers as they are known now.
+    pub consumers: &'a Consumers,
+    /// Whether the decision counts.
+    pub mode: Mode<'a>,
+}
+
+/// A request as policies see it, served or explained.
+pub fn asked<'a>(
+    head: &RequestHead<'a>,
+    identity: &Identity<'a>,
+    body: BodyLength,
+    asking: Asking<'a>,
+) -> Asked<'a> {
+    let Asking { connection, route, request_id, moment, consumers, mode } = asking;
+    Asked {
+        method: head.method,
+        method_bytes: head.method_bytes,
+        fields: head.fields,
+        host: identity.host,
+        authority: identity.authority,
+        path: identity.path,
+        query: identity.query,
+        body,
+        connection,
+        route,
+        request_id,
+        moment,
+        consumers,
+        mode,
+    }
 }
 
 /// What a route's policies come to.
@@ -66,32 +110,25 @@ pub fn judge(
             Arc::new(Chain::new(entries.cloned().collect())?)
         }
     };
-    let Understood { head, identity, body, .. } = understood;
     let consumers = snapshot.consumers.get();
-    let asked = Asked {
-        method: head.method,
-        method_bytes: head.method_bytes,
-        fields: head.fields,
-        host: identity.host,
-        authority: identity.authority,
-        path: identity.path,
-        query: identity.query,
-        body: *body,
-        connection: Connection {
-            listener: arrival.listener,
-            client: arrival.client,
-            peer: arrival.peer,
-            version: arrival.came.version,
-            tls: arrival.came.tls,
-            server_name: arrival.came.server_name.as_deref(),
-            certificate: None,
-        },
+    let connection = Connection {
+        listener: arrival.listener,
+        client: arrival.client,
+        peer: arrival.peer,
+        version: arrival.came.version,
+        tls: arrival.came.tls,
+        server_name: arrival.came.server_name.as_deref(),
+        certificate: None,
+    };
+    let asking = Asking {
+        connection,
         route: &route.name,
         request_id: b"",
         moment: arrival.moment,
         consumers: &consumers,
         mode: Mode::Explain(arrival.caller),
     };
+    let asked = asked(&understood.head, &understood.identity, understood.body, asking);
     let (mut gate, mut record) = (Gate::default(), Record::default());
     let passed = chain.run(&asked, &mut gate, &mut record, None);
     Some(Judged { passed, verdicts: record.verdicts().to_vec(), gate, chain })

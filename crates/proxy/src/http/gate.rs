@@ -7,7 +7,7 @@ use std::task::Poll;
 use tollgate_decision::Reason;
 use tollgate_http1::request;
 use tollgate_http1::{HeadLimits, Progress};
-use tollgate_policy::{Asked, BodyCheck, Certificate, Chain, Connection, Mode, Moment, Passed, Resolution};
+use tollgate_policy::{BodyCheck, Certificate, Chain, Connection, Mode, Moment, Passed, Resolution};
 
 use super::answer::{answer_policy, answer_refusal};
 use super::begin::{Arrived, Understood, resume};
@@ -15,6 +15,7 @@ use super::client::Client;
 use super::intake::{Intake, Paused};
 use super::request_body;
 use crate::buffers::HEADROOM;
+use crate::decide::gate::{Asking, asked};
 use crate::decide::written;
 use crate::exchange::Exchange;
 use crate::snapshot::{Listener, Route};
@@ -54,15 +55,7 @@ pub fn pass(
         certificate: secured.and_then(|s| s.certificate.as_deref()).map(|der| Certificate { der }),
     };
     let consumers = place.published.consumers();
-    let asked = Asked {
-        method: head.method,
-        method_bytes: head.method_bytes,
-        fields: head.fields,
-        host: identity.host,
-        authority: identity.authority,
-        path: identity.path,
-        query: identity.query,
-        body: *body,
+    let asking = Asking {
         connection,
         route: &place.route.name,
         request_id: origins.request_id.as_bytes(),
@@ -74,6 +67,7 @@ pub fn pass(
         consumers: &consumers,
         mode: Mode::Serve,
     };
+    let asked = asked(head, identity, *body, asking);
     let Exchange { gate, record, .. } = exchange;
     chain.run(&asked, gate.get_or_insert_default(), record, resolved)
 }
@@ -148,9 +142,11 @@ pub async fn hold(client: &mut Client, exchange: &mut Exchange) -> Result<(), Re
     let worker = client.worker().clone();
     if exchange.awaits_continue() {
         // Nobody else will ask for the body.
-        poll_fn(|cx| client.link.poll_send(cx, b"HTTP/1.1 100 Continue\r\n\r\n"))
-            .await
-            .map_err(|_| Reason::ClientClosed)?;
+        let mut rest: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        while !rest.is_empty() {
+            let sent = poll_fn(|cx| client.link.poll_send(cx, rest)).await;
+            rest = &rest[sent.map_err(|_| Reason::ClientClosed)?..];
+        }
     }
     let body_ms = exchange.published.as_ref().map_or(0, |p| p.snapshot.http.client.body_ms);
     let mut received = u64::MAX;
