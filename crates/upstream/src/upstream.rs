@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::futures::Notified;
 
 use crate::balancers::{Balancer, Pick, PickKey};
 use crate::endpoint::{Endpoint, EndpointId, InFlight};
 use crate::health::outlier::Outliers;
 use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::hold::Holds;
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
+use crate::version::Version;
 use crate::view::View;
 
 /// What the document says about an upstream besides its endpoints and balancer.
@@ -48,11 +51,10 @@ pub struct Upstream {
     endpoints: Box<[Endpoint]>,
     balancer: Box<dyn Balancer>,
     settings: UpstreamSettings,
-    /// Rises with each change of health and each of the operator's. The upper half tells upstreams apart, so that no view is taken for
-    /// another's.
-    version: AtomicU64,
+    version: Version,
     outliers: Outliers,
     retries: RetryBudget,
+    holds: Holds,
     events: HealthEvents,
 }
 
@@ -66,8 +68,6 @@ impl Upstream {
         settings: UpstreamSettings,
         events: HealthEvents,
     ) -> Self {
-        static INSTANCES: AtomicU64 = AtomicU64::new(1);
-        let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
         Self {
             name: name.into(),
             outliers: Outliers::new(settings.outliers, &endpoints),
@@ -75,7 +75,8 @@ impl Upstream {
             endpoints: endpoints.into_boxed_slice(),
             balancer,
             settings,
-            version: AtomicU64::new(instance << 32),
+            version: Version::first(),
+            holds: Holds::default(),
             events,
         }
     }
@@ -88,7 +89,7 @@ impl Upstream {
             known.get(&endpoint.id()).inspect(|before| endpoint.catch_up(before));
         }
         self.outliers.recount(&self.endpoints);
-        self.version.fetch_add(1, Ordering::AcqRel);
+        self.version.rise();
     }
 
     /// Its name in the document.
@@ -113,7 +114,17 @@ impl Upstream {
 
     /// Changes with each change of health and each of the operator's.
     pub fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.version.get()
+    }
+
+    /// The next change of health or of the operator's from this call on, also one before the future is first polled.
+    pub fn changes(&self) -> Notified<'_> {
+        self.version.risen()
+    }
+
+    /// The requests that wait for an endpoint.
+    pub fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     /// Chooses an endpoint. `view` must have been refreshed for this upstream.
@@ -189,7 +200,7 @@ impl Upstream {
     fn directed(&self, changed: bool) {
         if changed {
             self.outliers.count(&self.endpoints);
-            self.version.fetch_add(1, Ordering::Release);
+            self.version.rise();
         }
     }
 
@@ -233,7 +244,7 @@ impl Upstream {
 
     /// Makes all views old, and tells of the change if it is one to the outside.
     fn changed(&self, endpoint: &Endpoint, from: Health, cause: Cause, at_ms: u64) {
-        self.version.fetch_add(1, Ordering::Release);
+        self.version.rise();
         let to = endpoint.health(at_ms);
         if from != to {
             let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));

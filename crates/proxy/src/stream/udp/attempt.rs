@@ -53,7 +53,7 @@ fn pick(round: &Round<'_>, index: u32, decision: &mut Decision) -> Result<Socket
         let seed = decide::attempt_seed(decision.record.seed, decision.record.attempts);
         let key = PickKey { turn, seed, tried: &decision.tried, loads: decision.evidence.loads() };
         let picked = decide::endpoint(upstream, view, &key);
-        decision.evidence.asked(view, turn);
+        decision.evidence.asked(view, turn, false);
         picked?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
