@@ -25,6 +25,7 @@ pub mod probes;
 mod random;
 pub mod retry_budget;
 mod schedule;
+mod slots;
 pub mod upstream;
 pub mod view;
 
