@@ -126,7 +126,7 @@ fn upstreams(snapshot: &Snapshot) -> Vec<UpstreamState> {
 pub fn endpoints(snapshot: &Snapshot, now_ms: u64) -> Vec<EndpointState> {
     let upstreams = snapshot.upstreams.iter().enumerate();
     let states = upstreams.flat_map(|(upstream_index, upstream)| {
-        upstream.endpoints().iter().map(move |endpoint| EndpointState {
+        upstream.live_endpoints().map(move |(_, endpoint)| EndpointState {
             upstream: upstream.name().to_string(),
             upstream_index,
             endpoint: endpoint.name().to_string(),

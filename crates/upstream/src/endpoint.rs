@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::health::outlier::EjectionState;
 use crate::health::{Health, ProbeHealth};
@@ -30,7 +30,8 @@ pub struct Endpoint {
     id: EndpointId,
     name: Arc<str>,
     address: SocketAddr,
-    weight: u32,
+    weight: AtomicU32,
+    removed: AtomicBool,
     load: Arc<Load>,
     probe: AtomicU8,
     ejection: EjectionState,
@@ -65,7 +66,8 @@ impl Endpoint {
             id: EndpointId::unique(),
             name: name.into(),
             address,
-            weight,
+            weight: AtomicU32::new(weight),
+            removed: AtomicBool::new(false),
             load: Arc::new(Load {
                 lane: Arc::new(Lane),
                 drained: AtomicBool::new(false),
@@ -86,7 +88,8 @@ impl Endpoint {
             id: self.id,
             name: Arc::clone(&self.name),
             address: self.address,
-            weight,
+            weight: AtomicU32::new(weight),
+            removed: AtomicBool::new(false),
             load: Arc::clone(&self.load),
             probe: AtomicU8::new(self.probe_health() as u8),
             ejection: self.ejection.copy(),
@@ -111,12 +114,12 @@ impl Endpoint {
     /// Its share of the exchanges, relative to the other endpoints of the upstream: the operator's, if there
     /// is one, else the document's.
     pub fn weight(&self) -> u32 {
-        self.weight_override().unwrap_or(self.weight)
+        self.weight_override().unwrap_or_else(|| self.document_weight())
     }
 
-    /// The document's weight.
+    /// The weight that it is listed with: the document's, or that of what it was found by.
     pub fn document_weight(&self) -> u32 {
-        self.weight
+        self.weight.load(Ordering::Acquire)
     }
 
     /// The weight that the operator has set; see [`Upstream::set_weight`](crate::Upstream::set_weight).
@@ -130,9 +133,15 @@ impl Endpoint {
         self.load.drained.load(Ordering::Acquire)
     }
 
+    /// Whether its upstream has it no more. Exchanges that run at it finish; it gets no others, unless it comes
+    /// back.
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
     /// Whether it is meant to get exchanges at all, in good health.
     pub(crate) fn takes_part(&self) -> bool {
-        !self.is_drained() && self.weight() > 0
+        !self.is_removed() && !self.is_drained() && self.weight() > 0
     }
 
     /// Counts one exchange in flight until the guard is dropped.
@@ -150,9 +159,14 @@ impl Endpoint {
         self.load.gone.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was retired, itself or a successor. Then no connection to it is worth keeping.
+    /// Whether it was retired or removed, itself or a successor. Then no connection to it is worth keeping.
     pub fn is_retired(&self) -> bool {
         self.load.gone.load(Ordering::Relaxed)
+    }
+
+    /// Undoes [`Endpoint::retire`]: a snapshot has it after all.
+    pub(crate) fn unretire(&self) {
+        self.load.gone.store(false, Ordering::Relaxed);
     }
 
     /// What the probes say.
@@ -179,6 +193,17 @@ impl Endpoint {
     /// Whether that changed anything.
     pub(crate) fn set_drained(&self, drained: bool) -> bool {
         self.load.drained.swap(drained, Ordering::AcqRel) != drained
+    }
+
+    /// Takes it out of its upstream, or back in. Whether that changed anything.
+    pub(crate) fn set_removed(&self, removed: bool) -> bool {
+        self.load.gone.store(removed, Ordering::Relaxed);
+        self.removed.swap(removed, Ordering::AcqRel) != removed
+    }
+
+    /// Lists it with another weight. Whether that changed anything.
+    pub(crate) fn set_document_weight(&self, weight: u32) -> bool {
+        self.weight.swap(weight, Ordering::AcqRel) != weight
     }
 
     /// Whether that changed anything.

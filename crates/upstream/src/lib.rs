@@ -26,6 +26,7 @@ pub mod probes;
 mod random;
 pub mod retry_budget;
 mod schedule;
+mod slots;
 pub mod upstream;
 mod version;
 pub mod view;

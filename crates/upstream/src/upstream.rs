@@ -13,6 +13,7 @@ use crate::hold::Holds;
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
+use crate::slots::Slots;
 use crate::version::Version;
 use crate::view::View;
 
@@ -44,11 +45,12 @@ impl Default for UpstreamSettings {
     }
 }
 
-/// A named group of endpoints with its balancer, health and retry budget. Endpoints are known by their index.
+/// A named group of endpoints with its balancer, health and retry budget. Endpoints are known by their index, which
+/// stays theirs while others come and go.
 #[derive(Debug)]
 pub struct Upstream {
     name: Arc<str>,
-    endpoints: Box<[Endpoint]>,
+    endpoints: Slots<Endpoint>,
     balancer: Box<dyn Balancer>,
     settings: UpstreamSettings,
     version: Version,
@@ -72,7 +74,7 @@ impl Upstream {
             name: name.into(),
             outliers: Outliers::new(settings.outliers, &endpoints),
             retries: RetryBudget::new(settings.retries),
-            endpoints: endpoints.into_boxed_slice(),
+            endpoints: Slots::new(endpoints),
             balancer,
             settings,
             version: Version::first(),
@@ -84,11 +86,11 @@ impl Upstream {
     /// Takes over the health that the endpoints have now in the upstream that this one follows: it may have
     /// changed since they were made. For before anything else uses this upstream.
     pub fn catch_up(&self, before: &Self) {
-        let known: HashMap<EndpointId, &Endpoint> = before.endpoints.iter().map(|e| (e.id(), e)).collect();
-        for endpoint in &self.endpoints {
+        let known: HashMap<EndpointId, &Endpoint> = before.endpoints().map(|(_, e)| (e.id(), e)).collect();
+        for (_, endpoint) in self.endpoints() {
             known.get(&endpoint.id()).inspect(|before| endpoint.catch_up(before));
         }
-        self.outliers.recount(&self.endpoints);
+        self.outliers.recount(self.endpoints().map(|(_, e)| e));
         self.version.rise();
     }
 
@@ -97,14 +99,27 @@ impl Upstream {
         &self.name
     }
 
-    /// Its endpoints.
-    pub fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+    /// Its endpoints with their indexes, ascending; also those that were removed, whose indexes are not given
+    /// again.
+    pub fn endpoints(&self) -> impl Iterator<Item = (u32, &Endpoint)> + Clone {
+        self.endpoints.iter()
     }
 
-    /// One endpoint; `None` if there is none of this index.
+    /// The endpoints that it has now, with their indexes.
+    pub fn live_endpoints(&self) -> impl Iterator<Item = (u32, &Endpoint)> + Clone {
+        self.endpoints().filter(|(_, endpoint)| !endpoint.is_removed())
+    }
+
+    /// One endpoint; `None` if there is none of this index. An index means the same endpoint for as long as this
+    /// upstream lives, also after it was removed.
+    #[inline]
     pub fn endpoint(&self, endpoint: u32) -> Option<&Endpoint> {
-        self.endpoints.get(endpoint as usize)
+        self.endpoints.get(endpoint)
+    }
+
+    /// How many indexes are given to endpoints, those of removed ones counted in.
+    pub fn slots(&self) -> usize {
+        self.endpoints.len() as usize
     }
 
     /// What the document says about it.
@@ -140,7 +155,7 @@ impl Upstream {
 
     /// How many exchanges are in flight at all endpoints. Looks at each endpoint.
     pub fn in_flight(&self) -> u64 {
-        self.endpoints.iter().map(|endpoint| u64::from(endpoint.in_flight())).sum()
+        self.endpoints().map(|(_, endpoint)| u64::from(endpoint.in_flight())).sum()
     }
 
     /// Begins a retry, if the retry budget allows one more.
@@ -199,7 +214,7 @@ impl Upstream {
     /// After what the operator has set was changed: makes all views old.
     fn directed(&self, changed: bool) {
         if changed {
-            self.outliers.count(&self.endpoints);
+            self.outliers.count(self.endpoints().map(|(_, e)| e));
             self.version.rise();
         }
     }
@@ -209,7 +224,7 @@ impl Upstream {
         if !self.outliers.any() {
             return;
         }
-        for endpoint in &self.endpoints {
+        for (_, endpoint) in self.endpoints() {
             if let Some(until_ms) = self.outliers.settle(endpoint, now_ms) {
                 // Where probes fail as well, that is what it was and stays.
                 let was_down = endpoint.probe_health() == ProbeHealth::Down;

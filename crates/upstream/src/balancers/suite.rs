@@ -60,7 +60,7 @@ fn the_registry_is_in_order() {
 /// of each.
 fn shares(upstream: &Upstream, picks: u64, held: usize, random: &mut Random) -> Vec<f64> {
     let view = fresh(upstream, 0);
-    let mut counts = vec![0u64; upstream.endpoints().len()];
+    let mut counts = vec![0u64; upstream.endpoints().count()];
     let mut in_flight = VecDeque::new();
     let start = random.next();
     for pick in 0..picks {
@@ -126,7 +126,7 @@ fn random_state(row: &BalancerRow, random: &mut Random) -> (Upstream, Vec<crate:
     let mut in_flight = Vec::new();
     for endpoint in 0..weights.len() as u32 {
         let health = [ProbeHealth::Unknown, ProbeHealth::Up, ProbeHealth::Down][random.below(3) as usize];
-        upstream.endpoints()[endpoint as usize].set_probe_health(health);
+        upstream.endpoint(endpoint).unwrap().set_probe_health(health);
         if random.below(4) == 0 {
             upstream.report_failure(endpoint, Failure::Reset, 0, random.next());
         }
@@ -219,7 +219,7 @@ fn nobody_is_picked_where_nobody_is() {
         let key = PickKey { turn: seed, seed, tried: &[], ..PickKey::default() };
         let none = |weights: &[u32], view: Option<View>| {
             let upstream = upstream(row, weights, 0);
-            upstream.endpoints().iter().for_each(|e| e.set_probe_health(ProbeHealth::Down));
+            upstream.endpoints().for_each(|(_, e)| e.set_probe_health(ProbeHealth::Down));
             upstream.pick(&view.unwrap_or_else(|| fresh(&upstream, 0)), &key)
         };
         assert_eq!(none(&[], None), Pick::None(Vacancy::NoEndpoints));
@@ -263,7 +263,9 @@ fn least_requests_finds_the_least_for_its_weight() {
             &view,
             &PickKey { turn: random.next(), seed, tried: &[], ..PickKey::default() },
         ) as usize;
-        let load = |e: usize| f64::from(upstream.endpoints()[e].in_flight() + 1) / f64::from(weights[e]);
+        let load = |e: usize| {
+            f64::from(upstream.endpoint(e as u32).unwrap().in_flight() + 1) / f64::from(weights[e])
+        };
         assert!((0..weights.len()).all(|e| load(endpoint) <= load(e)), "seed {seed}");
     }
 }
