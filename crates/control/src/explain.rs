@@ -319,6 +319,7 @@ fn pick_again(snapshot: &Snapshot, entry: &Entry, told: &mut Explanation) -> Res
             seed: decide::attempt_seed(entry.record.seed, number as u32),
             tried: &tried,
             loads: Loads::Recorded(&recorded),
+            ..PickKey::default()
         };
         let picked = decide::endpoint(upstream, &pick.view, &key);
         let state = |number| {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::futures::Notified;
 
+use crate::admission::{Admission, AdmissionSettings, Entry, Permit, Ticket, room};
 use crate::balancers::{Balancer, Pick, PickKey};
+use crate::breaker::{Breaker, BreakerSettings};
 use crate::endpoint::{Endpoint, EndpointId, InFlight};
 use crate::health::outlier::Outliers;
 use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
@@ -31,6 +33,10 @@ pub struct UpstreamSettings {
     pub retries: RetryBudgetSettings,
     /// How many idle connections a worker keeps, and for how long.
     pub pool: PoolSettings,
+    /// How many exchanges at once, and what becomes of those beyond.
+    pub admission: AdmissionSettings,
+    /// When the upstream as a whole is spared for a while; `None` for never.
+    pub breaker: Option<BreakerSettings>,
 }
 
 impl Default for UpstreamSettings {
@@ -41,6 +47,8 @@ impl Default for UpstreamSettings {
             probes: None,
             retries: RetryBudgetSettings::default(),
             pool: PoolSettings::default(),
+            admission: AdmissionSettings::default(),
+            breaker: None,
         }
     }
 }
@@ -58,6 +66,8 @@ pub struct Upstream {
     retries: RetryBudget,
     holds: Holds,
     events: HealthEvents,
+    admission: Option<Admission>,
+    breaker: Option<Breaker>,
 }
 
 impl Upstream {
@@ -70,8 +80,18 @@ impl Upstream {
         settings: UpstreamSettings,
         events: HealthEvents,
     ) -> Self {
+        let name = name.into();
+        let cap = |endpoint: Endpoint| match endpoint.cap() {
+            None => endpoint.capped(settings.admission.endpoint),
+            Some(_) => endpoint,
+        };
+        let endpoints: Vec<Endpoint> = endpoints.into_iter().map(cap).collect();
+        let caps_endpoints = endpoints.iter().any(|endpoint| endpoint.cap().is_some());
+        let has_caps = caps_endpoints || settings.admission.caps_upstream();
         Self {
-            name: name.into(),
+            admission: has_caps.then(|| Admission::new(settings.admission.clone(), caps_endpoints)),
+            breaker: settings.breaker.map(|breaker| Breaker::new(breaker, Arc::clone(&name))),
+            name,
             outliers: Outliers::new(settings.outliers, &endpoints),
             retries: RetryBudget::new(settings.retries),
             endpoints: Slots::new(endpoints),
@@ -83,6 +103,21 @@ impl Upstream {
         }
     }
 
+    /// The same as the one that follows `before`: places taken, those who wait and the circuit breaker's state go on. For before
+    /// anything else uses this upstream; `before` stays as it is until [`Upstream::catch_up`].
+    #[must_use]
+    pub fn following(mut self, before: &Self) -> Self {
+        if let (Some(admission), Some(before)) = (&mut self.admission, &before.admission) {
+            *admission = before.successor(self.settings.admission.clone(), admission.caps_endpoints());
+        }
+        if let (Some(breaker), Some(before)) = (&mut self.breaker, &before.breaker)
+            && breaker.settings() == before.settings()
+        {
+            *breaker = before.clone();
+        }
+        self
+    }
+
     /// Takes over the health that the endpoints have now in the upstream that this one follows: it may have
     /// changed since they were made. For before anything else uses this upstream.
     pub fn catch_up(&self, before: &Self) {
@@ -92,6 +127,11 @@ impl Upstream {
         }
         self.outliers.recount(self.endpoints().map(|(_, e)| e));
         self.version.rise();
+        match (&self.admission, &before.admission) {
+            (Some(admission), Some(before)) if admission.is_of(before) => admission.apply(),
+            (_, Some(before)) => before.lift(),
+            (_, None) => {}
+        }
     }
 
     /// Its name in the document.
@@ -144,7 +184,61 @@ impl Upstream {
 
     /// Chooses an endpoint. `view` must have been refreshed for this upstream.
     pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
+        match &self.admission {
+            Some(admission) if admission.caps_endpoints() => room::pick(self, view, key),
+            _ => self.balanced(view, key),
+        }
+    }
+
+    /// The balancer's choice, whoever is full.
+    pub(crate) fn balanced(&self, view: &View, key: &PickKey<'_>) -> Pick {
         self.balancer.pick(self, view, key)
+    }
+
+    /// How many exchanges it takes at once, and who waits; `None` where nothing is limited, and there is nothing to ask.
+    #[inline]
+    pub fn admission(&self) -> Option<&Admission> {
+        self.admission.as_ref()
+    }
+
+    /// Its circuit breaker, if it has one.
+    #[inline]
+    pub fn breaker(&self) -> Option<&Breaker> {
+        self.breaker.as_ref()
+    }
+
+    /// Asks for a place at the upstream; `None` where nothing is limited. `view` must have been refreshed for this
+    /// upstream, `now_us` is in microseconds since the process started.
+    pub fn enter(&self, view: &View, ticket: Ticket, now_us: u64) -> Option<Entry> {
+        let admission = self.admission.as_ref()?;
+        Some(admission.desk().enter(ticket, now_us, || self.has_room(view)))
+    }
+
+    /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there are as many as may
+    /// be, or no such endpoint. Exact over all workers.
+    #[inline]
+    pub fn try_begin(&self, endpoint: u32) -> Option<InFlight> {
+        match &self.admission {
+            None => self.begin(endpoint),
+            Some(admission) => self.endpoint(endpoint)?.try_begin(admission.desk()),
+        }
+    }
+
+    /// The exchange of this permit has begun an attempt ([`Upstream::try_begin`]): others may pick now.
+    pub fn seated(&self, permit: &mut Permit, view: &View) {
+        permit.seated(|| self.has_room(view));
+    }
+
+    /// The exchange of this permit found all endpoints full ([`Vacancy::Full`](crate::Vacancy::Full)) and waits for one of
+    /// them: ahead of those who come later if it was called or has had a place before, else as a newcomer. Never
+    /// [`Entry::Admitted`].
+    pub fn wait_again(&self, permit: Permit, view: &View, now_us: u64) -> Entry {
+        let desk = Arc::clone(permit.desk());
+        desk.enter_again(permit, now_us, || self.has_room(view))
+    }
+
+    fn has_room(&self, view: &View) -> bool {
+        view.members().iter().any(|member| self.endpoint(*member).is_some_and(|endpoint| !endpoint.is_full()))
     }
 
     /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there is no such
@@ -216,6 +310,7 @@ impl Upstream {
         if changed {
             self.outliers.count(self.endpoints().map(|(_, e)| e));
             self.version.rise();
+            self.look_again();
         }
     }
 
@@ -257,9 +352,17 @@ impl Upstream {
         }
     }
 
+    /// Other endpoints may be used than before: one who waits for room looks, and calls the next if it found some.
+    fn look_again(&self) {
+        if let Some(admission) = &self.admission {
+            admission.desk().freed();
+        }
+    }
+
     /// Makes all views old, and tells of the change if it is one to the outside.
     fn changed(&self, endpoint: &Endpoint, from: Health, cause: Cause, at_ms: u64) {
         self.version.rise();
+        self.look_again();
         let to = endpoint.health(at_ms);
         if from != to {
             let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));

@@ -220,7 +220,13 @@ fn same_picks(snapshot: &Snapshot, entry: &Entry) -> Result<(), Divergence> {
         }
         let loads = RecordedLoads::new(entry.loads_of(number));
         let seed = super::attempt_seed(entry.record.seed, number as u32);
-        let key = PickKey { turn: pick.turn, seed, tried: &tried, loads: Loads::Recorded(&loads) };
+        let key = PickKey {
+            turn: pick.turn,
+            seed,
+            tried: &tried,
+            loads: Loads::Recorded(&loads),
+            ..PickKey::default()
+        };
         let again = super::endpoint(upstream, &pick.view, &key).ok();
         let recorded = attempts.next().map(|attempt| attempt.endpoint);
         if recorded != again {

@@ -30,7 +30,13 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
         View::refresh_shared(view, upstream, now);
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
-        let key = PickKey { turn, seed, tried: &exchange.retries.tried, loads: exchange.evidence.loads() };
+        let key = PickKey {
+            turn,
+            seed,
+            tried: &exchange.retries.tried,
+            loads: exchange.evidence.loads(),
+            ..PickKey::default()
+        };
         let picked = decide::endpoint(upstream, view, &key);
         exchange.evidence.asked(view, turn, exchange.retries.take_anew());
         picked?
