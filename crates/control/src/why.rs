@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use tollgate_decision::{Attempt, Reason};
+use tollgate_decision::{Attempt, Queued, Reason};
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::decide::again::verify;
 use tollgate_proxy::recorder::{Entry, TracePlace};
@@ -212,6 +212,14 @@ fn timeline(entry: &Entry, attempts: &[AttemptTold], answer: &Answer) -> Vec<(u6
         _ => "the head had come",
     };
     let mut steps = vec![(0, began.to_owned())];
+    if let Some(queued) = entry.record.queued {
+        let Queued { position, length, waited_us } = queued;
+        let told = format!(
+            "waited for its turn for {}: {length} waited when it came, {position} before it",
+            millis(waited_us)
+        );
+        steps.push((waited_us, told));
+    }
     if entry.record.held_us > 0 {
         let held = format!("held for {}: there was no endpoint", millis(entry.record.held_us));
         steps.push((entry.record.held_us.min(attempts.first().map_or(u64::MAX, |a| a.facts.start_us)), held));

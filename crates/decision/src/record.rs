@@ -69,6 +69,17 @@ pub struct Fallback {
     pub because: Reason,
 }
 
+/// How an exchange met the queue of its upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// How many were to go before it when it came.
+    pub position: u32,
+    /// How many waited when it came.
+    pub length: u32,
+    /// How long it waited, in microseconds.
+    pub waited_us: u64,
+}
+
 /// What was decided for one exchange. Made for each exchange, in memory that is used again: nothing is
 /// allocated for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,6 +98,8 @@ pub struct Record {
     verdicts: Vec<Verdict>,
     /// Where it went on when its upstream could not serve it; `None` where it did not.
     pub fallback: Option<Fallback>,
+    /// How it met the queue of its upstream; `None` where it did not have to wait.
+    pub queued: Option<Queued>,
     /// How long it was held since there was no endpoint for it, in microseconds.
     pub held_us: u64,
     /// Why the exchange ended; `None` while it runs.

@@ -10,9 +10,10 @@ use tollgate_message::{BodyLength, Method, Version};
 use tollgate_policy::Gate;
 use tollgate_runtime::splice::Pipe;
 use tollgate_telemetry::access::{Captured, Timings};
-use tollgate_upstream::{ActiveRetry, EndpointId, Held, InFlight, Upstream};
+use tollgate_upstream::{ActiveRetry, EndpointId, Held, InFlight, Trial, Upstream};
 
 use crate::evidence::Evidence;
+use crate::http::admit::Place;
 use crate::http::grpc::Deadline;
 use crate::http::secured::Secured;
 use crate::link::Link;
@@ -44,6 +45,8 @@ pub struct Exchange {
     pub times: Times,
     /// What attempts after the first depend on.
     pub retries: Retries,
+    /// Its place at the upstream, where that has caps.
+    pub place: Place,
     /// Bytes counted for the log and limits.
     pub bytes: ByteCounts,
     /// The request id, and text for the log where there is one.
@@ -84,9 +87,14 @@ impl Retries {
         self.anew = true;
     }
 
-    /// Whether endpoints tried before count as such no more; told once.
-    pub fn take_anew(&mut self) -> bool {
-        std::mem::take(&mut self.anew)
+    /// Whether endpoints tried before count as such no more.
+    pub fn is_anew(&self) -> bool {
+        self.anew
+    }
+
+    /// An attempt has begun.
+    pub fn begun(&mut self) {
+        self.anew = false;
     }
 
     /// The attempts to come are at another upstream.
@@ -318,6 +326,8 @@ pub struct Attempt {
     pub sent_any: bool,
     /// Counts the attempt at the endpoint as long as it lives.
     pub in_flight: InFlight,
+    /// Its upstream had failed too often, and it tries whether that is over.
+    pub trial: Option<Trial>,
 }
 
 /// When what happened, in the clock's microseconds or milliseconds.
@@ -445,6 +455,7 @@ impl Exchange {
         self.record.reset();
         self.times = Times::default();
         self.retries.reset();
+        self.place.reset();
         self.bytes = ByteCounts::default();
         self.notes.reset();
         self.evidence.reset();

@@ -1,6 +1,7 @@
 //! Serving HTTP exchanges.
 
 mod account;
+pub mod admit;
 pub(crate) mod answer;
 pub(crate) mod attempt;
 pub mod begin;

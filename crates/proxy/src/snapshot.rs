@@ -16,7 +16,7 @@ use tollgate_routing::rewrite::{PathChange, Redirect};
 use tollgate_telemetry::access::LogPlan;
 use tollgate_telemetry::trace::Tracing;
 use tollgate_tls::{Acceptor, Connector};
-use tollgate_upstream::{BackOff, Upstream};
+use tollgate_upstream::{BackOff, Class, Upstream};
 
 pub use self::rescue::{Failures, Fallback, FallbackTo, Hedge, Hold, Rescue, Responses};
 use crate::trust::TrustedProxies;
@@ -310,6 +310,8 @@ pub struct RouteSettings {
     pub retry: Retry,
     /// What else is done to save a request; `None` for nothing.
     pub rescue: Option<Arc<Rescue>>,
+    /// How urgent its requests are where they have to wait.
+    pub class: Class,
     /// Time limits towards upstreams.
     pub timeouts: UpstreamTimeouts,
     /// How large a request body may be, in bytes.

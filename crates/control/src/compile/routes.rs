@@ -10,7 +10,7 @@ use tollgate_proxy::snapshot::{
 };
 use tollgate_routing::rewrite::{PathChange, Redirect, Scheme};
 use tollgate_routing::{FieldPredicate, HostPattern, PathMatch, QueryPredicate, RouteSpec, ValueTest};
-use tollgate_upstream::BackOff;
+use tollgate_upstream::{BackOff, Class};
 
 use super::{Compiler, grpc};
 
@@ -242,6 +242,7 @@ fn settings(
         policies: None,
         rescue: None,
         retry: retry(plan),
+        class: Class::default(),
         timeouts: upstream_timeouts(timeouts),
         max_body,
         upgrade: true,

@@ -27,11 +27,24 @@ fn give(
     let (facts, notes) = (exchange.facts, &exchange.notes);
     let secured = exchange.secured.as_deref();
     let gate = exchange.gate.as_deref().map(|gate| &gate.response);
+    let retry_after_s = exchange.place.retry_after_s.max(1);
     let out = &mut exchange.response.pending.bytes;
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
-        write(out, &Answer { date, request_id, method: facts.method, connection, edits, gate, secured });
+        write(
+            out,
+            &Answer {
+                date,
+                request_id,
+                method: facts.method,
+                connection,
+                edits,
+                gate,
+                secured,
+                retry_after_s,
+            },
+        );
     });
     exchange.record.reason = Some(reason);
     exchange.response.status = status;

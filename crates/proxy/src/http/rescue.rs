@@ -8,13 +8,14 @@ use tollgate_decision::{Fallback as Went, Reason};
 use tollgate_message::Fields;
 use tollgate_upstream::View;
 
+use super::admit::Stopped;
 use super::client::Client;
-use super::{hold, retry};
+use super::{admit, hold, retry};
 use crate::exchange::Exchange;
 use crate::snapshot::{FallbackTo, FixedResponse, Rescue};
 use crate::worker::Worker;
 
-/// There was nobody to pick. Once this returns, there is, or the exchange goes elsewhere.
+/// No attempt could begin. Once this returns, one can, or the exchange goes elsewhere.
 ///
 /// # Errors
 ///
@@ -23,12 +24,13 @@ pub async fn unplaced(
     worker: &Rc<Worker>,
     client: &mut Client,
     exchange: &mut Exchange,
-    reason: Reason,
+    stopped: Stopped,
 ) -> Result<(), Reason> {
-    match hold::for_endpoint(worker, client, exchange, reason).await {
-        Ok(()) => Ok(()),
-        Err(reason) => go_elsewhere(exchange, reason),
-    }
+    let placed = match stopped {
+        Stopped::Waits(waiting) => admit::wait(worker, Some(client), exchange, waiting).await,
+        Stopped::Refused(reason) => hold::for_endpoint(worker, client, exchange, reason).await,
+    };
+    placed.or_else(|reason| go_elsewhere(exchange, reason))
 }
 
 /// The exchange would end for this reason: lets it go on at its route's other upstream, if there is one for that.
@@ -45,6 +47,7 @@ pub fn go_elsewhere(exchange: &mut Exchange, reason: Reason) -> Result<(), Reaso
     exchange.record.detail = None;
     exchange.attempt = None;
     exchange.retries.begin_elsewhere();
+    exchange.place.leave();
     exchange.response.partial = Vec::new();
     exchange.request.rewind();
     Ok(())

@@ -11,9 +11,10 @@ use tollgate_http1::response::{self, StatusLine};
 use tollgate_http1::{Progress, encode, framing};
 use tollgate_message::{BodyLength, FieldList, Version};
 use tollgate_runtime::splice::Pipe;
-use tollgate_upstream::Failure as EndpointFailure;
+use tollgate_upstream::{Failure as EndpointFailure, Outcome};
 
 use super::Refusal;
+use super::admit;
 use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
@@ -383,6 +384,8 @@ fn report(worker: &Worker, exchange: &mut Exchange, status: u16) {
     if let Some(latest) = exchange.record.latest() {
         latest.status = status;
     }
+    let failed = status >= 500;
+    admit::report(worker, exchange, if failed { Outcome::Failure } else { Outcome::Success });
     let Some(upstream) = exchange.upstream() else { return };
     match EndpointFailure::from_status(status) {
         Some(failure) => {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tollgate_decision::Reason;
 use tollgate_runtime::wheel::NEVER;
 use tollgate_telemetry::shard::UpstreamSeries;
-use tollgate_upstream::{BackOff, Failure as EndpointFailure};
+use tollgate_upstream::{BackOff, Failure as EndpointFailure, Outcome};
 
 use super::client::Client;
-use super::{hold, rescue, tally, trace, waits};
+use super::{admit, hold, rescue, tally, trace, waits};
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -88,11 +88,11 @@ fn is_held(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> bool {
     away && hold::begin(worker, exchange).is_some()
 }
 
-fn report(worker: &Worker, exchange: &Exchange, reason: Reason) {
+fn report(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
+    let Some(failure) = EndpointFailure::from_reason(reason) else { return };
+    admit::report(worker, exchange, Outcome::Failure);
     let (Some(upstream), Some(attempt)) = (exchange.upstream(), &exchange.attempt) else { return };
-    if let Some(failure) = EndpointFailure::from_reason(reason) {
-        upstream.report_failure(attempt.endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
-    }
+    upstream.report_failure(attempt.endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
 }
 
 /// A request may be sent again if nothing of it was sent, or if sending it twice has the effect of

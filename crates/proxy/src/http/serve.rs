@@ -154,8 +154,9 @@ async fn receive(client: &mut Client) -> Intake {
 async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchange) -> Result<(), Reason> {
     let mut fresh = false;
     loop {
-        if let Err(reason) = attempt::begin(worker, exchange) {
-            Box::pin(rescue::unplaced(worker, client, exchange, reason)).await?;
+        if let Err(stopped) = attempt::begin(worker, exchange) {
+            // Boxed: most exchanges find an endpoint.
+            Box::pin(rescue::unplaced(worker, client, exchange, stopped)).await?;
             continue;
         }
         let connected = if !fresh && attempt::lease(worker, exchange) {
@@ -191,6 +192,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
 fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     exchange.attempt = None;
     exchange.retries.active = None;
+    exchange.place.leave();
     exchange.record.reason = Some(reason);
     exchange.response.pipe = None;
     // After interim responses there can still be a final one.

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tollgate_decision::Reason;
 
@@ -10,6 +11,16 @@ use super::client::Client;
 use super::forward::watch_client;
 use crate::exchange::Exchange;
 use crate::worker::Worker;
+
+/// A limit beyond a year is none; tokio's timer does not reach that far.
+const LONGEST_MS: u64 = 31_536_000_000;
+
+/// Waits for a future where there is no client to look at, at most until `until_ms` by the worker's clock: what it gives, or
+/// `None` where the time is over.
+pub async fn until<T>(worker: &Worker, until_ms: u64, future: impl Future<Output = T>) -> Option<T> {
+    let left_ms = until_ms.saturating_sub(worker.clock.now_ms()).min(LONGEST_MS);
+    tokio::time::timeout(Duration::from_millis(left_ms), future).await.ok()
+}
 
 /// Waits for a future, at most until `until_ms` by the worker's clock (rounded up to a tick of its wheel): what it gives,
 /// or `None` where the time is over.

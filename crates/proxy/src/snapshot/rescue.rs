@@ -115,7 +115,15 @@ impl Failures {
 
 /// Whether the upstream had nothing to give, before any endpoint was asked.
 fn is_unavailable(reason: Reason) -> bool {
-    matches!(reason, Reason::NoEndpoint)
+    matches!(
+        reason,
+        Reason::NoEndpoint
+            | Reason::UpstreamFull
+            | Reason::QueueFull
+            | Reason::QueueTimeout
+            | Reason::QueueShed
+            | Reason::CircuitOpen
+    )
 }
 
 impl Rescue {

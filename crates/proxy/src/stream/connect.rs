@@ -6,6 +6,7 @@ use tollgate_upstream::{BackOff, Failure};
 use super::account;
 use crate::connect::{self, Place};
 use crate::exchange::Exchange;
+use crate::http::admit::{self, Stopped};
 use crate::http::{attempt, retry};
 use crate::snapshot::TcpService;
 use crate::socket::Socket;
@@ -23,7 +24,14 @@ pub async fn connect(
     opening: &[u8],
 ) -> Result<Socket, Reason> {
     loop {
-        attempt::begin(worker, exchange)?;
+        match attempt::begin(worker, exchange) {
+            Ok(()) => {}
+            Err(Stopped::Refused(reason)) => return Err(reason),
+            Err(Stopped::Waits(waiting)) => {
+                admit::wait(worker, None, exchange, waiting).await?;
+                continue;
+            }
+        }
         let reason = match open(worker, exchange, service.timeouts.connect_ms, opening).await {
             Ok(socket) => {
                 // What follows is no retry any more, however long it takes.
