@@ -1,17 +1,17 @@
 //! The process's metrics as text.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
-    AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage,
-    Writer, write_acme, write_beside, write_certificates, write_endpoints, write_policies, write_process,
-    write_shards, write_stores,
+    AcmeState, EjectionState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState,
+    SpanState, Usage, Writer, write_acme, write_beside, write_certificates, write_ejections, write_endpoints,
+    write_policies, write_process, write_shards, write_stores,
 };
-use tollgate_upstream::Health;
+use tollgate_upstream::{Health, Rule};
 
 use crate::acme::Acme;
 use crate::certificates;
@@ -80,6 +80,7 @@ pub fn text(instance: &Instance) -> String {
     write_policies(&mut writer, &instance.policies());
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
+    write_ejections(&mut writer, &ejections(snapshot));
     write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());
     let stuck: Vec<_> = instance.watched().stuck().into_iter().collect();
     write_beside(&mut writer, snapshot.consumers.get().len(), &stuck);
@@ -126,7 +127,23 @@ pub fn endpoints(snapshot: &Snapshot, now_ms: u64) -> Vec<EndpointState> {
             drained: endpoint.is_drained(),
             in_flight: u64::from(endpoint.in_flight()),
             healthy: endpoint.health(now_ms) == Health::Usable,
+            ejected: matches!(endpoint.health(now_ms), Health::Ejected { .. }),
+            probes_failed: upstream.settings().probes.is_some().then(|| endpoint.probes_failed()),
         })
     });
     states.collect()
+}
+
+/// How often the rules of outlier detection that are on have ejected, by upstream.
+fn ejections(snapshot: &Snapshot) -> Vec<EjectionState> {
+    let of = |upstream: &Arc<tollgate_upstream::Upstream>| {
+        let outliers = &upstream.settings().outliers;
+        let rules = Rule::ALL.into_iter().filter(|rule| outliers.has(*rule));
+        EjectionState {
+            upstream: upstream.name().to_string(),
+            shadow: outliers.shadow,
+            totals: rules.map(|rule| (rule.label(), upstream.ejections(rule))).collect(),
+        }
+    };
+    snapshot.upstreams.iter().map(of).collect()
 }

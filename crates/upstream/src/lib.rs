@@ -31,7 +31,10 @@ pub mod view;
 pub use back_off::BackOff;
 pub use balancers::{BALANCERS, Balancer, BalancerRow, Pick, PickKey};
 pub use endpoint::{Endpoint, EndpointId, InFlight};
-pub use health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+pub use health::{
+    Cause, EjectionCause, Failure, FailurePercentage, Health, HealthEvent, HealthEvents, OutlierSettings,
+    ProbeHealth, Rule, SuccessRate, Why,
+};
 pub use loads::{Load, Loads, NotedLoads, RecordedLoads};
 pub use pool::{Pool, PoolCounts, PoolSettings};
 pub use probes::{PROBES, Probe, ProbeFailure, ProbePlan, ProbeRow, run_probes};

@@ -36,7 +36,8 @@ routes: [{{ to: a }}]
         let _ = socket.flush().await;
     });
     let plan = snapshot.upstreams[0].settings().probes.clone().unwrap();
-    let outcome = plan.probe.run(&Endpoint::new("b.example:443", address, 1), Duration::from_secs(60)).await;
+    let outcome =
+        plan.probe.run(&ProbeTarget { name: "b.example:443".into(), address }, Duration::from_secs(60)).await;
     serve.await.unwrap();
     outcome
 }

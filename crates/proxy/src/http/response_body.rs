@@ -17,6 +17,7 @@ use super::Refusal;
 use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
+use super::grpc;
 use super::log;
 use super::response_head::{self, Source};
 use super::tally;
@@ -162,7 +163,7 @@ fn receive(
         Poll::Pending => return Ok(Poll::Pending),
     };
     if received == 0 {
-        end_of_upstream(cx, client, exchange)?;
+        end_of_upstream(cx, worker, client, exchange)?;
         return Ok(Poll::Ready(()));
     }
     note_first_byte(worker, exchange);
@@ -195,6 +196,7 @@ fn cut(exchange: &Exchange) -> Reason {
 /// a cut.
 fn end_of_upstream(
     cx: &mut Context<'_>,
+    worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
@@ -210,7 +212,13 @@ fn end_of_upstream(
     } else {
         let link = exchange.attempt.as_mut().and_then(|a| a.link.as_mut());
         let trailers = link.map(Link::take_trailers).unwrap_or_default();
+        // Of a call that was answered with a status in the head there is none here.
+        let status =
+            if exchange.facts.call && response.status == 200 { grpc::status_in(&trailers) } else { None };
         body::finish(&mut response.pending, trailers);
+        if let Some(status) = status {
+            report(worker, exchange, EndpointFailure::from_grpc_status(status));
+        }
     }
     Ok(())
 }
@@ -348,7 +356,17 @@ fn final_head(
     let early = !exchange.body.is_done();
     let last = client.half_closed || client.draining_since().is_some();
     response.close = !exchange.facts.persists || unframed || early || last;
-    report(worker, exchange, line.status);
+    exchange.record.attempt_ended(Reason::Forwarded, exchange.times.first_byte_us);
+    if let Some(latest) = exchange.record.latest() {
+        latest.status = line.status;
+    }
+    let is_call = exchange.facts.call && carried && line.status == 200;
+    match is_call.then(|| grpc::status_of(&view.fields)) {
+        None => report(worker, exchange, EndpointFailure::from_status(line.status)),
+        Some(Some(status)) => report(worker, exchange, EndpointFailure::from_grpc_status(status)),
+        // How the call went is told in its trailers.
+        Some(None) => {}
+    }
     let Some(route) = exchange.route() else { return Ok(()) };
     let [request_id, ..] = exchange.notes.parts();
     let source = Source {
@@ -370,14 +388,10 @@ fn final_head(
 }
 
 /// Tells the endpoint's health how the attempt went.
-fn report(worker: &Worker, exchange: &mut Exchange, status: u16) {
+fn report(worker: &Worker, exchange: &Exchange, failure: Option<EndpointFailure>) {
     let Some(endpoint) = exchange.attempt.as_ref().map(|a| a.endpoint) else { return };
-    exchange.record.attempt_ended(Reason::Forwarded, exchange.times.first_byte_us);
-    if let Some(latest) = exchange.record.latest() {
-        latest.status = status;
-    }
     let Some(upstream) = exchange.upstream() else { return };
-    match EndpointFailure::from_status(status) {
+    match failure {
         Some(failure) => {
             upstream.report_failure(endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
         }
