@@ -80,7 +80,7 @@ fn one_of_five_that_fails_more_than_the_others_is_ejected_and_all_ways_tell_of_i
     }
     let mut verb = Command::new(PROGRAM);
     let shown = run(verb.args(["events", "--upstream", "u"]).env("TOLLGATE_SOCKET", tollgate.socket()));
-    let shown = String::from_utf8(shown.stdout).unwrap();
+    let shown = shown.stdout;
     assert!(shown.lines().count() == 1 && shown.contains("usable -> ejected: success_rate"), "{shown}");
 }
 
