@@ -2,7 +2,7 @@
 
 use crate::check::edits;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{BodyMatch, Ejection, Health, HttpProbe, Probe, Protocol, Upstream};
+use crate::model::{BodyMatch, Ejection, Health, HttpProbe, Probe, Protocol, SuccessRateRule, Upstream};
 use crate::setting::{Switch, Toggle};
 use crate::source::Located;
 use crate::units::Duration;
@@ -89,16 +89,38 @@ pub(super) fn ejection(upstream: &Located<Upstream>, found: &mut Diagnostics) {
         let finding = Diagnostic::warning(origin, "ejection: no rule is on, so nothing is ever ejected");
         found.push(finding.mend("write `ejection: none` if that is meant"));
     }
-    if let Toggle::On(rule) = &ejection.success_rate
-        && (rule.min_endpoints.get() as usize) > upstream.endpoints.len()
-        && upstream.endpoints.iter().all(|endpoint| endpoint.address.socket().is_some())
-    {
+    if let Toggle::On(rule) = &ejection.success_rate {
+        success_rate(upstream, rule, found);
+    }
+}
+
+/// What a comparison of so few endpoints can never find. Names may have several addresses, so that nothing is known
+/// where there are any.
+fn success_rate(upstream: &Located<Upstream>, rule: &SuccessRateRule, found: &mut Diagnostics) {
+    if !upstream.endpoints.iter().all(|endpoint| endpoint.address.socket().is_some()) {
+        return;
+    }
+    let (origin, endpoints) = (upstream.ejection.origin, upstream.endpoints.len());
+    if rule.min_endpoints.get() as usize > endpoints {
         let message = format!(
-            "ejection: `success_rate` compares {} endpoints or more, and there are {}",
+            "ejection: `success_rate` compares {} endpoints or more, and there are {endpoints}",
             rule.min_endpoints.get(),
-            upstream.endpoints.len()
         );
-        found.push(Diagnostic::warning(origin, message).mend("lower its `min_endpoints`"));
+        found.push(
+            Diagnostic::warning(origin, message)
+                .mend("lower its `min_endpoints`, or use `failure_percentage`"),
+        );
+        return;
+    }
+    // One value of n is never more than √(n−1) standard deviations away from their mean.
+    let most = (endpoints.saturating_sub(1) as f64).sqrt();
+    if f64::from(rule.stdev.as_thousandths()) >= most * 1000.0 {
+        let message = format!(
+            "ejection: none of {endpoints} endpoints can be {} standard deviations below their mean",
+            rule.stdev
+        );
+        let mend = format!("write a `stdev` below {most:.2}, or use `failure_percentage`");
+        found.push(Diagnostic::warning(origin, message).mend(mend));
     }
 }
 
