@@ -8,6 +8,7 @@ mod edits;
 mod expectations;
 mod gate;
 mod grpc;
+mod health;
 mod limits;
 mod listen;
 mod policies;
@@ -39,6 +40,10 @@ pub use edits::{HeaderEdits, MessageEdits};
 pub use expectations::{OnFailedTests, Test, TestCaller, TestExpectation, TestRequest};
 pub use gate::Gate;
 pub use grpc::{GrpcMatch, GrpcProbe, NameMatch};
+pub use health::{
+    BodyMatch, Ejection, Expected, FailurePercentageRule, Health, HttpProbe, Probe, Start, SuccessRateRule,
+    TcpProbe,
+};
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
 pub use policies::{
@@ -61,6 +66,4 @@ pub use tls::{
     ListenerTls, RedirectHttps, TlsProfile, TlsVersion, UnknownNames, UpstreamTls,
 };
 pub use tracing::Tracing;
-pub use upstream::{
-    Balance, Ejection, Endpoint, Health, HttpProbe, Pool, Probe, Protocol, ProxyHeader, TcpProbe, Upstream,
-};
+pub use upstream::{Balance, Endpoint, Pool, Protocol, ProxyHeader, Upstream};

@@ -5,6 +5,7 @@ pub mod acme;
 mod consumers;
 mod files;
 mod grpc;
+mod health;
 mod listeners;
 mod logs;
 pub mod policies;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
-    AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState,
-    UpstreamState, Usage, Writer, write_acme, write_beside, write_certificates, write_endpoints,
-    write_policies, write_process, write_shards, write_stores, write_upstreams,
+    AcmeState, EjectionState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState,
+    SpanState, UpstreamState, Usage, Writer, write_acme, write_beside, write_certificates, write_ejections,
+    write_endpoints, write_policies, write_process, write_shards, write_stores, write_upstreams,
 };
-use tollgate_upstream::{Health, Upstream};
+use tollgate_upstream::{Health, Rule, Upstream};
 
 use crate::acme::Acme;
 use crate::certificates;
@@ -81,6 +81,7 @@ pub fn text(instance: &Instance) -> String {
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     write_upstreams(&mut writer, &upstreams(snapshot));
+    write_ejections(&mut writer, &ejections(snapshot));
     write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());
     let stuck: Vec<_> = instance.watched().stuck().into_iter().collect();
     write_beside(&mut writer, snapshot.consumers.get().len(), &stuck);
@@ -135,7 +136,23 @@ pub fn endpoints(snapshot: &Snapshot, now_ms: u64) -> Vec<EndpointState> {
             drained: endpoint.is_drained(),
             in_flight: u64::from(endpoint.in_flight()),
             healthy: endpoint.health(now_ms) == Health::Usable,
+            ejected: matches!(endpoint.health(now_ms), Health::Ejected { .. }),
+            probes_failed: upstream.settings().probes.is_some().then(|| endpoint.probes_failed()),
         })
     });
     states.collect()
+}
+
+/// How often the rules of outlier detection that are on have ejected, by upstream.
+fn ejections(snapshot: &Snapshot) -> Vec<EjectionState> {
+    let of = |upstream: &Arc<tollgate_upstream::Upstream>| {
+        let outliers = &upstream.settings().outliers;
+        let rules = Rule::ALL.into_iter().filter(|rule| outliers.has(*rule));
+        EjectionState {
+            upstream: upstream.name().to_string(),
+            shadow: outliers.shadow,
+            totals: rules.map(|rule| (rule.label(), upstream.ejections(rule))).collect(),
+        }
+    };
+    snapshot.upstreams.iter().map(of).collect()
 }

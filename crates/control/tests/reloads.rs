@@ -393,7 +393,7 @@ fn health_that_changes_while_a_document_is_compiled_is_not_forgotten() {
     let text = |balance: &str| {
         format!(
             "version: 1\nlisten: \"127.0.0.1:0\"\nupstreams: {{ u: {{ endpoints: [\"127.0.0.1:1\", \"127.0.0.1:2\", \
-             \"127.0.0.1:3\"], balance: {balance}, ejection: {{ consecutive_failures: 1, max_percent: 90% }} }} }}\n\
+             \"127.0.0.1:3\"], balance: {balance}, ejection: {{ consecutive_5xx: 1, max_percent: 90% }} }} }}\n\
              routes: [{{ path: /, to: u }}]\n"
         )
     };

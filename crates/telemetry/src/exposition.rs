@@ -15,7 +15,9 @@ pub use beside::write_beside;
 pub use policies::{PolicyState, write_policies};
 pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};
 pub use secured::{CertificateState, Replacements, write_certificates};
-pub use shards::{EndpointState, Names, Recents, write_endpoints, write_shards};
+pub use shards::{
+    EjectionState, EndpointState, Names, Recents, write_ejections, write_endpoints, write_shards,
+};
 pub use stores::write_stores;
 pub use upstreams::{UpstreamState, write_upstreams};
 

@@ -183,6 +183,8 @@ families! {
         "Endpoints that have a weight.";
     ENDPOINTS_USABLE = Gauge "tollgate_upstream_endpoints_usable" ["upstream"]
         "Endpoints that have a weight, are not drained, and whose health allows to pick them.";
+    ENDPOINTS_EJECTED = Gauge "tollgate_upstream_endpoints_ejected" ["upstream"]
+        "Endpoints that outlier detection has taken out for now.";
     ENDPOINT_HEALTHY = Gauge "tollgate_endpoint_healthy" ["upstream", "endpoint"]
         "Whether neither probes nor outlier detection speak against an endpoint.";
     ENDPOINT_DRAINED = Gauge "tollgate_endpoint_drained" ["upstream", "endpoint"]
@@ -191,10 +193,16 @@ families! {
         "An endpoint's weight, the operator's included.";
     ENDPOINT_ACTIVE = Gauge "tollgate_endpoint_active_requests" ["upstream", "endpoint"]
         "Attempts at an endpoint now.";
+    PROBES_FAILED = Counter "tollgate_probes_failed_total" ["upstream", "endpoint"]
+        "Probes of an endpoint that failed.";
     ENDPOINT_ATTEMPTS = Counter "tollgate_endpoint_attempts_total" ["upstream", "endpoint", "reason"]
         "Ended attempts at an endpoint by reason.";
     ENDPOINT_FIRST_BYTE = Summary "tollgate_endpoint_first_byte_seconds" ["upstream", "endpoint"]
         "Time from the beginning of an attempt at an endpoint to the first byte of its response.";
+    EJECTIONS = Counter "tollgate_ejections_total" ["upstream", "rule"]
+        "Ejections of endpoints by the rule of outlier detection that made them.";
+    SHADOW_EJECTIONS = Counter "tollgate_shadow_ejections_total" ["upstream", "rule"]
+        "Ejections that were not made because outlier detection runs in shadow.";
 }
 
 #[cfg(test)]

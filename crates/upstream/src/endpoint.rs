@@ -216,7 +216,7 @@ impl Endpoint {
 
     /// Whether it may be used, and if not why.
     pub fn health(&self, now_ms: u64) -> Health {
-        if self.probe_health() == ProbeHealth::Down {
+        if self.probe_health().is_out() {
             return Health::Down;
         }
         match self.ejection.until_ms() {
@@ -228,6 +228,11 @@ impl Endpoint {
     /// How many attempts failed since the last one that did not.
     pub fn consecutive_failures(&self) -> u32 {
         self.ejection.failures()
+    }
+
+    /// How many of its probes failed, those before reloads included.
+    pub fn probes_failed(&self) -> u64 {
+        self.ejection.tally().probes_failed()
     }
 
     /// Whether that changed anything.

@@ -35,13 +35,16 @@ pub mod view;
 
 pub use admission::{
     AdaptiveSettings, Admission, AdmissionSettings, AdmissionStatus, Class, Entry, Permit, QueueSettings,
-    Refused, Ticket, Waited, Waiting, Why,
+    Refused, Ticket, Waited, Waiting,
 };
 pub use back_off::BackOff;
 pub use balancers::{BALANCERS, Balancer, BalancerRow, Pick, PickKey};
 pub use breaker::{Breaker, BreakerSettings, Leave, Outcome, SlowSettings, Trial};
 pub use endpoint::{Endpoint, EndpointId, InFlight};
-pub use health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+pub use health::{
+    Cause, EjectionCause, Failure, FailurePercentage, Health, HealthEvent, HealthEvents, OutlierSettings,
+    ProbeHealth, Rule, SuccessRate, Why,
+};
 pub use hold::{Held, HoldLimits, Holds};
 pub use loads::{Load, Loads, NotedLoads, RecordedLoads};
 pub use pool::{Pool, PoolCounts, PoolSettings};

@@ -9,8 +9,11 @@ use crate::admission::{Admission, AdmissionSettings, Entry, Permit, Ticket, room
 use crate::balancers::{Balancer, Pick, PickKey};
 use crate::breaker::{Breaker, BreakerSettings};
 use crate::endpoint::{Endpoint, EndpointId, InFlight};
+use crate::health::compare::compare;
 use crate::health::outlier::Outliers;
-use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::health::{
+    Cause, EjectionCause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth, Rule, Why,
+};
 use crate::hold::Holds;
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
@@ -86,6 +89,13 @@ impl Upstream {
             Some(_) => endpoint,
         };
         let endpoints: Vec<Endpoint> = endpoints.into_iter().map(cap).collect();
+        let start_down = settings.probes.as_ref().is_some_and(|plan| plan.start_down);
+        for endpoint in &endpoints {
+            probe_health_for(endpoint, &settings);
+            if start_down && endpoint.probe_health() == ProbeHealth::Unknown {
+                endpoint.set_probe_health(ProbeHealth::Awaited);
+            }
+        }
         let caps_endpoints = endpoints.iter().any(|endpoint| endpoint.cap().is_some());
         let has_caps = caps_endpoints || settings.admission.caps_upstream();
         Self {
@@ -123,9 +133,13 @@ impl Upstream {
     pub fn catch_up(&self, before: &Self) {
         let known: HashMap<EndpointId, &Endpoint> = before.endpoints().map(|(_, e)| (e.id(), e)).collect();
         for (_, endpoint) in self.endpoints() {
-            known.get(&endpoint.id()).inspect(|before| endpoint.catch_up(before));
+            if let Some(before) = known.get(&endpoint.id()) {
+                endpoint.catch_up(before);
+                probe_health_for(endpoint, &self.settings);
+            }
         }
         self.outliers.recount(self.endpoints().map(|(_, e)| e));
+        self.outliers.catch_up(&before.outliers);
         self.version.rise();
         match (&self.admission, &before.admission) {
             (Some(admission), Some(before)) if admission.is_of(before) => admission.apply(),
@@ -262,31 +276,61 @@ impl Upstream {
         self.retries.active()
     }
 
-    /// Notes that an attempt at the endpoint did not fail. Costs one load unless the one before failed.
+    /// Notes that an attempt at the endpoint did not fail. Costs one load unless the one before failed, and an addition
+    /// where endpoints are compared.
     #[inline]
     pub fn report_success(&self, endpoint: u32) {
         if let Some(endpoint) = self.endpoint(endpoint) {
-            endpoint.ejection().succeeded();
+            self.outliers.succeeded(endpoint);
         }
     }
 
     /// Notes that an attempt at the endpoint failed. Whether that ejected it.
     pub fn report_failure(&self, endpoint: u32, failure: Failure, now_ms: u64, seed: u64) -> bool {
         let Some(endpoint) = self.endpoint(endpoint) else { return false };
-        if !self.outliers.failed(endpoint, now_ms) {
-            return false;
-        }
+        let Some((rule, failures)) = self.outliers.failed(endpoint, failure, now_ms) else { return false };
         self.settle(now_ms);
+        self.eject(endpoint, Why::Row { rule, failures, last: failure }, now_ms, seed)
+    }
+
+    /// Ends an interval of the rules that compare endpoints, and ejects those that they speak against; for once an
+    /// interval. Returns how many that were.
+    pub fn compare_endpoints(&self, now_ms: u64, seed: u64) -> usize {
+        self.settle(now_ms);
+        let counts: Vec<_> = self
+            .endpoints()
+            // Of all of them, so that what an ejected one did is not held against it later.
+            .map(|(index, endpoint)| (index, endpoint, self.outliers.take_counts(endpoint)))
+            .filter(|(_, endpoint, _)| endpoint.takes_part() && endpoint.health(now_ms) == Health::Usable)
+            .map(|(index, _, counts)| (index, counts))
+            .collect();
+        let outliers = compare(&self.settings.outliers, &counts).into_iter();
+        let ejected = outliers.filter(|(index, comparison)| {
+            let seed = seed.wrapping_add(u64::from(*index));
+            let why = Why::Interval(*comparison);
+            self.endpoint(*index).is_some_and(|endpoint| self.eject(endpoint, why, now_ms, seed))
+        });
+        ejected.count()
+    }
+
+    /// How often a rule has ejected endpoints (in shadow: would have), those of predecessors included.
+    pub fn ejections(&self, rule: Rule) -> u64 {
+        self.outliers.total(rule)
+    }
+
+    /// Ejects an endpoint, if the cap allows it. Whether it is out by that, which in shadow it never is.
+    fn eject(&self, endpoint: &Endpoint, why: Why, now_ms: u64, seed: u64) -> bool {
         let from = endpoint.health(now_ms);
-        let Some(ejection) = self.outliers.eject(endpoint, now_ms, seed) else { return false };
-        let cause = Cause::Failures {
-            last: failure,
-            consecutive: self.settings.outliers.consecutive_failures,
-            ejections: ejection.number,
-            for_ms: ejection.until_ms - now_ms,
-        };
-        self.changed(endpoint, from, cause, now_ms);
-        true
+        let Some(ejection) = self.outliers.eject(endpoint, why.rule(), now_ms, seed) else { return false };
+        let shadow = self.settings.outliers.shadow;
+        let for_ms = ejection.until_ms - now_ms;
+        let cause = Cause::Ejected(EjectionCause { why, ejections: ejection.number, for_ms, shadow });
+        if shadow {
+            self.tell(endpoint, [from, from], cause, now_ms);
+        } else {
+            self.changed(endpoint, from, cause, now_ms);
+        }
+        !shadow
     }
 
     /// Drains an endpoint: no new exchanges, not even in a panic, while those that run finish; or undrains
@@ -320,10 +364,10 @@ impl Upstream {
             return;
         }
         for (_, endpoint) in self.endpoints() {
-            if let Some(until_ms) = self.outliers.settle(endpoint, now_ms) {
+            if let Some(ended) = self.outliers.settle(endpoint, now_ms).filter(|ended| !ended.shadow) {
                 // Where probes fail as well, that is what it was and stays.
-                let was_down = endpoint.probe_health() == ProbeHealth::Down;
-                let from = if was_down { Health::Down } else { Health::Ejected { until_ms } };
+                let was_down = endpoint.probe_health().is_out();
+                let from = if was_down { Health::Down } else { Health::Ejected { until_ms: ended.until_ms } };
                 self.changed(endpoint, from, Cause::EjectionOver, now_ms);
             }
         }
@@ -338,6 +382,9 @@ impl Upstream {
         now_ms: u64,
     ) {
         let Some(endpoint) = self.endpoint(endpoint) else { return };
+        if outcome.is_err() {
+            endpoint.ejection().tally().probe_failed();
+        }
         self.settle(now_ms);
         let from = endpoint.health(now_ms);
         if let Some(verdict) = verdict {
@@ -365,9 +412,26 @@ impl Upstream {
         self.look_again();
         let to = endpoint.health(at_ms);
         if from != to {
-            let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));
-            self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms });
+            self.tell(endpoint, [from, to], cause, at_ms);
         }
+    }
+
+    fn tell(&self, endpoint: &Endpoint, [from, to]: [Health; 2], cause: Cause, at_ms: u64) {
+        let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));
+        self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms });
+    }
+}
+
+/// Forgets what the probes of a predecessor have said where that would never change: without probes nobody comes up,
+/// and where endpoints start up, none is awaited.
+fn probe_health_for(endpoint: &Endpoint, settings: &UpstreamSettings) {
+    let keeps = match (&settings.probes, endpoint.probe_health()) {
+        (None, health) => health == ProbeHealth::Unknown,
+        (Some(plan), ProbeHealth::Awaited) => plan.start_down,
+        (Some(_), _) => true,
+    };
+    if !keeps {
+        endpoint.set_probe_health(ProbeHealth::Unknown);
     }
 }
 

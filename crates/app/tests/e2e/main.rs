@@ -15,6 +15,7 @@ mod faulty;
 mod fields;
 mod gate;
 mod grpc;
+mod health;
 mod http10;
 mod http2;
 mod interim;

@@ -14,7 +14,7 @@ fn upstream(row: &BalancerRow, weights: &[u32], panic_threshold_percent: u32) ->
     let address = "127.0.0.1:80".parse().unwrap();
     let endpoints =
         weights.iter().enumerate().map(|(i, w)| Endpoint::new(format!("e{i}"), address, *w)).collect();
-    let outliers = OutlierSettings { consecutive_failures: 1, ..OutlierSettings::default() };
+    let outliers = OutlierSettings { consecutive_5xx: 1, ..OutlierSettings::default() };
     let settings = UpstreamSettings { panic_threshold_percent, outliers, ..UpstreamSettings::default() };
     Upstream::new("api", endpoints, (row.make)(), settings, HealthEvents::unheard())
 }
