@@ -2,6 +2,7 @@
 
 mod access_log;
 mod auth;
+mod balance;
 mod consumers;
 mod document;
 mod edits;
@@ -28,6 +29,9 @@ pub use auth::{
     AnswerCache, ApiKeyAuth, AuthMethod, BasicAuth, CertificateAuth, ExtAuthzAuth, ForwardAuth,
     IfUnreachable, IntrospectionAuth, JwsAlgorithm, JwtAuth, JwtKey, KeyMaterial, NonceRule, OidcAuth,
     SameSite, SessionCookie, SignatureAuth, TokenPlace,
+};
+pub use balance::{
+    Balance, BalanceKey, BalanceKeyWord, BalanceWith, BalanceWord, Maglev, PeakEwma, RingHash,
 };
 pub use consumers::{
     Consumer, Credential, CredentialIdentity, PasswordCredential, SignatureAlgorithm, SignatureKey,
@@ -60,5 +64,5 @@ pub use tls::{
 };
 pub use tracing::Tracing;
 pub use upstream::{
-    Balance, Ejection, Endpoint, Health, HttpProbe, Pool, Probe, Protocol, ProxyHeader, TcpProbe, Upstream,
+    Ejection, Endpoint, Health, HttpProbe, Pool, Probe, Protocol, ProxyHeader, TcpProbe, Upstream,
 };

@@ -2,6 +2,7 @@
 
 pub mod acceptors;
 pub mod acme;
+mod balance;
 mod consumers;
 mod files;
 mod grpc;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use tollgate_config::{Diagnostic, Diagnostics, Document, EncodedSlash, Forwarded, Origin};
 use tollgate_http1::HeadLimits;
+use tollgate_policy::KeySource;
 use tollgate_proxy::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Snapshot, Transport};
 use tollgate_routing::normalise::{Encoded, PathRules};
 use tollgate_routing::{Finding, RouteTable};
@@ -68,6 +70,7 @@ pub fn compile_after(
         diagnostics: Diagnostics::default(),
         upstreams: Vec::new(),
         transports: Vec::new(),
+        keys: Vec::new(),
         plans: HashMap::new(),
         tls: before.tls().successor(),
         system_roots: None,
@@ -105,6 +108,7 @@ pub fn compile_after(
             table,
             routes,
             transports: compiler.transports,
+            keys: compiler.keys,
             upstreams: compiler.upstreams,
             http: http_settings(document),
             logs: Arc::new(logs),
@@ -140,6 +144,8 @@ struct Compiler<'a> {
     upstreams: Vec<Arc<Upstream>>,
     /// By the same index.
     transports: Vec<Arc<Transport>>,
+    /// By the same index.
+    keys: Vec<Option<KeySource>>,
     plans: HashMap<String, Arc<Plan>>,
     tls: ListenerTls,
     /// Read at most once, and only if something needs them.

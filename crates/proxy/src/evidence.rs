@@ -15,6 +15,8 @@ pub struct Pick {
     pub view: Arc<View>,
     /// The worker's turn.
     pub turn: u64,
+    /// The hash of the key that it went by, where it goes by one.
+    pub hash: Option<u64>,
     /// Where its counts in flight end among those of the exchange; they begin where the pick before ends.
     pub loads_end: usize,
 }
@@ -51,9 +53,9 @@ impl Evidence {
 
     /// Notes that a balancer was asked.
     #[inline]
-    pub fn asked(&mut self, view: &Arc<View>, turn: u64) {
+    pub fn asked(&mut self, view: &Arc<View>, turn: u64, hash: Option<u64>) {
         if self.on {
-            self.picks.push(Pick { view: Arc::clone(view), turn, loads_end: self.loads.len() });
+            self.picks.push(Pick { view: View::for_record(view), turn, hash, loads_end: self.loads.len() });
         }
     }
 

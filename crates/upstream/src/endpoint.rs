@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crate::health::outlier::EjectionState;
 use crate::health::{Health, ProbeHealth};
+use crate::latency::Latency;
 
 /// Who an endpoint is, across reloads. Never given twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +35,7 @@ pub struct Endpoint {
     load: Arc<Load>,
     probe: AtomicU8,
     ejection: EjectionState,
+    total: Option<Arc<Total>>,
 }
 
 /// Shared by an endpoint and its successors, so that exchanges begun before a reload count on and what the
@@ -52,10 +54,25 @@ const NO_OVERRIDE: u64 = u64::MAX;
 
 /// The references to a lane are the count of what is in flight on it: one of [`Load`], one of each
 /// [`InFlight`]. So a guard that may outlive everything costs one atomic addition and one subtraction, not
-/// two of each. Aligned to two cache lines, as processors fetch them in pairs.
-#[derive(Debug)]
+/// two of each. Aligned to two cache lines, as processors fetch them in pairs; what it holds begins where the
+/// next two do.
+#[derive(Debug, Default)]
 #[repr(align(128))]
-struct Lane;
+struct Lane {
+    latency: Latency,
+}
+
+/// Counts what is in flight at all endpoints of an upstream together, by the references to its lane as well.
+#[derive(Debug, Default)]
+pub(crate) struct Total {
+    lane: Arc<Lane>,
+}
+
+impl Total {
+    pub(crate) fn in_flight(&self) -> u32 {
+        (Arc::strong_count(&self.lane) - 1) as u32
+    }
+}
 
 impl Endpoint {
     /// A new endpoint. `name` is the address as the document or the discovery source wrote it; an endpoint
@@ -67,13 +84,14 @@ impl Endpoint {
             address,
             weight,
             load: Arc::new(Load {
-                lane: Arc::new(Lane),
+                lane: Arc::default(),
                 drained: AtomicBool::new(false),
                 weight: AtomicU64::new(NO_OVERRIDE),
                 gone: AtomicBool::new(false),
             }),
             probe: AtomicU8::new(ProbeHealth::Unknown as u8),
             ejection: EjectionState::default(),
+            total: None,
         }
     }
 
@@ -90,6 +108,7 @@ impl Endpoint {
             load: Arc::clone(&self.load),
             probe: AtomicU8::new(self.probe_health() as u8),
             ejection: self.ejection.copy(),
+            total: self.total.clone(),
         }
     }
 
@@ -137,7 +156,8 @@ impl Endpoint {
 
     /// Counts one exchange in flight until the guard is dropped.
     pub fn begin(&self) -> InFlight {
-        InFlight { _lane: Arc::clone(&self.load.lane) }
+        let total = self.total.as_ref().map(|total| Arc::clone(&total.lane));
+        InFlight { _lane: Arc::clone(&self.load.lane), _total: total }
     }
 
     /// How many exchanges are in flight, over all workers.
@@ -196,6 +216,20 @@ impl Endpoint {
         self.probe.store(health as u8, Ordering::Release);
     }
 
+    /// What is in flight here counts there too from now on; with `None`, nowhere else.
+    pub(crate) fn count_in(&mut self, total: Option<Arc<Total>>) {
+        self.total = total;
+    }
+
+    /// Where it counts besides, or the one that it succeeds did.
+    pub(crate) fn total(&self) -> Option<&Arc<Total>> {
+        self.total.as_ref()
+    }
+
+    pub(crate) fn latency(&self) -> &Latency {
+        &self.load.lane.latency
+    }
+
     pub(crate) fn ejection(&self) -> &EjectionState {
         &self.ejection
     }
@@ -206,6 +240,8 @@ impl Endpoint {
 #[must_use = "the exchange counts as in flight only as long as this is kept"]
 pub struct InFlight {
     _lane: Arc<Lane>,
+    /// Where the upstream counts all together.
+    _total: Option<Arc<Lane>>,
 }
 
 #[cfg(test)]

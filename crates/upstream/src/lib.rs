@@ -8,7 +8,8 @@
 //! 2. [`Upstream::pick`]: the balancer chooses among the endpoints of the view, or says why it cannot;
 //! 3. [`Upstream::begin`]: counts the exchange in flight at the endpoint until the guard is dropped;
 //! 4. [`Pool::take`], and [`Pool::put`] when the connection is idle again;
-//! 5. [`Upstream::report_success`] or [`Upstream::report_failure`], which may eject the endpoint;
+//! 5. [`Upstream::report_success`] or [`Upstream::report_failure`], which may eject the endpoint, and
+//!    [`Upstream::report_latency`] for balancers that pick by it;
 //! 6. [`Upstream::try_retry`] and [`BackOff`] before another attempt.
 //!
 //! Everything here but the probes is pure: time comes in as `now_ms` (monotonic milliseconds since the
@@ -17,21 +18,27 @@
 
 pub mod back_off;
 pub mod balancers;
+mod balancing;
 pub mod endpoint;
 pub mod health;
+mod key_hash;
+pub mod latency;
 pub mod loads;
 pub mod pool;
 pub mod probes;
 mod random;
 pub mod retry_budget;
 mod schedule;
+pub mod tables;
 pub mod upstream;
 pub mod view;
 
 pub use back_off::BackOff;
-pub use balancers::{BALANCERS, Balancer, BalancerRow, Pick, PickKey};
+pub use balancers::{BALANCERS, Balancer, BalancerRow, BalancerSettings, BoundedLoad, Pick, PickKey};
 pub use endpoint::{Endpoint, EndpointId, InFlight};
 pub use health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+pub use key_hash::key_hash;
+pub use latency::Decay;
 pub use loads::{Load, Loads, NotedLoads, RecordedLoads};
 pub use pool::{Pool, PoolCounts, PoolSettings};
 pub use probes::{PROBES, Probe, ProbeFailure, ProbePlan, ProbeRow, run_probes};

@@ -3,6 +3,10 @@
 use std::cell::{Cell, RefCell};
 
 use crate::endpoint::Endpoint;
+use crate::latency::Decay;
+
+/// Stands for all endpoints together.
+const ALL: u32 = u32::MAX;
 
 /// What a balancer read of one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub struct Load {
     pub in_flight: u32,
     /// Its weight.
     pub weight: u32,
+    /// Its latency estimate in microseconds; 0 where there is none, or nobody asked for one.
+    pub latency_us: u32,
 }
 
 /// Where a balancer reads how busy endpoints are.
@@ -28,10 +34,26 @@ pub enum Loads<'a> {
 }
 
 impl Loads<'_> {
-    /// How busy one endpoint is, known by its index.
+    /// How busy one endpoint is, known by its index; with its latency as it counts at a time, where that is asked
+    /// for.
     #[inline]
-    pub(crate) fn read(&self, endpoint: &Endpoint, index: u32) -> Load {
-        let live = || Load { endpoint: index, in_flight: endpoint.in_flight(), weight: endpoint.weight() };
+    pub(crate) fn read(&self, endpoint: &Endpoint, index: u32, latency: Option<(u64, Decay)>) -> Load {
+        self.take(index, || Load {
+            endpoint: index,
+            in_flight: endpoint.in_flight(),
+            weight: endpoint.weight(),
+            latency_us: latency.map_or(0, |(now_us, decay)| endpoint.latency().estimate_us(now_us, decay)),
+        })
+    }
+
+    /// How many exchanges are in flight at all endpoints. Noted and recorded as one of an endpoint that is none.
+    #[inline]
+    pub(crate) fn read_all(&self, in_flight: u32) -> u64 {
+        u64::from(self.take(ALL, || Load { endpoint: ALL, in_flight, weight: 0, latency_us: 0 }).in_flight)
+    }
+
+    #[inline]
+    fn take(&self, index: u32, live: impl FnOnce() -> Load) -> Load {
         match self {
             Self::Live => live(),
             Self::Noted(noted) => {
@@ -99,7 +121,7 @@ impl<'a> RecordedLoads<'a> {
             }
             None => {
                 self.diverged.set(true);
-                Load { endpoint, in_flight: 0, weight: 1 }
+                Load { endpoint, in_flight: 0, weight: 1, latency_us: 0 }
             }
         }
     }

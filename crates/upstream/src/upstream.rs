@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::balancers::{Balancer, Pick, PickKey};
+use crate::balancing::Balancing;
 use crate::endpoint::{Endpoint, EndpointId, InFlight};
 use crate::health::outlier::Outliers;
 use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::latency::Decay;
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
@@ -46,7 +48,7 @@ impl Default for UpstreamSettings {
 pub struct Upstream {
     name: Arc<str>,
     endpoints: Box<[Endpoint]>,
-    balancer: Box<dyn Balancer>,
+    balancing: Balancing,
     settings: UpstreamSettings,
     /// Rises with each change of health and each of the operator's. The upper half tells upstreams apart, so that no view is taken for
     /// another's.
@@ -61,19 +63,20 @@ impl Upstream {
     /// [`Endpoint::successor`]s, so that what is known of them is not lost.
     pub fn new(
         name: impl Into<Arc<str>>,
-        endpoints: Vec<Endpoint>,
+        mut endpoints: Vec<Endpoint>,
         balancer: Box<dyn Balancer>,
         settings: UpstreamSettings,
         events: HealthEvents,
     ) -> Self {
         static INSTANCES: AtomicU64 = AtomicU64::new(1);
         let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
+        let balancing = Balancing::new(balancer, &mut endpoints);
         Self {
             name: name.into(),
             outliers: Outliers::new(settings.outliers, &endpoints),
             retries: RetryBudget::new(settings.retries),
             endpoints: endpoints.into_boxed_slice(),
-            balancer,
+            balancing,
             settings,
             version: AtomicU64::new(instance << 32),
             events,
@@ -118,7 +121,28 @@ impl Upstream {
 
     /// Chooses an endpoint. `view` must have been refreshed for this upstream.
     pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
-        self.balancer.pick(self, view, key)
+        self.balancing.balancer().pick(self, view, key)
+    }
+
+    /// How its endpoints are picked, and what that needs.
+    pub(crate) fn balancing(&self) -> &Balancing {
+        &self.balancing
+    }
+
+    /// Whether its balancer picks by [`PickKey::hash`].
+    pub fn uses_key(&self) -> bool {
+        self.balancing.balancer().uses_key()
+    }
+
+    /// How fast the latencies are forgotten that its balancer picks by; `None` where it asks for none.
+    #[inline]
+    pub fn latency_decay(&self) -> Option<Decay> {
+        self.balancing.latency_decay()
+    }
+
+    /// How many exchanges are in flight at all endpoints, where the balancer wants that counted; else 0.
+    pub(crate) fn counted_in_flight(&self) -> u32 {
+        self.balancing.in_flight()
     }
 
     /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there is no such
@@ -147,6 +171,23 @@ impl Upstream {
     pub fn report_success(&self, endpoint: u32) {
         if let Some(endpoint) = self.endpoint(endpoint) {
             endpoint.ejection().succeeded();
+        }
+    }
+
+    /// Notes how long an attempt that did not fail took to its first byte. Costs nothing where the balancer does not
+    /// pick by latency.
+    #[inline]
+    pub fn report_latency(&self, endpoint: u32, latency_us: u64, now_us: u64) {
+        if let Some((endpoint, decay)) = self.endpoint(endpoint).zip(self.latency_decay()) {
+            endpoint.latency().observe(latency_us, now_us, decay);
+        }
+    }
+
+    /// Notes that an attempt failed after this time: that counts as a high latency, however soon it failed.
+    #[inline]
+    pub fn report_failed_latency(&self, endpoint: u32, took_us: u64, now_us: u64) {
+        if let Some((endpoint, decay)) = self.endpoint(endpoint).zip(self.latency_decay()) {
+            endpoint.latency().observe_failure(took_us, now_us, decay);
         }
     }
 
@@ -189,6 +230,8 @@ impl Upstream {
     fn directed(&self, changed: bool) {
         if changed {
             self.outliers.count(&self.endpoints);
+            // Here, so that no worker has to stop for it.
+            self.balancing.table(self.endpoints.iter());
             self.version.fetch_add(1, Ordering::Release);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{shared_retry, tls};
 use crate::check::edits;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Document, Probe, Protocol, Upstream};
+use crate::model::{Balance, BalanceWith, Document, Probe, Protocol, Upstream};
 use crate::setting::Switch;
 use crate::source::{Located, Origin};
 
@@ -19,6 +19,7 @@ pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &m
         endpoints(name.as_str(), name.origin, upstream, found);
         tls::upstream(name.as_str(), upstream, found);
         health(upstream, found);
+        balance(&upstream.balance, found);
         if let Switch::On(ejection) = &upstream.ejection.value
             && ejection.base > ejection.max
         {
@@ -46,6 +47,22 @@ fn endpoints(name: &str, origin: Origin, upstream: &Upstream, found: &mut Diagno
             let finding = Diagnostic::error(address.origin, message).note(first, "first here");
             found.push(finding.mend("give it a `weight` if it is to get more traffic"));
         }
+    }
+}
+
+fn balance(balance: &Located<Balance>, found: &mut Diagnostics) {
+    if balance.by().is_some_and(<[_]>::is_empty) {
+        let finding =
+            Diagnostic::error(balance.origin, "`by` is empty, so all requests would go to one endpoint");
+        found.push(finding.mend("write `by: address`, or `by: { header: X-User }`"));
+    }
+    if let Balance::With(BalanceWith::RingHash(ring)) = &balance.value
+        && ring.min_size.get() > ring.max_size.get()
+    {
+        let (least, most) = (ring.min_size.get(), ring.max_size.get());
+        let message = format!("ring_hash: `min_size` ({least}) is more than `max_size` ({most})");
+        let place = if ring.min_size.origin.is_known() { &ring.min_size } else { &ring.max_size };
+        found.push(Diagnostic::error(place.origin, message));
     }
 }
 

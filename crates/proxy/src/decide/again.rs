@@ -217,7 +217,14 @@ fn same_picks(snapshot: &Snapshot, entry: &Entry) -> Result<(), Divergence> {
     for (number, pick) in entry.picks.iter().enumerate() {
         let loads = RecordedLoads::new(entry.loads_of(number));
         let seed = super::attempt_seed(entry.record.seed, number as u32);
-        let key = PickKey { turn: pick.turn, seed, tried: &tried, loads: Loads::Recorded(&loads) };
+        let key = PickKey {
+            turn: pick.turn,
+            seed,
+            hash: pick.hash,
+            now_us: 0,
+            tried: &tried,
+            loads: Loads::Recorded(&loads),
+        };
         let again = super::endpoint(upstream, &pick.view, &key).ok();
         let recorded = attempts.next().map(|attempt| attempt.endpoint);
         if recorded != again {

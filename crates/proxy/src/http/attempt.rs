@@ -30,9 +30,10 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
         View::refresh_shared(view, upstream, now);
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
-        let key = PickKey { turn, seed, tried: &exchange.retries.tried, loads: exchange.evidence.loads() };
-        let picked = decide::endpoint(upstream, view, &key);
-        exchange.evidence.asked(view, turn);
+        let (hash, now_us) = (exchange.facts.key_hash, worker.clock.now_us());
+        let (tried, loads) = (&exchange.retries.tried[..], exchange.evidence.loads());
+        let picked = decide::endpoint(upstream, view, &PickKey { turn, seed, hash, now_us, tried, loads });
+        exchange.evidence.asked(view, turn, hash);
         picked?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;

@@ -377,12 +377,15 @@ fn report(worker: &Worker, exchange: &mut Exchange, status: u16) {
         latest.status = status;
     }
     let Some(upstream) = exchange.upstream() else { return };
-    match EndpointFailure::from_status(status) {
+    let failure = EndpointFailure::from_status(status);
+    let failed = failure.is_some();
+    match failure {
         Some(failure) => {
             upstream.report_failure(endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
         }
         None => upstream.report_success(endpoint),
     }
+    tally::report_latency(worker, exchange, failed);
 }
 
 /// Sends the body bytes in `scratch[start..end]`, with the head in `buffers.head` before them if there

@@ -53,6 +53,7 @@ fn report(worker: &Worker, exchange: &Exchange, reason: Reason) {
     let (Some(upstream), Some(attempt)) = (exchange.upstream(), &exchange.attempt) else { return };
     if let Some(failure) = EndpointFailure::from_reason(reason) {
         upstream.report_failure(attempt.endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
+        tally::report_latency(worker, exchange, true);
     }
 }
 

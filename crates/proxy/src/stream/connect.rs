@@ -6,7 +6,7 @@ use tollgate_upstream::{BackOff, Failure};
 use super::account;
 use crate::connect::{self, Place};
 use crate::exchange::Exchange;
-use crate::http::{attempt, retry};
+use crate::http::{attempt, retry, tally};
 use crate::snapshot::TcpService;
 use crate::socket::Socket;
 use crate::worker::Worker;
@@ -79,5 +79,6 @@ pub fn report_failure(worker: &Worker, exchange: &Exchange, reason: Reason) {
     let (Some(upstream), Some(attempt)) = (exchange.upstream(), &exchange.attempt) else { return };
     if let Some(failure) = Failure::from_reason(reason) {
         upstream.report_failure(attempt.endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
+        tally::report_latency(worker, exchange, true);
     }
 }

@@ -16,7 +16,7 @@ fn upstream(count: usize, consecutive_failures: u32) -> (Upstream, Receiver<Heal
     let outliers = OutlierSettings { consecutive_failures, ..OutlierSettings::default() };
     let settings = UpstreamSettings { outliers, ..UpstreamSettings::default() };
     let (events, receiver) = HealthEvents::bounded(1000);
-    (Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, events), receiver)
+    (Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, events), receiver)
 }
 
 fn causes(receiver: &mut Receiver<HealthEvent>) -> Vec<(&'static str, &'static str, Cause)> {
@@ -100,7 +100,7 @@ fn what_is_known_of_an_endpoint_survives_a_reload() {
     let in_flight = old.begin(3);
     let endpoints: Vec<_> = old.endpoints().iter().map(|e| e.successor(7)).collect();
     let settings = old.settings().clone();
-    let new = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
+    let new = Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard());
     drop(old);
     let mut view = View::default();
     view.refresh(&new, 0);

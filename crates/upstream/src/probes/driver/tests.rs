@@ -40,7 +40,7 @@ fn scripted(script: &'static str) -> Arc<Scripted> {
 fn upstream(endpoints: Vec<Endpoint>, plan: ProbePlan) -> (Arc<Upstream>, Receiver<HealthEvent>) {
     let settings = UpstreamSettings { probes: Some(plan), ..UpstreamSettings::default() };
     let (events, receiver) = HealthEvents::bounded(100);
-    (Arc::new(Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, events)), receiver)
+    (Arc::new(Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, events)), receiver)
 }
 
 fn endpoints(count: usize) -> Vec<Endpoint> {
@@ -123,7 +123,7 @@ async fn an_upstream_without_probes_or_endpoints_needs_no_driver() {
     let plain = Upstream::new(
         "api",
         endpoints(2),
-        (BALANCERS[0].make)(),
+        BALANCERS[0].standard(),
         UpstreamSettings::default(),
         HealthEvents::unheard(),
     );
