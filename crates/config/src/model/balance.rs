@@ -24,7 +24,7 @@ words! {
     pub enum BalanceWord {
         /// In turn, by weight.
         RoundRobin = "round_robin";
-        /// The one with the fewest open requests for its weight; of 32 where there are more.
+        /// The one with the fewest open requests for its weight; with more than 32 endpoints, of 16 of them.
         LeastRequests = "least_requests" | "least_request";
         /// The better of two chosen at random: nearly as even as the fewest, without looking at all.
         TwoChoices = "two_choices";
