@@ -160,7 +160,7 @@ pub const BALANCERS: &[BalancerRow] = &[
     },
     BalancerRow {
         name: "least_requests",
-        doc: "The endpoint with the fewest requests in flight for its weight, of 32 where there are more.",
+        doc: "The endpoint with the fewest requests in flight for its weight, of 16 where there are many.",
         make: |_| Box::new(least_requests::LeastRequests),
     },
     BalancerRow {

@@ -23,75 +23,94 @@ pub struct Seat {
 /// The endpoints with weight of an upstream, ordered by identity.
 pub type Seats = Arc<[Seat]>;
 
+/// The bits of an endpoint under those of its point.
+const LOWER: u64 = u32::MAX as u64;
+
 /// Endpoints in the order in which keys meet them: a key begins at some place, and goes on from there for as long
 /// as who stands there cannot be had, around the end. A function of its seats and its balancer's settings, so
 /// that it is the same wherever it is made.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Table {
-    /// Who stands at each place.
-    owners: Box<[u32]>,
-    /// Where on a ring of 2^64 each place lies, ascending; empty where all are equally long.
-    points: Box<[u64]>,
-    /// The first place at or behind the beginning of each part of the ring, so that a look-up is no search.
-    starts: Box<[u32]>,
+pub struct Table(Places);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Places {
+    /// All are equally long. Who stands at each.
+    Even(Box<[u32]>),
+    Ring {
+        /// Where each place lies on a ring of 2^32, ascending, above who stands there: one fetch for both.
+        points: Box<[u64]>,
+        /// The first place at or behind the beginning of each part of the ring, so that a look-up is no search.
+        starts: Box<[u32]>,
+    },
 }
 
 impl Table {
     /// A table of equally long places.
     pub(crate) fn even(owners: Vec<u32>) -> Self {
-        Self { owners: owners.into(), points: Box::default(), starts: Box::default() }
+        Self(Places::Even(owners.into()))
     }
 
     /// A ring: each of these endpoints owns the stretch up to its point.
     pub(crate) fn ring(mut points: Vec<(u64, u32)>) -> Self {
+        // By all bits, so that those that share the upper half are in the same order wherever they are sorted.
         points.sort_unstable();
+        let points: Box<[u64]> =
+            points.iter().map(|(point, owner)| (point & !LOWER) | u64::from(*owner)).collect();
         // As many parts as there are points, about, so that a part has one or two of them.
-        let bits = points.len().max(2).ilog2();
+        let bits = points.len().clamp(2, 1 << 31).ilog2();
         let mut starts = Vec::with_capacity(1 << bits);
         for part in 0..1u64 << bits {
             let from = starts.last().map_or(0, |start: &u32| *start as usize);
-            let before = points[from..].iter().take_while(|(point, _)| *point < part << (64 - bits)).count();
+            let before = points[from..].iter().take_while(|point| **point < part << (64 - bits)).count();
             starts.push((from + before) as u32);
         }
-        Self {
-            owners: points.iter().map(|(_, owner)| *owner).collect(),
-            points: points.iter().map(|(point, _)| *point).collect(),
-            starts: starts.into(),
-        }
+        Self(Places::Ring { points, starts: starts.into() })
     }
 
     /// How many places it has.
     pub fn len(&self) -> usize {
-        self.owners.len()
+        match &self.0 {
+            Places::Even(owners) => owners.len(),
+            Places::Ring { points, .. } => points.len(),
+        }
     }
 
     /// Whether it has none: then there was no endpoint with weight.
     pub fn is_empty(&self) -> bool {
-        self.owners.is_empty()
+        self.len() == 0
     }
 
     /// About how many bytes it takes.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.owners) + size_of_val(&*self.points) + size_of_val(&*self.starts)
+        match &self.0 {
+            Places::Even(owners) => size_of_val(&**owners),
+            Places::Ring { points, starts } => size_of_val(&**points) + size_of_val(&**starts),
+        }
     }
 
     /// Everybody from a hash's place on, once around; places of one endpoint may follow each other.
     #[inline]
     pub(crate) fn from_hash(&self, hash: u64) -> impl Iterator<Item = u32> {
-        let (before, from) = self.owners.split_at(self.place(hash));
-        from.iter().chain(before).copied()
+        let (first, len) = (self.place(hash), self.len());
+        (first..len).chain(0..first).map(|place| match &self.0 {
+            Places::Even(owners) => owners[place],
+            Places::Ring { points, .. } => points[place] as u32,
+        })
     }
 
     #[inline]
     fn place(&self, hash: u64) -> usize {
-        if self.starts.is_empty() {
-            return ((u128::from(hash) * self.owners.len() as u128) >> 64) as usize;
-        }
-        let part = (hash >> (64 - self.starts.len().trailing_zeros())) as usize;
-        let start = self.starts[part] as usize;
-        let behind = self.points[start..].iter().take_while(|point| **point < hash).count();
+        let (points, starts) = match &self.0 {
+            Places::Even(owners) => {
+                return ((u128::from(hash) * owners.len() as u128) >> 64) as usize;
+            }
+            Places::Ring { points, starts } => (points, starts),
+        };
+        let part = (hash >> (64 - starts.len().trailing_zeros())) as usize;
+        let start = starts[part] as usize;
+        let behind = points[start..].iter().take_while(|point| **point < hash & !LOWER).count();
         // Behind the last point the ring begins again.
-        if start + behind == self.owners.len() { 0 } else { start + behind }
+        if start + behind == points.len() { 0 } else { start + behind }
     }
 }
 
@@ -176,7 +195,8 @@ mod tests {
             let mut sorted = points;
             sorted.sort_unstable();
             for hash in (0..200).map(|_| random.next() >> shift).chain([0, u64::MAX, sorted[0].0]) {
-                let first = sorted.iter().find(|(point, _)| *point >= hash).unwrap_or(&sorted[0]);
+                let is_behind = |(point, _): &&(u64, u32)| point >> 32 >= hash >> 32;
+                let first = sorted.iter().find(is_behind).unwrap_or(&sorted[0]);
                 assert_eq!(ring.from_hash(hash).next(), Some(first.1), "seed {seed}");
                 assert_eq!(ring.from_hash(hash).count(), count, "seed {seed}");
             }

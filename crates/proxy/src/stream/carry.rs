@@ -8,7 +8,6 @@ use super::connect::report_failure;
 use super::tcp::Caller;
 use super::way::{Broken, Way};
 use crate::exchange::Exchange;
-use crate::http::tally;
 use crate::snapshot::Service;
 use crate::socket::Socket;
 use crate::worker::Worker;
@@ -171,7 +170,6 @@ impl Carry {
             exchange.times.first_byte_us = first_byte_us;
             exchange.record.latest().into_iter().for_each(|latest| latest.first_byte_us = first_byte_us);
             exchange.upstream().inspect(|upstream| upstream.report_success(endpoint));
-            tally::report_latency(worker, exchange, false);
         }
     }
 

@@ -65,6 +65,10 @@ async fn open(
     exchange.times.connect_us = worker.clock.now_us().saturating_sub(began);
     let connect_us = exchange.times.connect_us;
     exchange.record.latest().into_iter().for_each(|latest| latest.connect_us = connect_us);
+    // What comes later depends on when the client speaks.
+    if let (Ok(_), Some(upstream), Some(attempt)) = (&result, exchange.upstream(), &exchange.attempt) {
+        upstream.report_latency(attempt.endpoint, connect_us, worker.clock.now_us());
+    }
     exchange.record.detail = result.as_ref().err().and_then(|refusal| refusal.detail);
     if let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream) {
         let series = &published.shard.upstreams[index as usize];

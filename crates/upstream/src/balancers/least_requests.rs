@@ -4,8 +4,10 @@ use super::{Balancer, Pick, PickKey, busyness, round_robin};
 use crate::upstream::Upstream;
 use crate::view::View;
 
-/// How many endpoints are looked at.
-const LOOKED_AT: usize = 32;
+/// Up to how many endpoints all are looked at.
+const FEW: usize = 32;
+/// How many of more are.
+const LOOKED_AT: usize = 16;
 
 /// The endpoint whose turn it is (as in round robin), if it is idle; else the one with the fewest requests
 /// for its weight, this one counted in: (in flight + 1) / weight. The first from the turn on among equals.
@@ -13,12 +15,12 @@ const LOOKED_AT: usize = 32;
 /// The turn comes first because otherwise, in a quiet upstream where all are idle, the heaviest would get
 /// everything: so each gets its share by weight.
 ///
-/// All endpoints are looked at where there are up to 32. With more it is the least of 32: those that have the next
-/// turns, so that heavy ones are looked at as often as they should be picked, and no endpoint is left
-/// out for long. To look at all would cost microseconds from some hundreds on, most of them in fetching counters that other
-/// workers write, and buys next to nothing: with the least of two the busiest endpoint is already within a
-/// few requests of the average, and with 32 within one or two (Azar and others 1999: ln ln n / ln 32). It would also send
-/// all workers to the same endpoint at the same moment. O(1).
+/// All endpoints are looked at where there are up to 32. With more it is the least of 16: those that have the next
+/// turns, so that heavy ones are looked at as often as they should be picked, and none is left out for long. To
+/// look at all would cost microseconds from some hundreds on, nearly all of it in fetching counters that other
+/// workers write, and buys next to nothing: with the least of two the busiest endpoint is already within a few
+/// requests of the average, with 16 within one or two (ln ln n / ln 16 for n endpoints; Azar and others 1999). And all
+/// workers would run to the same endpoint at the same moment. O(1).
 #[derive(Clone, Copy, Debug)]
 pub struct LeastRequests;
 
@@ -29,20 +31,20 @@ impl Balancer for LeastRequests {
         let idle = busy.is_some_and(|busy| busy.is_idle());
         let least = match view.members() {
             _ if idle => None,
-            all if all.len() <= LOOKED_AT => least(upstream, all, key),
-            _ => least(upstream, view.schedule(), key),
+            all if all.len() <= FEW => least(upstream, all, all.len(), key),
+            _ => least(upstream, view.schedule(), LOOKED_AT, key),
         };
         // None is left over only where all were tried: then it is whose turn it is.
         Pick::of(least.or(next), view)
     }
 }
 
-/// The least busy of those that have the next turns.
-fn least(upstream: &Upstream, turns: &[u32], key: &PickKey<'_>) -> Option<u32> {
+/// The least busy of so many that have the next turns.
+fn least(upstream: &Upstream, turns: &[u32], count: usize, key: &PickKey<'_>) -> Option<u32> {
     let start = key.turn.checked_rem(turns.len() as u64)? as usize;
     let (before, from) = turns.split_at(start);
     let mut least = None;
-    for &endpoint in from.iter().chain(before).take(LOOKED_AT) {
+    for &endpoint in from.iter().chain(before).take(count) {
         if key.has_tried(endpoint) {
             continue;
         }

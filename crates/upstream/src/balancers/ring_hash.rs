@@ -14,13 +14,13 @@ const LARGE: u64 = 1 << 20;
 /// Even to about 12 %.
 const FEWEST_POINTS: u64 = 64;
 
-/// Each endpoint has points on a ring of 2^64, as many as its weight says, and the keys up to each (Karger and
+/// Each endpoint has points on a ring of 2^32, as many as its weight says, and the keys up to each (Karger and
 /// others 1997, as in ketama). When an endpoint goes, its keys go to those behind its points; all others stay.
 ///
 /// Where an endpoint's points lie depends on its name, address and the point's number only, and how many it has
 /// on its weight and a scale for the whole ring, which is a power of two: so that only keys of the endpoint
 /// that comes or goes move, unless the scale changes with it, which it does when the average weight or the number
-/// of endpoints has about doubled or halved. O(1) with a table of 16 bytes a point.
+/// of endpoints has about doubled or halved. O(1) with a table of 10 to 12 bytes a point.
 #[derive(Clone, Copy, Debug)]
 pub struct RingHash {
     /// How many points there are at least.
