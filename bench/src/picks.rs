@@ -13,6 +13,11 @@ use tollgate_upstream::{
     Pick, PickKey, Upstream, UpstreamSettings, View,
 };
 
+/// The section of the saved results that `run` does not write: it ends them.
+pub(crate) fn section(saved: &str) -> &str {
+    saved.find("\n## Picks\n").map_or("", |at| &saved[at..])
+}
+
 /// How many endpoints, and what a pick may take with so many, in nanoseconds.
 const SIZES: [(u32, f64); 3] = [(10, 100.0), (1_000, 1_000.0), (10_000, 1_000.0)];
 /// Exchanges in flight for each endpoint, under load.

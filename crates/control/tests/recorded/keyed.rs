@@ -64,7 +64,7 @@ fn a_key_keeps_its_endpoint_and_its_value_to_itself() {
             let now = explain(&snapshot, &made_up, 1_000_000);
             assert_eq!((&now.picks[0].by, &now.picks[0].endpoint), (&then.by, &then.endpoint), "{user}");
             let by = then.by.unwrap();
-            assert!(by.starts_with("the key (header x-user") && !by.contains("planted"), "{by}");
+            assert!(by.starts_with("the key (header X-User") && !by.contains("planted"), "{by}");
             let text = why(recorded, Some(&snapshot), Show::default()).to_string();
             assert!(text.contains(&format!("picked by {by}")), "{text}");
             by_user.entry(user).or_default().insert((by, then.endpoint.unwrap()));

@@ -1,6 +1,6 @@
 //! The endpoint with the fewest requests in flight.
 
-use super::{Balancer, Pick, PickKey, busyness, round_robin};
+use super::{Balancer, Busyness, Pick, PickKey, busyness, round_robin};
 use crate::upstream::Upstream;
 use crate::view::View;
 
@@ -27,31 +27,34 @@ pub struct LeastRequests;
 impl Balancer for LeastRequests {
     fn pick(&self, upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Pick {
         let next = round_robin::turn(view, key);
-        let busy = next.and_then(|endpoint| busyness(upstream, endpoint, key));
-        let idle = busy.is_some_and(|busy| busy.is_idle());
-        let least = match view.members() {
-            _ if idle => None,
-            all if all.len() <= FEW => least(upstream, all, all.len(), key),
-            _ => least(upstream, view.schedule(), LOOKED_AT, key),
+        let Some((first, busy)) = next.and_then(|first| Some((first, busyness(upstream, first, key)?)))
+        else {
+            return Pick::of(next, view);
         };
-        // None is left over only where all were tried: then it is whose turn it is.
-        Pick::of(least.or(next), view)
+        if busy.is_idle() {
+            return Pick::Endpoint(first);
+        }
+        let (turns, count) = match view.members() {
+            all if all.len() <= FEW => (all, all.len()),
+            _ => (view.schedule(), LOOKED_AT),
+        };
+        Pick::Endpoint(least(upstream, turns, count, key, (first, busy)))
     }
 }
 
-/// The least busy of so many that have the next turns.
-fn least(upstream: &Upstream, turns: &[u32], count: usize, key: &PickKey<'_>) -> Option<u32> {
-    let start = key.turn.checked_rem(turns.len() as u64)? as usize;
+/// The least busy of so many that have the next turns, and of the one whose turn it is.
+fn least(upstream: &Upstream, turns: &[u32], count: usize, key: &PickKey<'_>, first: (u32, Busyness)) -> u32 {
+    let start = key.turn.checked_rem(turns.len() as u64).unwrap_or(0) as usize;
     let (before, from) = turns.split_at(start);
-    let mut least = None;
-    for &endpoint in from.iter().chain(before).take(count) {
-        if key.has_tried(endpoint) {
-            continue;
+    let turns = from.iter().chain(before).take(count);
+    let (least, _) = turns.fold(first, |least, &endpoint| {
+        if endpoint == first.0 || key.has_tried(endpoint) {
+            return least;
         }
-        let busy = busyness(upstream, endpoint, key)?;
-        if least.is_none_or(|(_, other)| busy.is_below(other)) {
-            least = Some((endpoint, busy));
+        match busyness(upstream, endpoint, key) {
+            Some(busy) if busy.is_below(least.1) => (endpoint, busy),
+            _ => least,
         }
-    }
-    least.map(|(endpoint, _)| endpoint)
+    });
+    least
 }
