@@ -90,7 +90,7 @@ impl Table {
 
     /// Everybody from a hash's place on, once around; places of one endpoint may follow each other.
     #[inline]
-    pub(crate) fn from_hash(&self, hash: u64) -> impl Iterator<Item = u32> {
+    pub(crate) fn walk(&self, hash: u64) -> impl Iterator<Item = u32> {
         let (first, len) = (self.place(hash), self.len());
         (first..len).chain(0..first).map(|place| match &self.0 {
             Places::Even(owners) => owners[place],
@@ -197,8 +197,8 @@ mod tests {
             for hash in (0..200).map(|_| random.next() >> shift).chain([0, u64::MAX, sorted[0].0]) {
                 let is_behind = |(point, _): &&(u64, u32)| point >> 32 >= hash >> 32;
                 let first = sorted.iter().find(is_behind).unwrap_or(&sorted[0]);
-                assert_eq!(ring.from_hash(hash).next(), Some(first.1), "seed {seed}");
-                assert_eq!(ring.from_hash(hash).count(), count, "seed {seed}");
+                assert_eq!(ring.walk(hash).next(), Some(first.1), "seed {seed}");
+                assert_eq!(ring.walk(hash).count(), count, "seed {seed}");
             }
         }
     }

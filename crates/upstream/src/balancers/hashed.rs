@@ -57,7 +57,7 @@ pub(super) fn pick(
 }
 
 fn nearest(table: &Table, view: &View, key: &PickKey<'_>, hash: u64) -> Option<u32> {
-    let mut walk = table.from_hash(hash).take(STEPS);
+    let mut walk = table.walk(hash).take(STEPS);
     walk.find(|owner| is_free(view, key, *owner)).or_else(|| anybody(view, key, hash))
 }
 
@@ -86,7 +86,7 @@ fn within(
 ) -> Option<u32> {
     let (total, weights) = (key.in_flight(upstream), view.total_weight());
     let mut last = None;
-    for owner in table.from_hash(hash).take(STEPS) {
+    for owner in table.walk(hash).take(STEPS) {
         // Places of one endpoint that follow each other are one.
         if last == Some(owner) || !is_free(view, key, owner) {
             continue;
