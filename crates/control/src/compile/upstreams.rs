@@ -62,9 +62,8 @@ impl Compiler<'_> {
             None => (Arc::new(self.upstream(&name, &plan, &transport)), Arc::new(plan)),
         };
         let key = plan.settings.as_ref().and_then(|settings| self.balancing_key(&settings.balance));
-        self.keys.push(key);
         self.upstreams.push(upstream);
-        self.transports.push(transport);
+        self.spoken.push((transport, key));
         self.plans.insert(name, plan);
         index
     }
