@@ -136,6 +136,8 @@ pub struct Facts {
     pub call: bool,
     /// Where the call's time-out stands in the request, if it has one.
     pub deadline: Option<Deadline>,
+    /// The hash of the key that its endpoint is picked by, where the balancer goes by one.
+    pub key_hash: Option<u64>,
 }
 
 impl Default for Facts {
@@ -149,6 +151,7 @@ impl Default for Facts {
             upgrade: false,
             call: false,
             deadline: None,
+            key_hash: None,
         }
     }
 }

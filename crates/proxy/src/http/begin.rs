@@ -183,8 +183,8 @@ fn go_on(
     if work.resolved.is_none() {
         trace::routed(&mut exchange, route.settings.trace, &understood.head.fields);
     }
+    let place = gate::Place { published: &published, listener: work.listener, route };
     if let Some(chain) = &route.settings.policies {
-        let place = gate::Place { published: &published, listener: work.listener, route };
         let resolved = work.resolved.take();
         match gate::pass(worker, &mut exchange, chain, &understood, &place, resolved) {
             Passed::On => {}
@@ -203,6 +203,7 @@ fn go_on(
         answer_action(worker, &mut exchange, route, &place, work.rewritten);
         return Step::Answered(exchange);
     };
+    exchange.facts.key_hash = gate::key_hash(worker, &exchange, &understood, &place, work.rewritten);
     // A request whose body is still coming could not be told from what follows the upgrade.
     let upgrade = body == BodyLength::None
         && wants_upgrade(&understood.head, understood.options)
@@ -366,6 +367,7 @@ fn open(
         upgrade: false,
         call: client.link.is_stream() && grpc::is_call(head),
         deadline: None,
+        key_hash: None,
     };
     exchange.secured = client.secured.clone();
     exchange
