@@ -10,6 +10,7 @@ mod gate;
 mod grpc;
 mod limits;
 mod listen;
+mod overload;
 mod policies;
 mod process;
 mod recorder;
@@ -40,6 +41,7 @@ pub use gate::Gate;
 pub use grpc::{GrpcMatch, GrpcProbe, NameMatch};
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
+pub use overload::{AdaptiveConcurrency, CircuitBreaker, Concurrency, Priority, SlowResponses, WaitingQueue};
 pub use policies::{
     Access, AccessRule, Addresses, Anonymous, Auth, AuthMethods, ConcurrencyLimit, Cors, Csrf,
     EffectiveAccess, EffectivePolicies, FrameOptions, IdentityHeaders, IfStoreDown, KeyPart, KeyWord,

@@ -14,7 +14,7 @@ use tollgate_routing::rewrite::{PathChange, Redirect};
 use tollgate_telemetry::access::LogPlan;
 use tollgate_telemetry::trace::Tracing;
 use tollgate_tls::{Acceptor, Connector};
-use tollgate_upstream::{BackOff, Upstream};
+use tollgate_upstream::{BackOff, Class, Upstream};
 
 use crate::trust::TrustedProxies;
 
@@ -313,6 +313,8 @@ pub struct RouteSettings {
     pub upgrade: bool,
     /// Its exchanges are part of traces, where the document traces at all.
     pub trace: bool,
+    /// How urgent its exchanges are, where they wait for an upstream.
+    pub priority: Class,
 }
 
 /// What a request becomes before it is sent on.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{shared_retry, tls};
+use super::{overload, shared_retry, tls};
 use crate::check::edits;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Document, Probe, Protocol, Upstream};
@@ -19,6 +19,7 @@ pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &m
         endpoints(name.as_str(), name.origin, upstream, found);
         tls::upstream(name.as_str(), upstream, found);
         health(upstream, found);
+        overload::check(upstream, found);
         if let Switch::On(ejection) = &upstream.ejection.value
             && ejection.base > ejection.max
         {

@@ -12,7 +12,7 @@ use tollgate_routing::rewrite::{PathChange, Redirect, Scheme};
 use tollgate_routing::{FieldPredicate, HostPattern, PathMatch, QueryPredicate, RouteSpec, ValueTest};
 use tollgate_upstream::BackOff;
 
-use super::{Compiler, grpc};
+use super::{Compiler, grpc, overload};
 
 /// Bytes of a request besides its body that are kept for another attempt, at the most.
 const REPLAY_HEAD: usize = 64 * 1024;
@@ -53,7 +53,8 @@ impl Compiler<'_> {
                     ..settings(route, plan, timeouts, max_body)
                 })
             };
-            let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace {
+            let is_usual = route.priority == config::Priority::Normal;
+            let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace && is_usual {
                 let at = policies.as_ref().map(|chain| Arc::as_ptr(chain).addr());
                 let key = SettingsKey { policies: at, ..settings_key(&action, plan, timeouts, max_body) };
                 shared.entry(key).or_insert_with(make).clone()
@@ -244,6 +245,7 @@ fn settings(
         max_body,
         upgrade: true,
         trace: route.trace,
+        priority: overload::class(route.priority),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Upstreams of a document.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,12 +12,13 @@ use tollgate_tls::Connector;
 use tollgate_upstream::balancers::balancer;
 use tollgate_upstream::probes::{GrpcProbe, HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
 use tollgate_upstream::{
-    OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings,
+    Endpoint, OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream,
+    UpstreamSettings,
 };
 
-use super::Compiler;
 use super::predecessor::{Plan, TransportPlan};
 use super::tls::ConnectorPlan;
+use super::{Compiler, overload};
 use crate::dial::UpstreamDial;
 
 /// Streams of one connection that are used at once, where the document says nothing: what servers allow at least
@@ -116,8 +118,12 @@ impl Compiler<'_> {
             ),
         };
         let row = balancer(balance.word()).unwrap_or(&tollgate_upstream::BALANCERS[0]);
-        let endpoints = self.before.endpoints(name, plan);
-        Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone())
+        let endpoints = capped(self.before.endpoints(name, plan), plan);
+        let upstream = Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone());
+        match self.before.upstream(name) {
+            Some(before) => upstream.following(before),
+            None => upstream,
+        }
     }
 
     /// One endpoint for each address that the name has now. A name that cannot be resolved keeps the
@@ -204,6 +210,27 @@ impl Compiler<'_> {
     }
 }
 
+/// The endpoints with the caps that the document gives them. An address whose name stands twice has the first's.
+fn capped(endpoints: Vec<Endpoint>, plan: &Plan) -> Vec<Endpoint> {
+    let Some(settings) = &plan.settings else { return endpoints };
+    if settings.endpoints.iter().all(|endpoint| endpoint.max_requests.is_none()) {
+        return endpoints;
+    }
+    let mut caps = HashMap::new();
+    for endpoint in settings.endpoints.iter() {
+        let cap = endpoint.max_requests.as_ref().map(|max| max.value.get());
+        caps.entry(endpoint.address.value.authority().to_string()).or_insert(cap);
+    }
+    let cap = |endpoint: &Endpoint| caps.get(&**endpoint.name()).copied().flatten();
+    endpoints
+        .into_iter()
+        .map(|endpoint| {
+            let cap = cap(&endpoint);
+            endpoint.capped(cap)
+        })
+        .collect()
+}
+
 fn settings(
     upstream: &config::Upstream,
     retries: RetryBudgetSettings,
@@ -227,6 +254,7 @@ fn settings(
             max_idle: upstream.pool.max_idle.get() as usize,
             idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,
         },
-        ..UpstreamSettings::default()
+        admission: overload::admission(upstream),
+        breaker: overload::breaker(upstream),
     }
 }
