@@ -8,15 +8,15 @@ use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage,
-    Writer, write_acme, write_beside, write_certificates, write_endpoints, write_policies, write_process,
-    write_shards, write_stores,
+    Writer, write_acme, write_beside, write_certificates, write_endpoints, write_overload, write_policies,
+    write_process, write_shards, write_stores,
 };
 use tollgate_upstream::Health;
 
 use crate::acme::Acme;
-use crate::certificates;
 use crate::instance::Instance;
 use crate::process::Process;
+use crate::{certificates, overload};
 
 /// What the metrics keep besides the workers' counters.
 #[derive(Debug)]
@@ -79,6 +79,7 @@ pub fn text(instance: &Instance) -> String {
     write_stores(&mut writer, &instance.stores());
     write_policies(&mut writer, &instance.policies());
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
+    write_overload(&mut writer, &overload::states(snapshot, now_ms));
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());
     let stuck: Vec<_> = instance.watched().stuck().into_iter().collect();
