@@ -34,8 +34,11 @@ pub(super) fn breaker(upstream: &config::Upstream) -> Option<BreakerSettings> {
     let breaker = upstream.circuit_breaker.as_ref()?;
     let slow = breaker.slow.as_ref();
     Some(BreakerSettings {
-        error_percent: percent(breaker.error_rate),
-        slow: slow.map(|slow| SlowSettings { over_ms: ms(slow.over), percent: percent(slow.rate) }),
+        error_basis_points: u32::from(breaker.error_rate.basis_points()),
+        slow: slow.map(|slow| SlowSettings {
+            over_ms: ms(slow.over),
+            basis_points: u32::from(slow.rate.basis_points()),
+        }),
         min_requests: breaker.min_requests.get(),
         window_ms: ms(breaker.window),
         open_ms: ms(breaker.open_for),

@@ -57,7 +57,7 @@ fn it_opens_tries_again_longer_each_time_and_closes() {
 
 #[test]
 fn slow_responses_open_it_too() {
-    let slow = Some(SlowSettings { over_ms: 2000, percent: 50 });
+    let slow = Some(SlowSettings { over_ms: 2000, basis_points: 5000 });
     let (breaker, _events) = breaker(BreakerSettings { slow, ..BreakerSettings::default() });
     (0..10).for_each(|_| breaker.report(Outcome::Success, 2_000_000, 0));
     (0..9).for_each(|_| breaker.report(Outcome::Success, 2_000_001, 0));
@@ -116,12 +116,16 @@ impl Naive {
     fn report(&mut self, failed: bool, slow: bool, now_ms: u64) {
         self.told.push((now_ms, failed, slow));
         let counts = self.counts(now_ms);
-        let share = |part: u64| part as f64 / counts.total as f64 * 100.0;
-        let too_slow = self.settings.slow.is_some_and(|slow| share(counts.slow) >= f64::from(slow.percent));
+        let share = |part: u64| part * 10_000;
+        let too_slow = self
+            .settings
+            .slow
+            .is_some_and(|slow| share(counts.slow) >= counts.total * u64::from(slow.basis_points));
         if matches!(self.state, State::Closed)
             && (failed || slow)
             && counts.total >= u64::from(self.settings.min_requests)
-            && (share(counts.failed) >= f64::from(self.settings.error_percent) || too_slow)
+            && (share(counts.failed) >= counts.total * u64::from(self.settings.error_basis_points)
+                || too_slow)
         {
             self.openings = 0;
             self.open(now_ms);
@@ -170,9 +174,9 @@ impl Naive {
 }
 
 fn random_settings(random: &mut Random) -> BreakerSettings {
-    let slow = SlowSettings { over_ms: 10, percent: 10 + random.below(90) as u32 };
+    let slow = SlowSettings { over_ms: 10, basis_points: 1000 + random.below(9000) as u32 };
     BreakerSettings {
-        error_percent: 10 + random.below(90) as u32,
+        error_basis_points: 1000 + random.below(9000) as u32,
         slow: (random.below(2) == 0).then_some(slow),
         min_requests: 1 + random.below(30) as u32,
         window_ms: 100 + random.below(5000),

@@ -153,11 +153,14 @@ fn a_line_that_waits_too_long_is_shed_and_the_others_are_not() {
     assert!(shed[1] > 500, "{shed:?}");
 }
 
+/// Keys in the order of their turns, each with who waits.
+type Lines = VecDeque<(u64, VecDeque<(u64, Token)>)>;
+
 /// The same rules written as plainly as possible.
 #[derive(Default)]
 struct Naive {
     /// Lines of a class in the order of their turns.
-    classes: [VecDeque<(u64, VecDeque<(u64, Token)>)>; 4],
+    classes: [Lines; 4],
     passed: [u32; 4],
 }
 
