@@ -173,6 +173,17 @@ impl World {
         for (at, cap) in at.iter().zip(&self.caps) {
             assert!(*at <= cap.unwrap_or(u32::MAX), "{at} of {cap:?}");
         }
+        // While nobody is about to pick, nobody waits for what is free.
+        let about_to = |task: &Step| match task {
+            Step::Waits(_, flag) => flag.0.load(Ordering::SeqCst),
+            Step::Picks(_) => true,
+            Step::Runs(..) => false,
+        };
+        if status.waiting.iter().sum::<u32>() > 0 && !self.tasks.iter().any(about_to) {
+            let is_free = |endpoint: &u32| !self.upstream.endpoints()[*endpoint as usize].is_full();
+            let has_room = self.view().members().iter().any(is_free);
+            assert!(permits == self.cap || !has_room, "somebody waits for a place that is free");
+        }
     }
 
     fn event(&mut self) {
