@@ -12,6 +12,7 @@ mod grpc;
 mod health;
 mod limits;
 mod listen;
+mod overload;
 mod policies;
 mod process;
 mod recorder;
@@ -50,6 +51,7 @@ pub use health::{
 };
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
+pub use overload::{AdaptiveConcurrency, CircuitBreaker, Concurrency, Priority, SlowResponses, WaitingQueue};
 pub use policies::{
     Access, AccessRule, Addresses, Anonymous, Auth, AuthMethods, ConcurrencyLimit, Cors, Csrf,
     EffectiveAccess, EffectivePolicies, FrameOptions, IdentityHeaders, IfStoreDown, KeyPart, KeyWord,

@@ -9,6 +9,7 @@ mod grpc;
 mod health;
 mod listeners;
 mod logs;
+mod overload;
 pub mod policies;
 pub mod predecessor;
 mod rescue;
@@ -22,8 +23,7 @@ use std::sync::Arc;
 
 use tollgate_config::{Diagnostic, Diagnostics, Document, EncodedSlash, Forwarded, Origin};
 use tollgate_http1::HeadLimits;
-use tollgate_policy::KeySource;
-use tollgate_proxy::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Snapshot, Transport};
+use tollgate_proxy::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Keys, Snapshot, Transport};
 use tollgate_routing::normalise::{Encoded, PathRules};
 use tollgate_routing::{Finding, RouteTable};
 use tollgate_tls::Roots;
@@ -143,8 +143,8 @@ struct Compiler<'a> {
     before: &'a Predecessor,
     diagnostics: Diagnostics,
     upstreams: Vec<Arc<Upstream>>,
-    /// By the same index: how it is spoken to, and what its balancer goes by.
-    spoken: Vec<(Arc<Transport>, Option<KeySource>)>,
+    /// By the same index: how it is spoken to, and what of requests it goes by.
+    spoken: Vec<(Arc<Transport>, Keys)>,
     plans: HashMap<String, Arc<Plan>>,
     tls: ListenerTls,
     /// Read at most once, and only if something needs them.

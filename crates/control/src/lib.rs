@@ -16,6 +16,7 @@ pub mod history;
 pub mod instance;
 pub mod metrics;
 pub mod outside;
+mod overload;
 pub mod prepare;
 pub mod probes;
 pub mod process;

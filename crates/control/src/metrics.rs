@@ -9,14 +9,15 @@ use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     AcmeState, EjectionState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState,
     SpanState, UpstreamState, Usage, Writer, write_acme, write_beside, write_certificates, write_ejections,
-    write_endpoints, write_policies, write_process, write_shards, write_stores, write_upstreams,
+    write_endpoints, write_overload, write_policies, write_process, write_shards, write_stores,
+    write_upstreams,
 };
 use tollgate_upstream::{Health, Rule, Upstream};
 
 use crate::acme::Acme;
-use crate::certificates;
 use crate::instance::Instance;
 use crate::process::Process;
+use crate::{certificates, overload};
 
 /// What the metrics keep besides the workers' counters.
 #[derive(Debug)]
@@ -79,6 +80,7 @@ pub fn text(instance: &Instance) -> String {
     write_stores(&mut writer, &instance.stores());
     write_policies(&mut writer, &instance.policies());
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
+    write_overload(&mut writer, &overload::states(snapshot, now_ms));
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     write_upstreams(&mut writer, &upstreams(snapshot));
     write_ejections(&mut writer, &ejections(snapshot));

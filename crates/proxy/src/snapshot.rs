@@ -36,8 +36,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// How each of them is spoken to, by the same index.
     pub transports: Vec<Arc<Transport>>,
-    /// What the balancer of each goes by, by the same index; `None` for one that goes by nothing of the request.
-    pub keys: Vec<Option<KeySource>>,
+    /// What of a request the endpoints and the order of the queue go by, by the same index.
+    pub keys: Vec<Keys>,
     /// How messages are read and what is told to origins about clients.
     pub http: HttpSettings,
     /// What is told of exchanges, and to whom.
@@ -162,6 +162,15 @@ pub struct Transport {
     pub proxy_header: Option<ProxyHeader>,
     /// How many streams of one connection are used at once (HTTP/2).
     pub max_streams: u32,
+}
+
+/// What of a request an upstream goes by; `None` where by nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// Its balancer: requests of one key meet the same endpoint.
+    pub balance: Option<KeySource>,
+    /// Its queue: requests of different keys take turns.
+    pub turns: Option<KeySource>,
 }
 
 /// The protocol that an upstream's endpoints speak.
@@ -312,8 +321,6 @@ pub struct RouteSettings {
     pub retry: Retry,
     /// What else is done to save a request; `None` for nothing.
     pub rescue: Option<Arc<Rescue>>,
-    /// How urgent its requests are where they have to wait.
-    pub class: Class,
     /// Time limits towards upstreams.
     pub timeouts: UpstreamTimeouts,
     /// How large a request body may be, in bytes.
@@ -322,6 +329,8 @@ pub struct RouteSettings {
     pub upgrade: bool,
     /// Its exchanges are part of traces, where the document traces at all.
     pub trace: bool,
+    /// How urgent its exchanges are, where they wait for an upstream.
+    pub priority: Class,
 }
 
 /// What a request becomes before it is sent on.

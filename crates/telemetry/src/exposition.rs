@@ -3,6 +3,7 @@
 mod acme;
 mod beside;
 mod flows;
+mod overload;
 mod policies;
 mod process;
 mod secured;
@@ -12,6 +13,7 @@ mod upstreams;
 
 pub use acme::{AcmeState, write_acme};
 pub use beside::write_beside;
+pub use overload::{CircuitState, OverloadState, PlacesState, write_overload};
 pub use policies::{PolicyState, write_policies};
 pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};
 pub use secured::{CertificateState, Replacements, write_certificates};
@@ -77,6 +79,29 @@ impl Writer {
         self.line(family, "_bucket", &labels, "le=\"+Inf\"", durations.count());
         self.line(family, "_sum", &labels, "", durations.sum_us as f64 / 1e6);
         self.line(family, "_count", &labels, "", durations.count());
+    }
+
+    /// Writes a histogram of seconds with bounds of its own: each in milliseconds with the count between the one before and
+    /// it, the count above all, and the sum in microseconds.
+    pub fn waits(
+        &mut self,
+        family: &Family,
+        labels: Labels<'_>,
+        buckets: &[(u64, u64)],
+        above: u64,
+        sum_us: u64,
+    ) {
+        debug_assert_eq!(family.kind, Kind::Histogram, "{}", family.name);
+        let labels = label_text(family, labels);
+        let mut count = 0;
+        for (bound_ms, between) in buckets {
+            count += between;
+            self.line(family, "_bucket", &labels, &format!("le=\"{}\"", *bound_ms as f64 / 1e3), count);
+        }
+        count += above;
+        self.line(family, "_bucket", &labels, "le=\"+Inf\"", count);
+        self.line(family, "_sum", &labels, "", sum_us as f64 / 1e6);
+        self.line(family, "_count", &labels, "", count);
     }
 
     /// Writes a summary without quantiles.

@@ -179,6 +179,20 @@ families! {
         "Bytes of those datagrams, headers aside.";
     UPSTREAM_HELD = Gauge "tollgate_upstream_held" ["upstream"]
         "Requests that are held since their upstream has no endpoint for them.";
+    UPSTREAM_CAP = Gauge "tollgate_upstream_concurrency_limit" ["upstream"]
+        "How many requests an upstream may have at once now, where that is limited.";
+    UPSTREAM_TAKEN = Gauge "tollgate_upstream_concurrency_used" ["upstream"]
+        "How many of those it has.";
+    QUEUE_LENGTH = Gauge "tollgate_upstream_queue_length" ["upstream", "priority"]
+        "Requests that wait for a place at an upstream.";
+    QUEUE_WAIT = Histogram "tollgate_upstream_queue_wait_seconds" ["upstream"]
+        "How long requests waited for a place at an upstream, also those that got none; who went straight on is not counted.";
+    QUEUE_REFUSED = Counter "tollgate_upstream_queue_refused_total" ["upstream", "cause"]
+        "Requests that got no place at an upstream; cause no_queue, queue_full, wait_too_long, pushed_out, shed or timed_out.";
+    CIRCUIT = Gauge "tollgate_upstream_circuit" ["upstream", "state"]
+        "The state of an upstream's circuit breaker: 1 for the one it is in; closed, half_open or open.";
+    CIRCUIT_REFUSED = Counter "tollgate_upstream_circuit_refused_total" ["upstream"]
+        "Requests that a circuit breaker refused, or would have refused in shadow.";
     ENDPOINTS = Gauge "tollgate_upstream_endpoints" ["upstream"]
         "Endpoints that have a weight.";
     ENDPOINTS_USABLE = Gauge "tollgate_upstream_endpoints_usable" ["upstream"]

@@ -113,6 +113,13 @@ impl Admission {
     }
 }
 
+#[cfg(not(test))]
 fn process_now_us() -> u64 {
     tollgate_runtime::Clock::new().now_us()
+}
+
+/// In tests time is what they say.
+#[cfg(test)]
+fn process_now_us() -> u64 {
+    tests::NOW_US.get()
 }

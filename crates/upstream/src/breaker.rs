@@ -190,11 +190,10 @@ impl Breaker {
 
     fn is_too_much(&self, counts: Counts) -> bool {
         let settings = &self.0.settings;
-        let reaches =
-            |part: u64, percent: u32| percent > 0 && part * 100 >= counts.total * u64::from(percent);
+        let reaches = |part: u64, share: u32| share > 0 && part * 10_000 >= counts.total * u64::from(share);
         counts.total >= u64::from(settings.min_requests)
-            && (reaches(counts.failed, settings.error_percent)
-                || settings.slow.is_some_and(|slow| reaches(counts.slow, slow.percent)))
+            && (reaches(counts.failed, settings.error_basis_points)
+                || settings.slow.is_some_and(|slow| reaches(counts.slow, slow.basis_points)))
     }
 
     /// Counts an opening. For how long, in milliseconds.

@@ -246,10 +246,11 @@ impl Upstream {
     }
 
     /// Asks for a place at the upstream; `None` where nothing is limited. `view` must have been refreshed for this
-    /// upstream, `now_us` is in microseconds since the process started.
-    pub fn enter(&self, view: &View, ticket: Ticket, now_us: u64) -> Option<Entry> {
+    /// upstream, `now_us` is in microseconds since the process started. `ticket` is asked for only where it has to wait.
+    #[inline]
+    pub fn enter(&self, view: &View, now_us: u64, ticket: impl FnOnce() -> Ticket) -> Option<Entry> {
         let admission = self.admission.as_ref()?;
-        Some(admission.desk().enter(ticket, now_us, || self.has_room(view)))
+        Some(admission.desk().enter(now_us, ticket, || self.has_room(view)))
     }
 
     /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there are as many as may
@@ -270,9 +271,15 @@ impl Upstream {
     /// The exchange of this permit found all endpoints full ([`Vacancy::Full`](crate::Vacancy::Full)) and waits for one of
     /// them: ahead of those who come later if it was called or has had a place before, else as a newcomer. Never
     /// [`Entry::Admitted`].
-    pub fn wait_again(&self, permit: Permit, view: &View, now_us: u64) -> Entry {
+    pub fn wait_again(
+        &self,
+        permit: Permit,
+        view: &View,
+        now_us: u64,
+        ticket: impl FnOnce() -> Ticket,
+    ) -> Entry {
         let desk = Arc::clone(permit.desk());
-        desk.enter_again(permit, now_us, || self.has_room(view))
+        desk.enter_again(permit, now_us, ticket, || self.has_room(view))
     }
 
     fn has_room(&self, view: &View) -> bool {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
-use super::{Fallback, GrpcMatch, HeaderEdits, Hedge, Hold, Policies, Retry, Timeouts};
+use super::{Fallback, GrpcMatch, HeaderEdits, Hedge, Hold, Policies, Priority, Retry, Timeouts};
 use crate::diagnostic::Diagnostic;
 use crate::section::{choice, section, words};
 use crate::setting::{Decoder, Many, Setting, Switch, ValueError, Whole, text_setting};
@@ -49,6 +49,8 @@ section! {
         timeouts: Option<Box<Timeouts>> = optional;
         /// Limits of the request's body.
         body: Option<Body> = optional;
+        /// How urgent its requests are, where they wait for an upstream that has a `queue`.
+        priority: Priority = default(Priority::Normal);
         /// Whether its exchanges are traced, where `tracing` is set. If not, `traceparent` passes as it is.
         trace: bool = default(true);
         /// What is asked of its requests before they are sent on.

@@ -1,6 +1,9 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{Balance, BalanceWord, Ejection, Health, Hold, SharedRetry, Timeouts, UpstreamTls};
+use super::{
+    Balance, BalanceWord, CircuitBreaker, Concurrency, Ejection, Health, Hold, SharedRetry, Timeouts,
+};
+use super::{UpstreamTls, WaitingQueue};
 use crate::section::{section, words};
 use crate::setting::{NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
@@ -29,6 +32,12 @@ section! {
         /// When fewer than this share of the endpoints is healthy, all are used again: some answers
         /// are better than an overload of the rest.
         panic_threshold: Percent = default(Percent::whole(10));
+        /// How many requests at once; any number if left out.
+        concurrency: Option<Located<Box<Concurrency>>> = optional;
+        /// Where requests wait beyond that number. Left out, they are refused at once.
+        queue: Option<Located<Box<WaitingQueue>>> = optional;
+        /// Spares the upstream while it fails too often. Never if left out.
+        circuit_breaker: Option<Located<Box<CircuitBreaker>>> = optional;
         /// Connections kept open between requests.
         pool: Pool = section;
         /// How long to wait for an endpoint.
@@ -47,6 +56,8 @@ section! {
         address: Located<EndpointAddress> = required;
         /// Its share of the traffic relative to the others; with 0 it gets none.
         weight: Whole<0, 65_535> = default(Whole::of::<1>());
+        /// Requests at once, instead of `concurrency.endpoint` of the upstream.
+        max_requests: Option<Located<Whole<1, 10_000_000>>> = optional;
     }
 }
 

@@ -5,6 +5,7 @@ use tollgate_config::{
 };
 use tollgate_policy::KeySource;
 use tollgate_policy::key::USUAL_V6_PREFIX;
+use tollgate_proxy::snapshot::Keys;
 use tollgate_upstream::balancers::balancer;
 use tollgate_upstream::{Balancer, BalancerSettings, BoundedLoad, Decay};
 
@@ -39,8 +40,18 @@ fn settings(balance: &Balance) -> BalancerSettings {
 }
 
 impl Compiler<'_> {
+    /// What an upstream goes by.
+    pub(super) fn keys(&mut self, upstream: &config::Upstream) -> Keys {
+        let balance = self.balancing_key(&upstream.balance);
+        let turns = upstream.queue.as_ref().and_then(|queue| match &queue.by.value {
+            config::LimitKey::Of(config::KeyWord::Route) => None,
+            by => self.limit_key(by, queue.by.origin),
+        });
+        Keys { balance, turns }
+    }
+
     /// What requests of an upstream go by; `None` where its balancer goes by nothing, or after a report.
-    pub(super) fn balancing_key(&mut self, balance: &Located<Balance>) -> Option<KeySource> {
+    fn balancing_key(&mut self, balance: &Located<Balance>) -> Option<KeySource> {
         let parts: Option<Vec<KeySource>> =
             balance.by()?.iter().map(|part| self.balancing_part(part)).collect();
         let mut parts = parts?;

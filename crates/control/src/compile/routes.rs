@@ -10,9 +10,9 @@ use tollgate_proxy::snapshot::{
 };
 use tollgate_routing::rewrite::{PathChange, Redirect, Scheme};
 use tollgate_routing::{FieldPredicate, HostPattern, PathMatch, QueryPredicate, RouteSpec, ValueTest};
-use tollgate_upstream::{BackOff, Class};
+use tollgate_upstream::BackOff;
 
-use super::{Compiler, grpc};
+use super::{Compiler, grpc, overload};
 
 /// Bytes of a request besides its body that are kept for another attempt, at the most.
 const REPLAY_HEAD: usize = 64 * 1024;
@@ -54,7 +54,8 @@ impl<'d> Compiler<'d> {
                     ..settings(route, plan.as_ref(), timeouts, max_body)
                 })
             };
-            let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace {
+            let is_usual = route.priority == config::Priority::Normal;
+            let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace && is_usual {
                 let at = policies.as_ref().map(|chain| Arc::as_ptr(chain).addr());
                 let key = settings_key(&action, plan.clone(), timeouts, max_body);
                 let key = SettingsKey { policies: at, rescue: rescue.clone(), ..key };
@@ -242,11 +243,11 @@ fn settings(
         policies: None,
         rescue: None,
         retry: retry(plan),
-        class: Class::default(),
         timeouts: upstream_timeouts(timeouts),
         max_body,
         upgrade: true,
         trace: route.trace,
+        priority: overload::class(route.priority),
     }
 }
 

@@ -1,17 +1,18 @@
 //! Upstreams of a document.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tollgate_config::{self as config, Diagnostic, EndpointAddress, Located};
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_tls::Connector;
-use tollgate_upstream::{PoolSettings, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings};
+use tollgate_upstream::{Endpoint, PoolSettings, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings};
 
 use super::health::outliers;
 use super::predecessor::{Plan, TransportPlan};
 use super::tls::ConnectorPlan;
-use super::{Compiler, balance};
+use super::{Compiler, balance, overload};
 
 /// Streams of one connection that are used at once, where the document says nothing: what servers allow at least
 /// (RFC 9113 section 6.5.2).
@@ -58,9 +59,9 @@ impl Compiler<'_> {
             Some((upstream, plan)) => (upstream.clone(), plan.clone()),
             None => (Arc::new(self.upstream(&name, &plan, &transport)), Arc::new(plan)),
         };
-        let key = plan.settings.as_ref().and_then(|settings| self.balancing_key(&settings.balance));
+        let keys = plan.settings.as_ref().map(|settings| self.keys(settings)).unwrap_or_default();
         self.upstreams.push(upstream);
-        self.spoken.push((transport, key));
+        self.spoken.push((transport, keys));
         self.plans.insert(name, plan);
         index
     }
@@ -110,8 +111,12 @@ impl Compiler<'_> {
                 tollgate_upstream::BALANCERS[0].standard(),
             ),
         };
-        let endpoints = self.before.endpoints(name, plan);
-        Upstream::new(name, endpoints, balancer, settings, self.events.clone())
+        let endpoints = capped(self.before.endpoints(name, plan), plan);
+        let upstream = Upstream::new(name, endpoints, balancer, settings, self.events.clone());
+        match self.before.upstream(name) {
+            Some(before) => upstream.following(before),
+            None => upstream,
+        }
     }
 
     /// One endpoint for each address that the name has now. A name that cannot be resolved keeps the
@@ -161,6 +166,27 @@ impl Compiler<'_> {
     }
 }
 
+/// The endpoints with the caps that the document gives them. An address whose name stands twice has the first's.
+fn capped(endpoints: Vec<Endpoint>, plan: &Plan) -> Vec<Endpoint> {
+    let Some(settings) = &plan.settings else { return endpoints };
+    if settings.endpoints.iter().all(|endpoint| endpoint.max_requests.is_none()) {
+        return endpoints;
+    }
+    let mut caps = HashMap::new();
+    for endpoint in settings.endpoints.iter() {
+        let cap = endpoint.max_requests.as_ref().map(|max| max.value.get());
+        caps.entry(endpoint.address.value.authority().to_string()).or_insert(cap);
+    }
+    let cap = |endpoint: &Endpoint| caps.get(&**endpoint.name()).copied().flatten();
+    endpoints
+        .into_iter()
+        .map(|endpoint| {
+            let cap = cap(&endpoint);
+            endpoint.capped(cap)
+        })
+        .collect()
+}
+
 fn settings(
     upstream: &config::Upstream,
     retries: RetryBudgetSettings,
@@ -175,6 +201,7 @@ fn settings(
             max_idle: upstream.pool.max_idle.get() as usize,
             idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,
         },
-        ..UpstreamSettings::default()
+        admission: overload::admission(upstream),
+        breaker: overload::breaker(upstream),
     }
 }

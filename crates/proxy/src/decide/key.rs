@@ -13,7 +13,13 @@ use crate::snapshot::Snapshot;
 /// What the balancer of an upstream goes by; `None` where it goes by nothing of the request.
 #[inline]
 pub fn source(snapshot: &Snapshot, upstream: u32) -> Option<&KeySource> {
-    snapshot.keys.get(upstream as usize)?.as_ref()
+    snapshot.keys.get(upstream as usize)?.balance.as_ref()
+}
+
+/// What requests of an upstream take turns by where they wait; `None` where they go in the order in which they came.
+#[inline]
+pub fn turns(snapshot: &Snapshot, upstream: u32) -> Option<&KeySource> {
+    snapshot.keys.get(upstream as usize)?.turns.as_ref()
 }
 
 /// The hash of a request's key. The key is made in `space`.

@@ -2,7 +2,7 @@
 
 use tollgate_decision::{Queued, Reason};
 use tollgate_upstream::{
-    Entry, Leave, Outcome, Permit, Refused, Ticket, Trial, Upstream, View, Waited, Waiting,
+    Class, Entry, Leave, Outcome, Permit, Refused, Ticket, Trial, Upstream, View, Waited, Waiting,
 };
 
 use super::client::Client;
@@ -74,17 +74,11 @@ pub fn allowed(upstream: &Upstream, place: &mut Place, now_ms: u64) -> Result<Op
 
 /// Takes a place at the upstream, where it has caps and the exchange has none.
 #[inline]
-pub fn enter(
-    upstream: &Upstream,
-    view: &View,
-    exchange: &mut Exchange,
-    ticket: Ticket,
-    now_us: u64,
-) -> Result<(), Stopped> {
+pub fn enter(upstream: &Upstream, view: &View, exchange: &mut Exchange, now_us: u64) -> Result<(), Stopped> {
     if upstream.admission().is_none() || exchange.place.permit.is_some() {
         return Ok(());
     }
-    match upstream.enter(view, ticket, now_us) {
+    match upstream.enter(view, now_us, || ticket(exchange)) {
         None => Ok(()),
         Some(entry) => entered(exchange, entry),
     }
@@ -93,8 +87,13 @@ pub fn enter(
 /// All endpoints are full: waits for one of them.
 pub fn wait_again(upstream: &Upstream, view: &View, exchange: &mut Exchange, now_us: u64) -> Stopped {
     let Some(permit) = exchange.place.permit.take() else { return Reason::UpstreamFull.into() };
-    let entry = upstream.wait_again(permit, view, now_us);
+    let entry = upstream.wait_again(permit, view, now_us, || ticket(exchange));
     entered(exchange, entry).err().unwrap_or(Stopped::Refused(Reason::UpstreamFull))
+}
+
+fn ticket(exchange: &Exchange) -> Ticket {
+    let class = exchange.route().map_or_else(Class::default, |route| route.settings.priority);
+    Ticket { class, key: exchange.place.key, deadline_ms: exchange.times.total_deadline_ms }
 }
 
 fn entered(exchange: &mut Exchange, entry: Entry) -> Result<(), Stopped> {

@@ -7,7 +7,7 @@ use tollgate_decision::Reason;
 use tollgate_message::{Method, Version};
 use tollgate_proxy_protocol::Details;
 use tollgate_runtime::wheel::NEVER;
-use tollgate_upstream::{Class, InFlight, PickKey, Ticket, Upstream, View};
+use tollgate_upstream::{InFlight, PickKey, Upstream, View};
 
 use super::admit::{self, Stopped};
 use super::client::Client;
@@ -34,10 +34,7 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Stopped> {
     let (endpoint, in_flight) = {
         let view = &mut published.views.borrow_mut()[index as usize];
         View::refresh_shared(view, upstream, now);
-        let class = exchange.route().map_or_else(Class::default, |route| route.settings.class);
-        let (key, deadline_ms) = (exchange.place.key, exchange.times.total_deadline_ms);
-        let ticket = Ticket { class, key, deadline_ms };
-        admit::enter(upstream, view, exchange, ticket, worker.clock.now_us())?;
+        admit::enter(upstream, view, exchange, worker.clock.now_us())?;
         pick(worker, exchange, upstream, view)?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;

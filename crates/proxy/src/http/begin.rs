@@ -203,7 +203,9 @@ fn go_on(
         answer_action(worker, &mut exchange, route, &place, work.rewritten);
         return Step::Answered(exchange);
     };
-    exchange.facts.key_hash = gate::key_hash(worker, &exchange, &understood, &place, work.rewritten);
+    let [picked_by, turns_by] = gate::key_hashes(worker, &exchange, &understood, &place, work.rewritten);
+    exchange.facts.key_hash = picked_by;
+    exchange.place.key = turns_by.unwrap_or(0);
     // A request whose body is still coming could not be told from what follows the upgrade.
     let upgrade = body == BodyLength::None
         && wants_upgrade(&understood.head, understood.options)

@@ -54,23 +54,28 @@ pub fn pass(
     })
 }
 
-/// The hash of the key that the request's endpoint is picked by, where the balancer of its upstream goes by one. The key
-/// is made in `space`.
+/// The hashes of the keys that the request's endpoint is picked by, and that its turn in a queue follows from, where its
+/// upstream goes by any. Keys are made in `space`.
 #[inline]
-pub fn key_hash(
+pub fn key_hashes(
     worker: &Worker,
     exchange: &Exchange,
     understood: &Understood<'_>,
     place: &Place<'_>,
     space: &mut Vec<u8>,
-) -> Option<u64> {
-    let source = decide::key::source(&place.published.snapshot, exchange.record.upstream?)?;
+) -> [Option<u64>; 2] {
+    let Some(upstream) = exchange.record.upstream else { return [None; 2] };
+    let snapshot = &place.published.snapshot;
+    let sources = [decide::key::source(snapshot, upstream), decide::key::turns(snapshot, upstream)];
+    if let [None, None] = sources {
+        return [None; 2];
+    }
     let nobody = Caller::default();
     let caller = exchange.gate.as_deref().map_or(&nobody, |gate| &gate.caller);
     let about = (exchange.facts.version, exchange.record.seed);
-    Some(with_asked(worker, about, understood, place, |asked| {
-        decide::key::of_request(source, asked, caller, space)
-    }))
+    with_asked(worker, about, understood, place, |asked| {
+        sources.map(|source| Some(decide::key::of_request(source?, asked, caller, space)))
+    })
 }
 
 /// Does something with a request as policies see it.

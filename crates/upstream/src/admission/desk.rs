@@ -128,25 +128,27 @@ impl Desk {
     /// where endpoints have caps and somebody waits.
     pub(crate) fn enter(
         self: &Arc<Self>,
-        ticket: Ticket,
         now_us: u64,
+        ticket: impl FnOnce() -> Ticket,
         has_room: impl FnOnce() -> bool,
     ) -> Entry {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.slots.try_take()
         {
-            return Entry::Admitted(Permit::new(Arc::clone(self), ticket, taken, now_us));
+            return Entry::Admitted(Permit::new(Arc::clone(self), taken, now_us));
         }
         let mut hall = self.hall();
         if hall.queue.is_empty()
             && hall.called == 0
             && let Some(taken) = self.slots.try_take()
         {
-            return Entry::Admitted(Permit::new(Arc::clone(self), ticket, taken, now_us));
+            return Entry::Admitted(Permit::new(Arc::clone(self), taken, now_us));
         }
         if !hall.has_queue {
             return Entry::Refused(self.refuse_without_queue());
         }
+        // Asked for only now, since who goes straight on needs none.
+        let ticket = ticket();
         let joined = hall.queue.push(&ticket, now_us, Cell::Waiting(None));
         let (token, pushed_out) = match joined {
             Ok(joined) => joined,
@@ -167,6 +169,7 @@ impl Desk {
         self: &Arc<Self>,
         mut permit: Permit,
         now_us: u64,
+        ticket: impl FnOnce() -> Ticket,
         has_room: impl FnOnce() -> bool,
     ) -> Entry {
         let mut hall = self.hall();
@@ -174,7 +177,7 @@ impl Desk {
             drop(hall);
             return Entry::Refused(self.refuse_without_queue());
         }
-        let (ticket, came_us) = (permit.ticket, permit.came_us);
+        let (ticket, came_us) = (permit.ticket.unwrap_or_else(ticket), permit.came_us);
         let (taken, was_called) = permit.dissolve();
         self.slots.give_back(taken);
         let mut wakes = Wakes::default();

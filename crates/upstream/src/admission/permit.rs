@@ -13,7 +13,8 @@ use super::slots::Taken;
 #[must_use = "the place is taken only as long as this is kept"]
 pub struct Permit {
     desk: Arc<Desk>,
-    pub(super) ticket: Ticket,
+    /// What it waited with, if it did.
+    pub(super) ticket: Option<Ticket>,
     /// `None` once it was given back.
     taken: Option<Taken>,
     /// It was called to pick an endpoint, and goes before all who come later until it has.
@@ -25,10 +26,10 @@ pub struct Permit {
 }
 
 impl Permit {
-    pub(super) fn new(desk: Arc<Desk>, ticket: Ticket, taken: Taken, came_us: u64) -> Self {
+    pub(super) fn new(desk: Arc<Desk>, taken: Taken, came_us: u64) -> Self {
         Self {
             desk,
-            ticket,
+            ticket: None,
             taken: Some(taken),
             called: false,
             was_seated: false,
@@ -38,8 +39,8 @@ impl Permit {
         }
     }
 
-    pub(super) fn handed(mut self, called: bool, waited: Waited, looks: u32, was_seated: bool) -> Self {
-        (self.called, self.waited, self.looks, self.was_seated) = (called, waited, looks, was_seated);
+    pub(super) fn handed(mut self, ticket: Ticket, called: bool, waited: Waited) -> Self {
+        (self.ticket, self.called, self.waited) = (Some(ticket), called, waited);
         self
     }
 

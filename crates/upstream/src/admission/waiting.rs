@@ -51,8 +51,10 @@ impl Waiting {
     fn result(&self, told: Option<Cell>) -> Result<Permit, Refused> {
         match told {
             Some(Cell::Handed { taken, called, waited }) => {
-                let permit = Permit::new(Arc::clone(&self.desk), self.ticket, taken, self.came_us);
-                Ok(permit.handed(called, waited, self.looks, self.was_seated))
+                let permit = Permit::new(Arc::clone(&self.desk), taken, self.came_us);
+                let mut permit = permit.handed(self.ticket, called, waited);
+                (permit.looks, permit.was_seated) = (self.looks, self.was_seated);
+                Ok(permit)
             }
             Some(Cell::Refused(refused)) => Err(refused),
             // Asked again after it was told, or never: neither can be.

@@ -3,8 +3,8 @@
 /// When an upstream is spared, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// The share of failures that opens the circuit, in percent; 0 for never.
-    pub error_percent: u32,
+    /// The share of failures that opens the circuit, in hundredths of a percent; 0 for never.
+    pub error_basis_points: u32,
     /// Slow responses that open the circuit; `None` for none.
     pub slow: Option<SlowSettings>,
     /// Exchanges in the window below which nothing opens the circuit.
@@ -24,7 +24,7 @@ pub struct BreakerSettings {
 impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
-            error_percent: 50,
+            error_basis_points: 5000,
             slow: None,
             min_requests: 20,
             window_ms: 10_000,
@@ -41,6 +41,6 @@ impl Default for BreakerSettings {
 pub struct SlowSettings {
     /// A response that takes longer is slow, in milliseconds.
     pub over_ms: u64,
-    /// The share of slow ones that opens the circuit, in percent.
-    pub percent: u32,
+    /// The share of slow ones that opens the circuit, in hundredths of a percent; 0 for never.
+    pub basis_points: u32,
 }

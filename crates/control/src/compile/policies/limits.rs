@@ -117,7 +117,7 @@ impl Compiler<'_> {
         origin: Origin,
     ) -> Option<Arc<dyn Policy>> {
         let limit = called.settings;
-        let by = self.key(&limit.key(called.usage.authenticated), origin);
+        let by = self.limit_key(&limit.key(called.usage.authenticated), origin);
         let cost = self.cost(limit.cost.as_ref());
         let rate = |rate: config::Rate, burst: Option<u64>| {
             let (count, period) = (u64::from(rate.count()), rate.period());
@@ -179,7 +179,7 @@ impl Compiler<'_> {
         origin: Origin,
     ) -> Option<Arc<dyn Policy>> {
         let limit = called.settings;
-        let by = self.key(&limit.by.value, origin)?;
+        let by = self.limit_key(&limit.by.value, origin)?;
         let groups = named(&limit.groups, |max| u64::from(max.get()));
         let consumers = named(&limit.consumers, |max| u64::from(max.get()));
         let max =
@@ -192,7 +192,7 @@ impl Compiler<'_> {
 
     fn quota(&mut self, called: Called<'_, config::Quota>, origin: Origin) -> Option<Arc<dyn Policy>> {
         let quota = called.settings;
-        let by = self.key(&quota.by.value, origin);
+        let by = self.limit_key(&quota.by.value, origin);
         let cost = self.cost(quota.cost.as_ref());
         let groups = named(&quota.groups, |limit| u64::from(limit.get()));
         let consumers = named(&quota.consumers, |limit| u64::from(limit.get()));
@@ -246,7 +246,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn key(&mut self, by: &config::LimitKey, origin: Origin) -> Option<KeySource> {
+    pub(in crate::compile) fn limit_key(
+        &mut self,
+        by: &config::LimitKey,
+        origin: Origin,
+    ) -> Option<KeySource> {
         let source = match by {
             config::LimitKey::Of(config::KeyWord::Consumer) => KeySource::Consumer,
             config::LimitKey::Of(config::KeyWord::Address) => {

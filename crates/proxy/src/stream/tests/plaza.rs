@@ -21,8 +21,8 @@ use crate::listen::{ConnectionLimits, ListenSocket};
 use crate::publication::Publication;
 use crate::recorder::Entry;
 use crate::snapshot::{
-    ClientTimeouts, ForwardedFields, HttpSettings, Listener, ProxyHeader, Service, Snapshot, TcpService,
-    TcpTimeouts, Transport, UpstreamProtocol,
+    ClientTimeouts, ForwardedFields, HttpSettings, Keys, Listener, ProxyHeader, Service, Snapshot,
+    TcpService, TcpTimeouts, Transport, UpstreamProtocol,
 };
 use crate::trust::TrustedProxies;
 use crate::worker::{Command, Graces, Worker};
@@ -184,7 +184,7 @@ fn snapshot(listeners: Vec<Arc<Listener>>, upstreams: &[(Vec<SocketAddr>, Option
         routes: Vec::new(),
         upstreams: upstreams.iter().enumerate().map(upstream).collect(),
         transports: upstreams.iter().map(|(_, header)| Arc::new(transport(*header))).collect(),
-        keys: upstreams.iter().map(|_| None).collect(),
+        keys: upstreams.iter().map(|_| Keys::default()).collect(),
         tracing: None,
         consumers: Arc::default(),
         challenges: None,
