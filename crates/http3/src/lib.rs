@@ -27,7 +27,7 @@ mod stream;
 pub use connection::{Connection, Facts};
 pub use ended::Ended;
 pub use endpoint::{Counts, Endpoint, Handshake};
-pub use settings::{Secret, Settings};
+pub use settings::{Secret, SecretKey, Settings};
 pub use stream::ServerStream;
 
 /// The ALPN name of HTTP/3.

@@ -62,12 +62,42 @@ pub fn bind_group(address: SocketAddr, workers: usize) -> io::Result<Group> {
         address = socket.local_addr()?;
         sockets.push(socket);
     }
-    let steering = match attach_program(&sockets[0], workers) {
+    Ok(steer(sockets))
+}
+
+/// Takes the sockets that another process has bound to a UDP address, in the order in which they joined it, and has
+/// packets steered by connection id.
+///
+/// # Errors
+/// They are none, or more than can share a port, or not for datagrams.
+pub fn adopt_group(sockets: Vec<UdpSocket>) -> io::Result<Group> {
+    if sockets.is_empty() || sockets.len() > MAX_WORKERS {
+        let problem = format!("a UDP port is shared by 1 to {MAX_WORKERS} sockets, not by {}", sockets.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    }
+    let adopt = |socket: UdpSocket| {
+        let socket = Socket::from(socket);
+        prepare(&socket)?;
+        Ok(socket.into())
+    };
+    Ok(steer(sockets.into_iter().map(adopt).collect::<io::Result<_>>()?))
+}
+
+fn steer(sockets: Vec<UdpSocket>) -> Group {
+    let steering = match attach_program(&sockets[0], sockets.len()) {
         Ok(()) => Steering::ByConnectionId,
-        Err(_) if workers == 1 => Steering::ByConnectionId,
+        Err(_) if sockets.len() == 1 => Steering::ByConnectionId,
         Err(error) => Steering::ByAddress(error),
     };
-    Ok(Group { sockets, steering })
+    Group { sockets, steering }
+}
+
+fn prepare(socket: &Socket) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    // Less than asked for is no reason not to serve.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    Ok(())
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
@@ -76,10 +106,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    // Less than asked for is no reason not to serve.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    prepare(&socket)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
@@ -140,14 +167,22 @@ fn attach_program(_: &UdpSocket, _: usize) -> io::Result<()> {
 }
 
 /// Makes connection ids that tell their worker: the first byte modulo the number of workers is its index.
-/// The rest is a keyed hash of a count, which nobody without the key can tell from chance.
+/// Then comes the instance, and the rest is a keyed hash of a count, which nobody without the key can tell from chance.
 #[derive(Clone)]
 pub(crate) struct WorkerIds {
     key: hmac::Key,
     made: Arc<AtomicU64>,
+    instance: Instance,
     index: u8,
     workers: u16,
 }
+
+/// What the connection ids of one process have in common. Drawn by chance: that a client makes up an id with it
+/// happens once in 16 million.
+pub(crate) type Instance = [u8; INSTANCE_LENGTH];
+pub(crate) const INSTANCE_LENGTH: usize = 3;
+/// Where it stands in an id.
+const INSTANCE: std::ops::Range<usize> = 1..1 + INSTANCE_LENGTH;
 
 /// How long Tollgate's connection ids are, in bytes.
 const ID_LENGTH: usize = 8;
@@ -158,7 +193,7 @@ impl WorkerIds {
         match (u8::try_from(index), u16::try_from(workers)) {
             (Ok(worker), Ok(count)) if index < workers && workers <= MAX_WORKERS => {
                 let (key, made) = secret.id_key();
-                Ok(Self { key, made, index: worker, workers: count })
+                Ok(Self { key, made, instance: secret.instance(), index: worker, workers: count })
             }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -183,6 +218,7 @@ impl ConnectionIdGenerator for WorkerIds {
         let mut id = [0; ID_LENGTH];
         id.copy_from_slice(&hash.as_ref()[..ID_LENGTH]);
         id[0] = self.mark(id[0]);
+        id[INSTANCE].copy_from_slice(&self.instance);
         ConnectionId::new(&id)
     }
 
