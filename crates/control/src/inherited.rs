@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 
-use tollgate_http3::SecretKey;
+pub use tollgate_http3::SecretKey;
 use tollgate_proxy::snapshot::Listener;
 use tollgate_runtime::sockets::{Passable, sort};
 
