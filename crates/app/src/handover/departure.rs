@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -25,9 +27,10 @@ const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often it is looked at meanwhile.
 const END_LOOK: Duration = Duration::from_millis(5);
 
-/// A hand-over under way. Dropping it gives up: the new process is killed.
+/// A hand-over under way.
 pub struct Departure {
     stream: UnixStream,
+    given_up: Arc<AtomicBool>,
     arrived: oneshot::Receiver<Result<Arrived, Failure>>,
 }
 
@@ -85,16 +88,18 @@ impl Departure {
     pub fn begin(program: Program, passed: Vec<Passed>, state: State, timeout: Duration) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let stream = ours.try_clone()?;
+        let given_up = Arc::new(AtomicBool::new(false));
+        let attempt = Attempt { stream: ours, timeout, given_up: given_up.clone() };
         let (told, arrived) = oneshot::channel();
         // Nothing here waits on the control thread: the new process may take its time, or not answer at all.
         std::thread::Builder::new().name("hand-over".to_owned()).spawn(move || {
-            let result = run(&program, ours, theirs.into(), passed, state, timeout);
+            let result = attempt.run(&program, theirs.into(), passed, state);
             // Who does not wait any more has given up, and another process would be one too many.
             if let Err(Ok(mut arrived)) = told.send(result) {
                 end(&mut arrived.child);
             }
         })?;
-        Ok(Self { stream, arrived })
+        Ok(Self { stream, given_up, arrived })
     }
 
     /// Waits until the new process is ready.
@@ -106,14 +111,15 @@ impl Departure {
         let died = |_| Err(Failure::Talk(io::Error::other("the thread that does it has died")));
         (&mut self.arrived).await.unwrap_or_else(died)
     }
-}
 
-impl Drop for Departure {
-    fn drop(&mut self) {
-        // The thread takes this for the end of the new process, and sees to it that it is. Of one that has arrived
-        // this is another descriptor of a conversation that is to go on.
-        if !self.arrived.is_terminated() {
-            let _ = self.stream.shutdown(Shutdown::Both);
+    /// Gives up, and waits until the new process has ended.
+    pub async fn give_up(self) {
+        self.given_up.store(true, Ordering::Relaxed);
+        // The thread takes this for the end of the new process. If that has just said that it is ready, it ends when
+        // the answer is dropped.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        if let Ok(Ok(mut arrived)) = self.arrived.await {
+            end(&mut arrived.child);
         }
     }
 }
@@ -132,20 +138,45 @@ impl Arrived {
     }
 }
 
-/// All of it, on a thread of its own.
-fn run(
-    program: &Program,
+/// What the thread does that hands over.
+struct Attempt {
     stream: UnixStream,
-    theirs: OwnedFd,
-    passed: Vec<Passed>,
-    state: State,
     timeout: Duration,
-) -> Result<Arrived, Failure> {
-    let deadline = Instant::now() + timeout;
-    let mut child = start(program, theirs).map_err(|error| Failure::Start(program.path.clone(), error))?;
-    match converse(&stream, passed, state, deadline) {
-        Ok(()) => Ok(Arrived { child, stream }),
-        Err(error) => Err(fail(&mut child, error, timeout)),
+    given_up: Arc<AtomicBool>,
+}
+
+impl Attempt {
+    /// All of it.
+    fn run(
+        self,
+        program: &Program,
+        theirs: OwnedFd,
+        passed: Vec<Passed>,
+        state: State,
+    ) -> Result<Arrived, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let mut child =
+            start(program, theirs).map_err(|error| Failure::Start(program.path.clone(), error))?;
+        match converse(&self.stream, passed, state, deadline) {
+            Ok(()) => Ok(Arrived { child, stream: self.stream }),
+            Err(error) => Err(self.fail(&mut child, error)),
+        }
+    }
+
+    /// What has become of a new process that is not ready. It has ended then.
+    fn fail(&self, child: &mut Child, error: io::Error) -> Failure {
+        let late = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        // It has closed its side, so most likely it is ending, and can tell how.
+        let until = Instant::now() + END_TIMEOUT;
+        while !late && !self.given_up.load(Ordering::Relaxed) && Instant::now() < until {
+            match child.try_wait() {
+                Ok(Some(status)) => return Failure::Ended(status),
+                Ok(None) => std::thread::sleep(END_LOOK),
+                Err(_) => break,
+            }
+        }
+        end(child);
+        if late { Failure::Late(self.timeout) } else { Failure::Talk(error) }
     }
 }
 
@@ -178,26 +209,6 @@ fn converse(stream: &UnixStream, passed: Vec<Passed>, state: State, deadline: In
     match wire::read(stream)? {
         Word::Ready => Ok(()),
         Word::Yours => Err(io::Error::new(io::ErrorKind::InvalidData, "it says what it should be told")),
-    }
-}
-
-/// What has become of a new process that is not ready. It has ended then.
-fn fail(child: &mut Child, error: io::Error, timeout: Duration) -> Failure {
-    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
-        end(child);
-        return Failure::Late(timeout);
-    }
-    // It has closed its side, and most likely it is ending.
-    let until = Instant::now() + END_TIMEOUT;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Failure::Ended(status),
-            Ok(None) if Instant::now() < until => std::thread::sleep(END_LOOK),
-            _ => {
-                end(child);
-                return Failure::Talk(error);
-            }
-        }
     }
 }
 

@@ -55,7 +55,8 @@ mod tests {
     fn a_program_is_found_by_its_name_as_the_shell_finds_it() {
         let folder = std::env::temp_dir().join(format!("tollgate-program-{}", std::process::id()));
         let [first, second] = ["first", "second"].map(|name| folder.join(name));
-        [&first, &second].map(|folder| std::fs::create_dir_all(folder).unwrap());
+        std::fs::create_dir_all(&first).unwrap();
+        std::fs::create_dir_all(&second).unwrap();
         // Of the same name, but no program.
         std::fs::write(first.join("gate"), "").unwrap();
         std::fs::write(second.join("real"), "").unwrap();

@@ -100,9 +100,12 @@ impl Turn {
             NotNow::Refused(NotHandedOver::Failed(format!("it cannot be begun: {error}")))
         })?;
         let arrived = tokio::select! {
-            arrived = departure.arrived() => arrived,
-            // What was started ends with the departure.
-            () = ending.wait() => return Err(NotNow::Asked),
+            arrived = departure.arrived() => Some(arrived),
+            () = ending.wait() => None,
+        };
+        let Some(arrived) = arrived else {
+            departure.give_up().await;
+            return Err(NotNow::Asked);
         };
         let arrived = arrived.map_err(|failure| {
             NotNow::Refused(match failure.is_document() {

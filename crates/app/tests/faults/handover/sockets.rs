@@ -1,11 +1,11 @@
 //! Which sockets go with a hand-over, and whose they are then.
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::Command;
 
-use rustix::process::Signal;
-use tollgate_testkit::{Client, Launch, Origin, PATIENCE, Tollgate, run};
+use rustix::process::{Pid, Signal, kill_process};
+use tollgate_testkit::{Client, Launch, Origin, PATIENCE, Tollgate};
 
 use super::hand_over;
 use crate::{PROGRAM, get, wait_until};
@@ -152,46 +152,51 @@ fn sockets_of_a_service_manager_are_taken_where_the_document_wants_them() {
     );
     std::fs::write(&document, text).unwrap();
     // A shell makes descriptors 3 and 4 of them, and is the process that they are said to be for.
-    let [first, second] = [&unwanted, &wanted].map(|socket| inheritable(socket));
-    let script = format!(
-        "exec 3<&{} 4<&{}; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" run -c \"$1\"",
-        first.as_raw_fd(),
-        second.as_raw_fd()
-    );
+    let script = "exec 3<&0 4<&1 0</dev/null 1>&2; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" run -c \"$1\"";
     let notified = std::os::unix::net::UnixDatagram::bind(scratch.path().join("notify")).unwrap();
     notified.set_read_timeout(Some(PATIENCE)).unwrap();
-    let serving = std::thread::spawn({
-        let (document, notify) = (document.clone(), scratch.path().join("notify"));
-        let socket = scratch.path().join("admin.sock");
-        move || {
-            let mut command = Command::new("/bin/sh");
-            command.arg("-c").arg(script).arg(PROGRAM).arg(document);
-            run(command.env("NOTIFY_SOCKET", notify).env("TOLLGATE_SOCKET", socket))
-        }
-    });
+    let said = scratch.path().join("stderr");
+    let [first, second] = [&unwanted, &wanted].map(|socket| OwnedFd::from(socket.try_clone().unwrap()));
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(script).arg(PROGRAM).arg(document).stdin(first).stdout(second);
+    command.stderr(std::fs::File::create(&said).unwrap());
+    command.env("NOTIFY_SOCKET", scratch.path().join("notify"));
+    let mut serving =
+        Killed(command.env("TOLLGATE_SOCKET", scratch.path().join("admin.sock")).spawn().unwrap());
     assert_eq!(early.response().text(), "hello");
     let mut told = [0; 256];
     let length = notified.recv(&mut told).unwrap();
     let told = String::from_utf8_lossy(&told[..length]).into_owned();
     assert!(told.starts_with("READY=1\nMAINPID="), "{told}");
-    let pid = told.split("MAINPID=").nth(1).unwrap().trim().parse().unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-    let output = serving.join().unwrap();
-    assert_eq!(output.code, Some(0), "{output:?}");
-    let complaint = format!("{} was passed to this process, but no listener", unwanted.local_addr().unwrap());
-    assert!(output.stderr.contains(&complaint), "{output:?}");
+    assert_eq!(told.trim().rsplit('=').next(), Some(serving.0.id().to_string().as_str()));
+    kill_process(Pid::from_child(&serving.0), Signal::TERM).unwrap();
     let length = notified.recv(&mut [0; 64]).unwrap();
     assert_eq!(length, "STOPPING=1\n".len());
+    let began = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = serving.0.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < PATIENCE, "the process did not end");
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    };
+    assert_eq!(status.code(), Some(0));
+    let said = std::fs::read_to_string(said).unwrap();
+    let complaint = format!("{} was passed to this process, but no listener", unwanted.local_addr().unwrap());
+    assert!(said.contains(&complaint), "{said}");
+}
+
+/// A process that does not outlive the test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A socket as a service manager opens it.
 fn passable() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
-}
-
-/// The same, for programs that are started here.
-fn inheritable(socket: &TcpListener) -> OwnedFd {
-    let socket = OwnedFd::from(socket.try_clone().unwrap());
-    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).unwrap();
-    socket
 }

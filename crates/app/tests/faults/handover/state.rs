@@ -62,7 +62,7 @@ fn tls_sessions_are_resumed_at_the_new_process() {
 #[test]
 fn quotas_are_counted_on() {
     let document = "version: 1\naccess_log: none\nlisten: \"127.0.0.1:0\"\ndata_dir: \"{directory}/data\"\n\
-                    routes: [{ path: /, quota: { limit: 10, per: month, by: ip }, respond: { status: 200 } }]\n";
+                    routes: [{ path: /, quota: { limit: 10, per: month, by: address }, respond: { status: 200 } }]\n";
     let mut tollgate = Launch::new(PROGRAM, document).start();
     for hand_overs in 1..=2 {
         for _ in 0..4 {
