@@ -6,15 +6,14 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tollgate_http3::{Secret, steering};
+use tollgate_http3::{Relay, Seat, Secret, steering};
 use tollgate_proxy::Snapshot;
-use tollgate_proxy::http::http3::Seat;
 use tollgate_proxy::listen::{ConnectionLimits, DatagramSocket, ListenSocket};
 use tollgate_proxy::snapshot::{HttpService, Listener, Service};
 use tollgate_runtime::datagrams;
 use tollgate_runtime::sockets::{self, ListenOptions};
 
-use crate::inherited::{Inherited, Passed};
+use crate::inherited::{Inherited, Passed, PassedQuic};
 
 /// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -36,7 +35,8 @@ pub struct Bound {
 struct Kept {
     tcp: Vec<TcpListener>,
     udp: Vec<UdpSocket>,
-    quic: Option<Secret>,
+    /// Of each of `udp`, where they take HTTP/3.
+    seats: Vec<Seat>,
 }
 
 impl Bound {
@@ -57,9 +57,18 @@ impl Bound {
             Ok(Passed { socket: socket?, wanted, listener, quic })
         };
         let tcp = kept.tcp.iter().map(|socket| passed(socket.try_clone().map(Into::into), None));
-        let key = || kept.quic.as_ref().map(Secret::key);
-        let udp = kept.udp.iter().map(|socket| passed(socket.try_clone().map(Into::into), key()));
+        let udp = kept.udp.iter().enumerate().map(|(index, socket)| {
+            let quic = |seat: &Seat| {
+                Ok::<_, io::Error>(PassedQuic { key: seat.secret.key(), before: seat.relay.offer()? })
+            };
+            passed(socket.try_clone().map(Into::into), kept.seats.get(index).map(quic).transpose()?)
+        });
         tcp.chain(udp).collect()
+    }
+
+    /// They will not be taken.
+    pub fn stay(&self) {
+        self.kept().seats.iter().for_each(|seat| seat.relay.stay());
     }
 
     /// Leaves the sockets to the workers alone, who may close them from now on.
@@ -141,10 +150,10 @@ fn open(
     let workers = sockets.len();
     let mut address = settings.address;
     let tcp = open_tcp(settings, &mut address, workers, inherited)?;
-    let (udp, quic) = open_udp(settings, &mut address, workers, inherited)?;
-    let kept = Kept { tcp: again(&tcp)?, udp: again(&udp)?, quic: quic.clone() };
+    let (udp, seats) = open_udp(settings, &mut address, workers, inherited)?;
+    let kept = Kept { tcp: again(&tcp)?, udp: again(&udp)?, seats: seats.clone() };
     let limits = ConnectionLimits::new(settings);
-    let (mut tcp, mut udp) = (share_tcp(tcp, workers)?, share_udp(udp, quic.as_ref(), workers));
+    let (mut tcp, mut udp) = (share_tcp(tcp, workers)?, share_udp(udp, seats, workers));
     for (worker, sockets) in sockets.iter_mut().enumerate() {
         let (tcp, udp) = (std::mem::take(&mut tcp[worker]), std::mem::take(&mut udp[worker]));
         sockets.push(ListenSocket { tcp, udp, listener: index, limits: limits.clone() });
@@ -178,26 +187,34 @@ fn open_tcp(
     Ok(opened)
 }
 
-/// The sockets for datagrams, and what those that take HTTP/3 share: there a packet comes to the socket that its
+/// The sockets for datagrams, and the seats of those that take HTTP/3: there a packet comes to the socket that its
 /// connection belongs to.
 fn open_udp(
     settings: &Listener,
     address: &mut SocketAddr,
     workers: usize,
     inherited: &mut Inherited,
-) -> io::Result<(Vec<UdpSocket>, Option<Secret>)> {
+) -> io::Result<(Vec<UdpSocket>, Vec<Seat>)> {
     if !Kinds::of(settings).udp {
-        return Ok((Vec::new(), None));
+        return Ok((Vec::new(), Vec::new()));
     }
-    let (taken, key) = inherited.take_udp(settings);
+    let (taken, before) = inherited.take_udp(settings);
     if let Service::Http(HttpService { tls: Some(acceptor), .. }) = &settings.service {
         let tls = acceptor.rustls_config_for_quic();
+        let key = before.iter().flatten().map(|before| before.key.clone()).next();
         let secret = key.map_or_else(|| Secret::new(&tls), |key| Secret::of(&tls, key))?;
-        let group = match taken.is_empty() {
-            true => steering::bind_group(*address, workers)?,
-            false => steering::adopt_group(taken)?,
+        let sockets = match taken.is_empty() {
+            true => steering::bind_group(*address, workers)?.sockets,
+            false => steering::adopt_group(taken)?.sockets,
         };
-        return Ok((group.sockets, Some(secret)));
+        let mut before = before.into_iter();
+        let seats = (0..sockets.len()).map(|index| {
+            let before = before.next().flatten().map(|quic| quic.before);
+            let relay = Relay::new(secret.instance(), before)?;
+            Ok(Seat { secret: secret.clone(), index, workers: sockets.len(), relay })
+        });
+        let seats = seats.collect::<io::Result<_>>()?;
+        return Ok((sockets, seats));
     }
     let mut opened = taken.into_iter().map(datagrams::adopt).collect::<io::Result<Vec<_>>>()?;
     for _ in opened.len()..if opened.is_empty() { workers } else { 0 } {
@@ -208,7 +225,7 @@ fn open_udp(
     if let Some(first) = opened.first() {
         *address = first.local_addr()?;
     }
-    Ok((opened, None))
+    Ok((opened, Vec::new()))
 }
 
 /// The sockets a second time.
@@ -235,12 +252,11 @@ fn share_tcp(sockets: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<Tc
 
 /// Sockets for datagrams by worker. Two workers cannot read one of them: what belongs together would come to both. So
 /// where there are more workers than sockets, some have none.
-fn share_udp(sockets: Vec<UdpSocket>, quic: Option<&Secret>, workers: usize) -> Vec<Vec<DatagramSocket>> {
+fn share_udp(sockets: Vec<UdpSocket>, seats: Vec<Seat>, workers: usize) -> Vec<Vec<DatagramSocket>> {
     let mut shares: Vec<Vec<DatagramSocket>> = (0..workers).map(|_| Vec::new()).collect();
-    let seats = sockets.len();
+    let mut seats = seats.into_iter();
     for (index, socket) in sockets.into_iter().enumerate() {
-        let seat = quic.map(|secret| Seat { secret: secret.clone(), index, workers: seats });
-        shares[index % workers].push(DatagramSocket { socket, seat });
+        shares[index % workers].push(DatagramSocket { socket, seat: seats.next() });
     }
     shares
 }

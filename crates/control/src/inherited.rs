@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 
-pub use tollgate_http3::SecretKey;
+pub use tollgate_http3::{Before, Instance, SecretKey};
 use tollgate_proxy::snapshot::Listener;
 use tollgate_runtime::sockets::{Passable, sort};
 
@@ -20,8 +20,17 @@ pub struct Passed {
     pub wanted: Option<SocketAddr>,
     /// The listener's name in the document; empty if there was none.
     pub listener: String,
-    /// Where it takes HTTP/3: the key that its connections' ids and resets are made with.
-    pub quic: Option<SecretKey>,
+    /// What else it takes to go on with HTTP/3 on it.
+    pub quic: Option<PassedQuic>,
+}
+
+/// What the processes at a socket that takes HTTP/3 share.
+#[derive(Debug)]
+pub struct PassedQuic {
+    /// What its connections' ids and resets are made with.
+    pub key: SecretKey,
+    /// Whose connections may still be open on it, and the way there.
+    pub before: Before,
 }
 
 /// Sockets that this process has got, until listeners take them.
@@ -37,7 +46,7 @@ struct Held<S> {
     bound: SocketAddr,
     wanted: Option<SocketAddr>,
     listener: String,
-    quic: Option<SecretKey>,
+    quic: Option<PassedQuic>,
 }
 
 impl Inherited {
@@ -70,11 +79,9 @@ impl Inherited {
         take(&mut self.tcp, listener).into_iter().map(|held| held.socket).collect()
     }
 
-    /// The sockets for datagrams of this listener, and the key where they have taken HTTP/3.
-    pub fn take_udp(&mut self, listener: &Listener) -> (Vec<UdpSocket>, Option<SecretKey>) {
-        let taken = take(&mut self.udp, listener);
-        let key = taken.first().and_then(|held| held.quic.clone());
-        (taken.into_iter().map(|held| held.socket).collect(), key)
+    /// The sockets for datagrams of this listener, and for each what it takes to go on with HTTP/3.
+    pub fn take_udp(&mut self, listener: &Listener) -> (Vec<UdpSocket>, Vec<Option<PassedQuic>>) {
+        take(&mut self.udp, listener).into_iter().map(|held| (held.socket, held.quic)).unzip()
     }
 
     /// Takes the socket for connections at this address, of which there is one.

@@ -297,6 +297,11 @@ impl Process {
         Ok(passed?.into_iter().flatten().collect())
     }
 
+    /// The next process will not come.
+    pub fn stay(&self) {
+        self.current().listeners.iter().for_each(Bound::stay);
+    }
+
     /// Closes the listeners and ends idle connections. The future is done when the others have ended, which they
     /// have to when their grace is over.
     pub fn drain(&self, graces: &Graces) -> impl Future<Output = ()> + use<> {

@@ -179,10 +179,28 @@ pub(crate) struct WorkerIds {
 
 /// What the connection ids of one process have in common. Drawn by chance: that a client makes up an id with it
 /// happens once in 16 million.
-pub(crate) type Instance = [u8; INSTANCE_LENGTH];
+pub type Instance = [u8; INSTANCE_LENGTH];
 pub(crate) const INSTANCE_LENGTH: usize = 3;
 /// Where it stands in an id.
 const INSTANCE: std::ops::Range<usize> = 1..1 + INSTANCE_LENGTH;
+
+/// Set in the first byte of packets that tell the length of the id they carry (RFC 8999 section 5.1).
+const LONG: u8 = 0x80;
+
+/// Whether a packet is one of a connection that stands (RFC 9000 section 17.3).
+pub(crate) fn is_short(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first & LONG == 0)
+}
+
+/// The instance that stands in the id a packet goes to; `None` where that is an id of a length that none of ours has.
+pub(crate) fn instance_of(packet: &[u8]) -> Option<Instance> {
+    let id = match is_short(packet) {
+        true => packet.get(1..)?,
+        false if usize::from(*packet.get(5)?) == ID_LENGTH => packet.get(6..)?,
+        false => return None,
+    };
+    id.get(..ID_LENGTH)?.get(INSTANCE)?.try_into().ok()
+}
 
 /// How long Tollgate's connection ids are, in bytes.
 const ID_LENGTH: usize = 8;

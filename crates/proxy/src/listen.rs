@@ -13,9 +13,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tollgate_decision::Reason;
+use tollgate_http3::Seat;
 
 use crate::http::forwarded::make_id;
-use crate::http::http3::{self, Seat};
+use crate::http::http3;
 use crate::http::{Client, respond, serve};
 use crate::listening::Listening;
 use crate::recorder;

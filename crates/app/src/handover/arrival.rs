@@ -1,16 +1,17 @@
 //! The new process of a hand-over: what it is given, and when everything is its own.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::sync::oneshot;
-use tollgate_control::inherited::{Inherited, Passed, SecretKey};
+use tollgate_control::inherited::{Before, Inherited, Passed, PassedQuic, SecretKey};
 use tollgate_runtime::passing;
 use tollgate_runtime::sockets::Passable;
 
 use super::departure::VARIABLE;
-use super::wire::{self, Offer, PROTOCOL, State, Word};
+use super::wire::{self, Offer, PROTOCOL, QuicNote, SocketNote, State, Word};
 use crate::serving::note;
 
 /// For what the old process has to say at once.
@@ -25,11 +26,11 @@ pub struct Arrival {
     pub unix: Vec<UnixListener>,
     /// What the process before knew; nothing where there was none.
     pub state: State,
-    before: Option<Before>,
+    before: Option<Predecessor>,
 }
 
 /// The process before this one.
-struct Before {
+struct Predecessor {
     pid: u32,
     stream: UnixStream,
 }
@@ -58,14 +59,11 @@ impl Arrival {
         if offer.protocol != PROTOCOL {
             bail!("the old process hands over by protocol {}, this one knows {PROTOCOL}", offer.protocol);
         }
-        let sockets = passing::receive(&stream, offer.sockets.len()).context("the sockets did not come")?;
-        let passed = offer.sockets.into_iter().zip(sockets).map(|(note, socket)| Passed {
-            socket,
-            wanted: note.wanted,
-            listener: note.listener,
-            quic: note.quic.map(SecretKey),
-        });
-        let before = Some(Before { pid: offer.pid, stream });
+        let count = offer.sockets.iter().map(SocketNote::descriptors).sum();
+        let sockets = passing::receive(&stream, count).context("the sockets did not come")?;
+        let mut sockets = sockets.into_iter();
+        let passed = offer.sockets.into_iter().map_while(|note| passed(note, &mut sockets));
+        let before = Some(Predecessor { pid: offer.pid, stream });
         Ok(Self { state: offer.state, before, ..Self::sorted(passed.collect())? })
     }
 
@@ -92,7 +90,7 @@ impl Arrival {
         for address in self.inherited.tcp_addresses().iter().chain(&self.inherited.udp_addresses()) {
             note(&format!("{address} was passed to this process, but no listener of the document wants it"));
         }
-        let Some(Before { pid, stream }) = self.before else {
+        let Some(Predecessor { pid, stream }) = self.before else {
             // Nobody waits yet.
             let _ = told.send(());
             return Ok(yours);
@@ -113,4 +111,18 @@ impl Arrival {
         waiting.context("cannot start a thread")?;
         Ok(yours)
     }
+}
+
+/// The socket of a note, with what comes for it.
+fn passed(note: SocketNote, sockets: &mut impl Iterator<Item = OwnedFd>) -> Option<Passed> {
+    let SocketNote { wanted, listener, quic } = note;
+    let socket = sockets.next()?;
+    let quic = match quic {
+        None => None,
+        Some(QuicNote { key, instances }) => {
+            let before = Before { instances, channel: sockets.next()? };
+            Some(PassedQuic { key: SecretKey(key), before })
+        }
+    };
+    Some(Passed { socket, wanted, listener, quic })
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,7 +16,7 @@ use tollgate_control::inherited::Passed;
 use tollgate_runtime::passing;
 
 use super::program::Program;
-use super::wire::{self, Offer, PROTOCOL, SocketNote, State, Word};
+use super::wire::{self, Offer, PROTOCOL, QuicNote, SocketNote, State, Word};
 use crate::exit;
 
 /// Tells a process that its standard input is the socket of a hand-over.
@@ -180,6 +180,12 @@ impl Attempt {
     }
 }
 
+/// What travels for a socket: itself, and the channel to this process where it needs one.
+fn descriptors(passed: &Passed) -> impl Iterator<Item = BorrowedFd<'_>> {
+    let channel = passed.quic.as_ref().map(|quic| quic.before.channel.as_fd());
+    std::iter::once(passed.socket.as_fd()).chain(channel)
+}
+
 /// Starts it. Its side of the pair is open nowhere else then, so that its end is heard.
 fn start(program: &Program, theirs: OwnedFd) -> io::Result<Child> {
     let mut command = Command::new(&program.path);
@@ -197,11 +203,14 @@ fn converse(stream: &UnixStream, passed: Vec<Passed>, state: State, deadline: In
     let note = |passed: &Passed| SocketNote {
         wanted: passed.wanted,
         listener: passed.listener.clone(),
-        quic: passed.quic.as_ref().map(|key| key.0),
+        quic: passed
+            .quic
+            .as_ref()
+            .map(|quic| QuicNote { key: quic.key.0, instances: quic.before.instances.clone() }),
     };
     let sockets = passed.iter().map(note).collect();
     wire::write(stream, &Offer { protocol: PROTOCOL, pid: std::process::id(), sockets, state })?;
-    let descriptors: Vec<_> = passed.iter().map(|passed| passed.socket.as_fd()).collect();
+    let descriptors: Vec<_> = passed.iter().flat_map(descriptors).collect();
     passing::send(stream, &descriptors)?;
     // They are the new process's now.
     drop(passed);

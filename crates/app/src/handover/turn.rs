@@ -74,6 +74,9 @@ impl Turn {
             };
             let (wanted, answer) = order.map_or((Wanted::default(), None), |o| (o.wanted, Some(o.answer)));
             let result = self.hand_over(&wanted, ending).await;
+            if result.is_err() {
+                self.instance.process().stay();
+            }
             let told = match &result {
                 Ok(handed) => Ok(*handed),
                 Err(NotNow::Refused(why)) => {

@@ -35,9 +35,26 @@ pub struct SocketNote {
     pub wanted: Option<SocketAddr>,
     /// The listener's name.
     pub listener: String,
-    /// The key of its QUIC connections.
+    /// What it takes to go on with HTTP/3 on it.
     #[serde(default)]
-    pub quic: Option<[u8; 32]>,
+    pub quic: Option<QuicNote>,
+}
+
+/// What two processes at a socket of HTTP/3 share. Behind the socket comes the channel by which the new one passes
+/// packets on to the old one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct QuicNote {
+    /// The key of its connections' ids and resets.
+    pub key: [u8; 32],
+    /// What stands in the connection ids of all processes whose connections may still be open.
+    pub instances: Vec<[u8; 3]>,
+}
+
+impl SocketNote {
+    /// How many descriptors come for it.
+    pub fn descriptors(&self) -> usize {
+        1 + usize::from(self.quic.is_some())
+    }
 }
 
 /// What the old process knows that no document says.

@@ -2,6 +2,7 @@
 //! notices.
 
 mod failing;
+mod http3;
 mod sockets;
 mod state;
 mod under_load;
