@@ -123,31 +123,41 @@ impl Relay {
     }
 
     /// Takes those packets out of a batch that are not for this process.
-    fn sift(&self, mode: u8, buffers: &[IoSliceMut<'_>], metas: &mut [RecvMeta]) {
+    fn sift(&self, mode: u8, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) {
         let mut ends = self.ends();
-        for (buffer, meta) in buffers.iter().zip(metas) {
-            let Some(packets) = buffer.get(..meta.len) else { continue };
-            // Packets that the kernel has joined come from one client, and so from one connection.
-            let Some(instance) = instance_of(packets) else { continue };
-            if instance == self.0.own {
-                continue;
-            }
-            if ends.instances.contains(&instance) {
-                if self.pass(&mut ends, packets, meta) {
-                    meta.len = 0;
+        for (buffer, meta) in buffers.iter_mut().zip(metas) {
+            let Some(packets) = buffer.get_mut(..meta.len) else { continue };
+            // The kernel joins packets of one client's socket, which may have connections to several processes. All
+            // but the last are of one length, and stay so.
+            let (mut start, mut kept) = (0, 0);
+            while start < packets.len() {
+                let end = packets.len().min(start + meta.stride.max(1));
+                if self.is_own(mode, &mut ends, &packets[start..end], meta) {
+                    packets.copy_within(start..end, kept);
+                    kept += end - start;
                 }
-            } else if mode & OFFERED != 0 && is_short(packets) {
-                // Perhaps the next process's: a reset would end a connection that is well.
-                meta.len = 0;
+                start = end;
             }
+            meta.len = kept;
         }
     }
 
-    /// Passes packets on to the process before. False if there is none any more: then this one answers them, which
+    /// Whether a packet is for this process; one for a process before is passed on.
+    fn is_own(&self, mode: u8, ends: &mut Ends, packet: &[u8], meta: &RecvMeta) -> bool {
+        match instance_of(packet) {
+            None => true,
+            Some(instance) if instance == self.0.own => true,
+            Some(instance) if ends.instances.contains(&instance) => !self.pass(ends, packet, meta),
+            // Perhaps the next process's: a reset would end a connection that is well.
+            Some(_) => mode & OFFERED == 0 || !is_short(packet),
+        }
+    }
+
+    /// Passes a packet on to the process before. False if there is none any more: then this one answers them, which
     /// tells their clients to connect again.
-    fn pass(&self, ends: &mut Ends, packets: &[u8], meta: &RecvMeta) -> bool {
+    fn pass(&self, ends: &mut Ends, packet: &[u8], meta: &RecvMeta) -> bool {
         let Some(before) = &ends.before else { return false };
-        match before.send(&relay_frame::write(packets, meta)) {
+        match before.send(&relay_frame::write(packet, meta)) {
             Ok(_) => true,
             // It is too slow, and packets are lost.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
