@@ -209,7 +209,7 @@ fn open_udp(
         };
         let mut before = before.into_iter();
         let seats = (0..sockets.len()).map(|index| {
-            let before = before.next().flatten().map(|quic| quic.before);
+            let before = before.next().flatten().map_or_else(Vec::new, |quic| quic.before);
             let relay = Relay::new(secret.instance(), before)?;
             Ok(Seat { secret: secret.clone(), index, workers: sockets.len(), relay })
         });

@@ -29,8 +29,8 @@ pub struct Passed {
 pub struct PassedQuic {
     /// What its connections' ids and resets are made with.
     pub key: SecretKey,
-    /// Whose connections may still be open on it, and the way there.
-    pub before: Before,
+    /// Whose connections may still be open on it, and the ways there.
+    pub before: Vec<Before>,
 }
 
 /// Sockets that this process has got, until listeners take them.

@@ -103,7 +103,7 @@ impl Endpoint {
         index: usize,
         workers: usize,
     ) -> io::Result<Self> {
-        let relay = Relay::new(secret.instance(), None)?;
+        let relay = Relay::new(secret.instance(), Vec::new())?;
         Self::relaying(socket, tls, settings, Seat { secret, index, workers, relay })
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Both have the same sockets, and a packet comes to whichever reads it. So the old process stops reading when it
 //! leaves; the new one knows packets of the old one's connections by the instance in their ids, and passes them on to
-//! it over a channel that belongs to the socket. A process that is itself left while it still serves connections of the
-//! one before it passes theirs on in the same way. Replies need no detour.
+//! it over a channel that belongs to the socket. The channels to the processes before that one go with the sockets, so
+//! that no process is needed for the connections of another. Replies need no detour.
 //!
 //! While this is not going on, it costs a load and a branch for each batch of packets.
 
@@ -34,11 +34,11 @@ const OFFERED: u8 = 2;
 /// Another process reads from the socket, and this one does not.
 const LEFT: u8 = 4;
 
-/// The process before this one at a socket.
+/// A process before this one at a socket, whose connections may still be open.
 #[derive(Debug)]
 pub struct Before {
-    /// What stands in the connection ids of all processes whose connections may still be open.
-    pub instances: Vec<Instance>,
+    /// What stands in the ids of its connections.
+    pub instance: Instance,
     /// The way to it.
     pub channel: OwnedFd,
 }
@@ -55,8 +55,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Ends {
-    instances: Vec<Instance>,
-    before: Option<UnixDatagram>,
+    before: Vec<(Instance, UnixDatagram)>,
     /// Where the next process puts packets for this one.
     after: Option<UnixDatagram>,
     /// The same, once this one has left.
@@ -67,33 +66,40 @@ impl Relay {
     /// Of a socket that takes packets for this instance.
     ///
     /// # Errors
-    /// The channel to the process before is none.
-    pub fn new(own: Instance, before: Option<Before>) -> io::Result<Self> {
-        let (mut ends, mut mode) = (Ends::default(), 0);
-        if let Some(Before { instances, channel }) = before {
+    /// A channel is none.
+    pub fn new(own: Instance, before: Vec<Before>) -> io::Result<Self> {
+        let channel = |Before { instance, channel }| {
             let channel = UnixDatagram::from(channel);
             // Whoever does not take its packets must not keep this process from its own.
             channel.set_nonblocking(true)?;
-            (ends.instances, ends.before, mode) = (instances, Some(channel), HAS_BEFORE);
-        }
-        Ok(Self(Arc::new(Shared { own, mode: AtomicU8::new(mode), ends: Mutex::new(ends) })))
+            Ok((instance, channel))
+        };
+        let before: Vec<_> = before.into_iter().map(channel).collect::<io::Result<_>>()?;
+        let mode = AtomicU8::new(if before.is_empty() { 0 } else { HAS_BEFORE });
+        let ends = Mutex::new(Ends { before, ..Ends::default() });
+        Ok(Self(Arc::new(Shared { own, mode, ends })))
     }
 
-    /// Makes a way from the next process to this one. Until that serves, or [`Relay::stay`] is called, packets of
-    /// connections that are not this process's own are left unanswered.
+    /// Makes a way from the next process to this one, and adds those to the processes before that still serve. Until
+    /// the next one serves, or [`Relay::stay`] is called, packets of connections that are not this process's own are
+    /// left unanswered.
     ///
     /// # Errors
     /// There is no descriptor left for it.
-    pub fn offer(&self) -> io::Result<Before> {
+    pub fn offer(&self) -> io::Result<Vec<Before>> {
         let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
         ours.set_nonblocking(true)?;
         // The sender's buffer counts.
         let _ = theirs.set_send_buffer_size(CHANNEL_BUFFER);
         let mut ends = self.ends();
+        ends.before.retain(|(_, channel)| is_open(channel));
+        let mut ways = vec![Before { instance: self.0.own, channel: theirs.into() }];
+        for (instance, channel) in &ends.before {
+            ways.push(Before { instance: *instance, channel: channel.try_clone()?.into() });
+        }
         ends.after = Some(OwnedFd::from(ours).into());
         self.0.mode.fetch_or(OFFERED, Ordering::Relaxed);
-        let instances = ends.instances.iter().copied().chain([self.0.own]).collect();
-        Ok(Before { instances, channel: theirs.into() })
+        Ok(ways)
     }
 
     /// There will be no other process.
@@ -147,27 +153,36 @@ impl Relay {
         match instance_of(packet) {
             None => true,
             Some(instance) if instance == self.0.own => true,
-            Some(instance) if ends.instances.contains(&instance) => !self.pass(ends, packet, meta),
-            // Perhaps the next process's: a reset would end a connection that is well.
-            Some(_) => mode & OFFERED == 0 || !is_short(packet),
+            Some(instance) => match ends.before.iter().position(|(before, _)| *before == instance) {
+                Some(place) => !self.pass(ends, place, packet, meta),
+                // Perhaps the next process's: a reset would end a connection that is well.
+                None => mode & OFFERED == 0 || !is_short(packet),
+            },
         }
     }
 
-    /// Passes a packet on to the process before. False if there is none any more: then this one answers them, which
-    /// tells their clients to connect again.
-    fn pass(&self, ends: &mut Ends, packet: &[u8], meta: &RecvMeta) -> bool {
-        let Some(before) = &ends.before else { return false };
-        match before.send(&relay_frame::write(packet, meta)) {
+    /// Passes a packet on to a process before. False if that has no connection here any more: then this one answers it,
+    /// which tells its client to connect again.
+    fn pass(&self, ends: &mut Ends, place: usize, packet: &[u8], meta: &RecvMeta) -> bool {
+        match ends.before[place].1.send(&relay_frame::write(packet, meta)) {
             Ok(_) => true,
             // It is too slow, and packets are lost.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
             Err(_) => {
-                (ends.before, ends.instances) = (None, Vec::new());
-                self.0.mode.fetch_and(!HAS_BEFORE, Ordering::Relaxed);
+                ends.before.swap_remove(place);
+                if ends.before.is_empty() {
+                    self.0.mode.fetch_and(!HAS_BEFORE, Ordering::Relaxed);
+                }
                 false
             }
         }
     }
+}
+
+/// Whether the other end of a channel is there. It never sends anything, so what is received is its end.
+fn is_open(channel: &UnixDatagram) -> bool {
+    let received = channel.recv(&mut [0]);
+    received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl fmt::Debug for Relay {

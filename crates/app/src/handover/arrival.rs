@@ -120,7 +120,8 @@ fn passed(note: SocketNote, sockets: &mut impl Iterator<Item = OwnedFd>) -> Opti
     let quic = match quic {
         None => None,
         Some(QuicNote { key, instances }) => {
-            let before = Before { instances, channel: sockets.next()? };
+            let mut way = |instance| Some(Before { instance, channel: sockets.next()? });
+            let before = instances.into_iter().map(&mut way).collect::<Option<_>>()?;
             Some(PassedQuic { key: SecretKey(key), before })
         }
     };

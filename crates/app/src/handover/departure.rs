@@ -180,10 +180,10 @@ impl Attempt {
     }
 }
 
-/// What travels for a socket: itself, and the channel to this process where it needs one.
+/// What travels for a socket: itself, and the channels to the processes before the new one.
 fn descriptors(passed: &Passed) -> impl Iterator<Item = BorrowedFd<'_>> {
-    let channel = passed.quic.as_ref().map(|quic| quic.before.channel.as_fd());
-    std::iter::once(passed.socket.as_fd()).chain(channel)
+    let channels = passed.quic.iter().flat_map(|quic| &quic.before).map(|before| before.channel.as_fd());
+    std::iter::once(passed.socket.as_fd()).chain(channels)
 }
 
 /// Starts it. Its side of the pair is open nowhere else then, so that its end is heard.
@@ -203,10 +203,10 @@ fn converse(stream: &UnixStream, passed: Vec<Passed>, state: State, deadline: In
     let note = |passed: &Passed| SocketNote {
         wanted: passed.wanted,
         listener: passed.listener.clone(),
-        quic: passed
-            .quic
-            .as_ref()
-            .map(|quic| QuicNote { key: quic.key.0, instances: quic.before.instances.clone() }),
+        quic: passed.quic.as_ref().map(|quic| QuicNote {
+            key: quic.key.0,
+            instances: quic.before.iter().map(|before| before.instance).collect(),
+        }),
     };
     let sockets = passed.iter().map(note).collect();
     wire::write(stream, &Offer { protocol: PROTOCOL, pid: std::process::id(), sockets, state })?;

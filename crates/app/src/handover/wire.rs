@@ -40,20 +40,20 @@ pub struct SocketNote {
     pub quic: Option<QuicNote>,
 }
 
-/// What two processes at a socket of HTTP/3 share. Behind the socket comes the channel by which the new one passes
-/// packets on to the old one.
+/// What processes at a socket of HTTP/3 share. Behind the socket come the channels by which the new one passes packets
+/// on to the others.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct QuicNote {
     /// The key of its connections' ids and resets.
     pub key: [u8; 32],
-    /// What stands in the connection ids of all processes whose connections may still be open.
+    /// What stands in the connection ids of each process whose connections may still be open.
     pub instances: Vec<[u8; 3]>,
 }
 
 impl SocketNote {
     /// How many descriptors come for it.
     pub fn descriptors(&self) -> usize {
-        1 + usize::from(self.quic.is_some())
+        1 + self.quic.as_ref().map_or(0, |quic| quic.instances.len())
     }
 }
 

@@ -62,12 +62,13 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
                 // A request that has come already is served: the kernel is asked, since the runtime may
                 // not have heard of it yet.
                 let waits_end = client.waits_end();
-                if client.served > 0 && worker.clock.now_ms() >= waits_end && client.link.is_alive() {
+                let waits = worker.clock.now_ms() < waits_end;
+                if client.served > 0 && !waits && client.link.is_alive() {
                     return Poll::Ready(Intake::Closed);
                 }
-                // The first request of a new connection may be on its way.
-                let first_end = if client.served == 0 { since + FIRST_REQUEST_MS } else { 0 };
-                worker.wheel.borrow_mut().set(client.timer, first_end.max(waits_end));
+                // The first request of a new connection may be on its way, or one that the runtime has not heard of.
+                let until = if waits { waits_end } else { since.max(waits_end) + FIRST_REQUEST_MS };
+                worker.wheel.borrow_mut().set(client.timer, until);
             }
             let received = match client.link.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
