@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tollgate_control::inherited::Passed;
-use tollgate_runtime::passing;
+use tollgate_runtime::{Clock, passing};
 
 use super::program::Program;
 use super::wire::{self, Offer, PROTOCOL, QuicNote, SocketNote, State, Word};
@@ -154,10 +154,10 @@ impl Attempt {
         passed: Vec<Passed>,
         state: State,
     ) -> Result<Arrived, Failure> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline_ms = end_of(self.timeout);
         let mut child =
             start(program, theirs).map_err(|error| Failure::Start(program.path.clone(), error))?;
-        match converse(&self.stream, passed, state, deadline) {
+        match converse(&self.stream, passed, state, deadline_ms) {
             Ok(()) => Ok(Arrived { child, stream: self.stream }),
             Err(error) => Err(self.fail(&mut child, error)),
         }
@@ -167,8 +167,8 @@ impl Attempt {
     fn fail(&self, child: &mut Child, error: io::Error) -> Failure {
         let late = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
         // It has closed its side, so most likely it is ending, and can tell how.
-        let until = Instant::now() + END_TIMEOUT;
-        while !late && !self.given_up.load(Ordering::Relaxed) && Instant::now() < until {
+        let until_ms = end_of(END_TIMEOUT);
+        while !late && !self.given_up.load(Ordering::Relaxed) && Clock::new().now_ms() < until_ms {
             match child.try_wait() {
                 Ok(Some(status)) => return Failure::Ended(status),
                 Ok(None) => std::thread::sleep(END_LOOK),
@@ -196,9 +196,9 @@ fn start(program: &Program, theirs: OwnedFd) -> io::Result<Child> {
 }
 
 /// Offers everything, and waits for the word that it is taken.
-fn converse(stream: &UnixStream, passed: Vec<Passed>, state: State, deadline: Instant) -> io::Result<()> {
+fn converse(stream: &UnixStream, passed: Vec<Passed>, state: State, deadline_ms: u64) -> io::Result<()> {
     // A time-out of nothing would be none.
-    let left = || Some(deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
+    let left = || Some(Duration::from_millis(deadline_ms.saturating_sub(Clock::new().now_ms()).max(1)));
     stream.set_write_timeout(left())?;
     let note = |passed: &Passed| SocketNote {
         wanted: passed.wanted,
@@ -219,6 +219,11 @@ fn converse(stream: &UnixStream, passed: Vec<Passed>, state: State, deadline: In
         Word::Ready => Ok(()),
         Word::Yours => Err(io::Error::new(io::ErrorKind::InvalidData, "it says what it should be told")),
     }
+}
+
+/// When a span is over that begins now, by the clock.
+fn end_of(span: Duration) -> u64 {
+    Clock::new().now_ms().saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn end(child: &mut Child) {
