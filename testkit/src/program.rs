@@ -1,5 +1,7 @@
 //! The program under test, as a process.
 
+mod successor;
+
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -13,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 use crate::client::Client;
+use successor::Successor;
 
 /// Names the default admin socket.
 const SOCKET_VARIABLE: &str = "TOLLGATE_SOCKET";
@@ -95,8 +98,15 @@ impl Launch {
         let stdout = Lines::collect(child.stdout.take().unwrap());
         let stderr = Lines::collect(child.stderr.take().unwrap());
         let wants_admin = self.document.lines().any(|l| l.starts_with("admin:") && l.contains("listen:"));
-        let mut tollgate =
-            Tollgate { child, stdout, stderr, addresses: Vec::new(), admin: None, directory: self.directory };
+        let mut tollgate = Tollgate {
+            child,
+            successors: Vec::new(),
+            stdout,
+            stderr,
+            addresses: Vec::new(),
+            admin: None,
+            directory: self.directory,
+        };
         for number in 0..self.listeners {
             let line = tollgate.stderr.wait_for(number, |l| l.contains(" listening on "));
             tollgate.addresses.push(address_after(&line, " listening on "));
@@ -119,6 +129,8 @@ fn address_after(line: &str, before: &str) -> SocketAddr {
 #[derive(Debug)]
 pub struct Tollgate {
     child: Child,
+    /// Those that have taken its place, one after the other.
+    successors: Vec<Successor>,
     stdout: Lines,
     stderr: Lines,
     addresses: Vec<SocketAddr>,
@@ -239,14 +251,18 @@ impl Tollgate {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).unwrap();
+        match self.successors.last() {
+            Some(successor) => successor.signal(signal),
+            None => kill_process(self.pid(), signal).unwrap(),
+        }
     }
 
     /// Waits until it has ended.
     pub fn wait(&mut self) -> ExitStatus {
         // Standard error ends with the process, and can be waited for with a limit.
         self.stderr.wait_for_end();
-        self.child.wait().unwrap()
+        let first = self.child.wait().unwrap();
+        self.successors.last_mut().map_or(first, Successor::wait)
     }
 
     /// Everything it wrote to standard output until it ended.
@@ -257,7 +273,7 @@ impl Tollgate {
 
     /// Memory in use now and at the most, in KiB: VmRSS and VmHWM.
     pub fn memory_kib(&self) -> (u64, u64) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
         let value = |name: &str| {
             let line = status
                 .lines()
@@ -270,18 +286,20 @@ impl Tollgate {
 
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.process())).unwrap().count()
     }
 
     fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+        self.successors.last().map_or_else(|| Pid::from_child(&self.child), Successor::pid)
     }
 }
 
 impl Drop for Tollgate {
     fn drop(&mut self) {
+        // The first one first, so that the others come to this process to be waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.successors.drain(..).for_each(drop);
         if std::thread::panicking() {
             eprintln!("--- standard error of the program ---\n{}---", self.stderr.so_far());
         }

@@ -31,6 +31,15 @@ pub enum Access {
     },
 }
 
+/// By which way a request has come, for what the network may not have even with the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The unix socket.
+    Socket,
+    /// The network.
+    Network,
+}
+
 /// What a client of the network proves itself with. Never printed.
 pub struct Token(Box<[u8]>);
 
@@ -54,7 +63,11 @@ impl std::fmt::Debug for Token {
 }
 
 /// Lets a request through or answers it.
-pub(crate) async fn admit(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(match *access {
+        Access::Everything => By::Socket,
+        Access::Network { .. } => By::Network,
+    });
     match judge(&access, request.uri().path(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),

@@ -35,8 +35,10 @@ pub(crate) async fn serve(mut listener: impl Listener, router: Router, mut endin
     // Nobody closes the semaphore.
     while let Ok(place) = places.clone().acquire_owned().await {
         let (io, _) = tokio::select! {
-            accepted = listener.accept() => accepted,
+            // The end first: what the kernel has queued may be for another process that has the listener, too.
+            biased;
             () = closed(&mut ending) => break,
+            accepted = listener.accept() => accepted,
         };
         let (router, ending) = (router.clone(), ending.clone());
         running.spawn(async move {

@@ -36,6 +36,8 @@ pub struct Api {
     pub instance: Arc<Instance>,
     /// Writes a line to the process's own log: what an operator changes is told there.
     pub note: fn(&str),
+    /// Takes orders to hand over to another process.
+    pub handover: resources::handover::Orders,
 }
 
 impl Api {

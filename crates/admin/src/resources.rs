@@ -6,6 +6,7 @@ pub mod document;
 pub mod endpoints;
 pub mod events;
 pub mod exchanges;
+pub mod handover;
 pub mod logs;
 pub mod status;
 pub mod trial;
@@ -181,6 +182,15 @@ pub static RESOURCES: &[Resource] = &[
         request: None,
         response: schema_of::<trial::TrialStatus>,
         handler: || post(trial::confirm),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/handover",
+        doc: "Starts another process, usually of a newer binary, and hands everything over to it without losing a request.",
+        query: None,
+        request: Some(schema_of::<handover::Wanted>),
+        response: schema_of::<handover::HandedOver>,
+        handler: || post(handover::hand_over),
     },
     Resource {
         method: Method::GET,

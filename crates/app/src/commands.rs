@@ -10,6 +10,7 @@ mod diff;
 mod endpoint;
 mod events;
 mod explain;
+mod handover;
 mod history;
 mod logs;
 mod proxy;
@@ -57,6 +58,8 @@ pub enum Command {
     Diff(diff::Arguments),
     /// Have the running instance read its document again
     Reload(reload::Arguments),
+    /// Put another process, usually of a newer binary, in the place of the running one, without losing a request
+    Handover(handover::Arguments),
     /// Put a document from here into force in the running instance, for good or on trial
     Apply(apply::Arguments),
     /// Keep the document that is on trial
@@ -95,6 +98,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Top(arguments) => top::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Reload(arguments) => reload::run(&arguments),
+        Command::Handover(arguments) => handover::run(&arguments),
         Command::Apply(arguments) => apply::run(&arguments),
         Command::Confirm(arguments) => confirm::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),

@@ -16,7 +16,9 @@ pub fn run(listen: &str, admin: &str) -> Result<ExitCode> {
     let shop = shop::open().context("cannot start the shop's services")?;
     let text = document(listen, admin, &shop);
     let document = Text::Inline("the demo's document".to_owned(), text.clone());
-    serving::run(document, &Manner::default(), |instance| greet(instance.process(), admin, &text))
+    // The shop is in this process.
+    let manner = Manner { here_only: true, ..Manner::default() };
+    serving::run(document, &manner, |instance| greet(instance.process(), admin, &text))
 }
 
 fn document(listen: &str, admin: &str, shop: &shop::Shop) -> String {

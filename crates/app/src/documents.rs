@@ -31,9 +31,9 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf> {
     )
 }
 
-/// Loads and compiles the document that a process begins with. `say` tells what happens later.
-pub fn prepare(text: &Text, resolver: &dyn Resolve, events: &HealthEvents, say: fn(&str)) -> Prepared {
-    tollgate_control::prepare::prepare(text, &Predecessor::starting(say), resolver, events)
+/// Loads and compiles the document that a process begins with, `before` which there may have been another process.
+pub fn prepare(text: &Text, before: &Predecessor, resolver: &dyn Resolve, events: &HealthEvents) -> Prepared {
+    tollgate_control::prepare::prepare(text, before, resolver, events)
 }
 
 /// Loads and compiles the document at `path` to look at it: nothing is asked and nobody hears of it.

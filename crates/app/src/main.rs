@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod documents;
 mod exit;
+mod handover;
 mod overview;
 mod serving;
 mod terminal;

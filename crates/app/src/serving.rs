@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tollgate_admin::Api;
 use tollgate_config::Document;
+use tollgate_control::compile::Predecessor;
 use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::Text;
 use tollgate_control::process::Options;
@@ -21,6 +22,8 @@ use tollgate_telemetry::access::AccessLogs;
 use tollgate_upstream::{HealthEvent, HealthEvents};
 
 use crate::admin::{AdminServer, AdminSockets};
+use crate::handover::turn::{Asking, End, Turn};
+use crate::handover::{Arrival, Program, carried, notify};
 use crate::{documents, exit};
 
 /// How many health events may wait to be printed.
@@ -40,13 +43,19 @@ const GIVE_BACK: Duration = Duration::from_millis(500);
 pub struct Manner {
     /// It is reloaded when its files change.
     pub watch: bool,
+    /// It is of use in this very process only, so no other can take its place.
+    pub here_only: bool,
 }
 
-/// Runs a document until a signal ends it. `ready` is told once everything listens.
+/// Runs a document until a signal ends it, or another process has taken its place. `ready` is told once everything
+/// listens.
 pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result<ExitCode> {
+    let program = Program::of_this_process();
+    let mut arrival = Arrival::receive()?;
     let (events, receiver) = HealthEvents::bounded(EVENTS_MAX);
     let resolver = Arc::new(SystemResolver);
-    let (prepared, _) = documents::prepare(&text, &*resolver, &events, note).try_tests(None);
+    let before = Predecessor::starting(note).restoring_tickets(&arrival.state.tickets);
+    let (prepared, _) = documents::prepare(&text, &before, &*resolver, &events).try_tests(None);
     documents::report(&prepared);
     let bundle = prepared.bundle();
     let (Some(first), Some(bundle)) = (prepared.ready, bundle) else {
@@ -64,14 +73,17 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
     runtime.block_on(async {
         // Before anything is told: whoever reads that it listens may send a signal at once.
         let mut ending = Ending::new()?;
-        let [hangup, rotated] = [SignalKind::hangup(), SignalKind::user_defined1()].map(listen_for);
-        let (hangup, rotated) = (hangup?, rotated?);
-        let admin = AdminSockets::bind(&first.document)?;
+        let kinds = [SignalKind::hangup(), SignalKind::user_defined1(), SignalKind::user_defined2()];
+        let [hangup, rotated, handover] = kinds.map(listen_for);
+        let (hangup, rotated, handover) = (hangup?, rotated?, handover?);
+        let admin = AdminSockets::bind(&first.document, &mut arrival)?;
         let options = options(&first.document, !admin.is_empty());
         let acme = Acme::new(note);
         // Before anybody can connect, so that what is on disk is there for the first one.
         let certificates = acme.prepare(&first.plans)?;
-        let process = Arc::new(Process::start(first.snapshot.clone(), &options)?);
+        carried::restore(&first.snapshot, &arrival.state.endpoints);
+        let process = Process::start_on(&mut arrival.inherited, first.snapshot.clone(), &options)?;
+        let process = Arc::new(process);
         tokio::spawn(print_events(receiver));
         tokio::spawn(reopen_logs(rotated, process.logs().clone()));
         for listener in &process.current().listeners {
@@ -82,7 +94,8 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         acme.adopt(certificates);
         let surroundings = Surroundings { file, resolver, events, acme, say: note };
         let instance = Arc::new(Instance::new(process.clone(), first, bundle, surroundings));
-        let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note }));
+        let (orders, ordered) = mpsc::channel(1);
+        let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note, handover: orders }));
         tokio::spawn(reload_on_hangup(hangup, instance.clone()));
         tokio::spawn(free_now_and_then(instance.clone()));
         tokio::spawn(certificates::watch(instance.clone()));
@@ -92,8 +105,12 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
             tokio::spawn(watch::watch(instance.clone()));
         }
         ready(&instance);
-        ending.wait().await;
-        let clean = drain(&instance.document(), process, &mut ending, admin).await;
+        let yours = arrival.ready()?;
+        notify::ready();
+        let program = if manner.here_only { None } else { Some(program) };
+        let mut turn = Turn { instance: instance.clone(), admin, program, watch: manner.watch };
+        let end = turn.last(&mut ending, Asking { signals: handover, orders: ordered, yours }).await;
+        let clean = drain(&instance.document(), process, &mut ending, turn.admin, end).await;
         // Nobody waits longer for what will be free soon anyway.
         let _ = tokio::time::timeout(GIVE_BACK, instance.give_back()).await;
         note("ended");
@@ -124,12 +141,26 @@ async fn reload_on_hangup(mut signals: Signal, instance: Arc<Instance>) {
 
 /// The polite end: readiness fails first, then the listeners close, then what runs may finish. A
 /// second signal, or the end of the grace, is now. Whether everything ended by itself.
-async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, admin: AdminServer) -> bool {
-    let (delay, grace) = (document.shutdown.delay.get(), document.shutdown.grace.get());
-    let tunnels = document.shutdown.tunnels().get();
+///
+/// After a hand-over nobody is to look for another instance, so there is no delay; idle connections wait for half of
+/// the grace, so that what they then begin can still finish.
+async fn drain(
+    document: &Document,
+    process: Arc<Process>,
+    ending: &mut Ending,
+    admin: AdminServer,
+    end: End,
+) -> bool {
+    let (grace, tunnels) = (document.shutdown.grace.get(), document.shutdown.tunnels().get());
+    let handed_over = end == End::HandedOver;
+    let delay = if handed_over { Duration::ZERO } else { document.shutdown.delay.get() };
+    let idle = if handed_over { grace / 2 } else { Duration::ZERO };
     let longest = grace.max(tunnels);
     note(&format!("draining, at most {}s", (delay + longest).as_secs()));
     process.announce_drain();
+    if !handed_over {
+        notify::stopping();
+    }
     if !delay.is_zero() {
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
@@ -137,7 +168,13 @@ async fn drain(document: &Document, process: Arc<Process>, ending: &mut Ending, 
         }
     }
     let mut now = false;
-    let graces = Graces { exchanges_ms: millis(grace), tunnels_ms: millis(tunnels), ..Graces::default() };
+    let graces = Graces {
+        exchanges_ms: millis(grace),
+        tunnels_ms: millis(tunnels),
+        idle_ms: millis(idle),
+        handed_over,
+        ..Graces::default()
+    };
     let drained = tokio::select! {
         () = process.drain(&graces) => {
             let cut = graces.cut.load(Ordering::Relaxed);
@@ -209,7 +246,7 @@ fn listen_for(kind: SignalKind) -> Result<Signal> {
 }
 
 /// The signals that end the process politely.
-struct Ending {
+pub struct Ending {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
@@ -224,7 +261,8 @@ impl Ending {
         })
     }
 
-    async fn wait(&mut self) {
+    /// Waits for the next of them.
+    pub async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -98,6 +98,11 @@ impl Acme {
         *running = Some(Running { plan, board, stop, task });
     }
 
+    /// Orders nothing any more, since another process does. An order that is under way is brought to its end.
+    pub fn leave(&self) {
+        self.running().iter().for_each(|running| running.stop.ask());
+    }
+
     /// How the certificates stand, in the order of the document.
     pub fn status(&self) -> Vec<CertificateStatus> {
         self.running().as_ref().map_or_else(Vec::new, |running| running.board.read())

@@ -1,17 +1,19 @@
-//! Binding listeners: a socket of each kind that they need for each worker, all of a listener on one address.
+//! Binding listeners: a socket of each kind that they need for each worker, all of a listener on one address. Sockets
+//! that are inherited are taken instead, as many as there are.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tollgate_http3::{Secret, steering};
+use tollgate_http3::{Relay, Seat, Secret, steering};
 use tollgate_proxy::Snapshot;
-use tollgate_proxy::http::http3::Seat;
-use tollgate_proxy::listen::{ConnectionLimits, ListenSocket};
+use tollgate_proxy::listen::{ConnectionLimits, DatagramSocket, ListenSocket};
 use tollgate_proxy::snapshot::{HttpService, Listener, Service};
 use tollgate_runtime::datagrams;
 use tollgate_runtime::sockets::{self, ListenOptions};
-use tollgate_tls::Acceptor;
+
+use crate::inherited::{Inherited, Passed, PassedQuic};
 
 /// Connections that the kernel holds until a worker takes them; it may be told less by `somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -24,12 +26,58 @@ pub struct Bound {
     /// Where it listens; with port 0 in the document, the port that was given.
     pub address: SocketAddr,
     limits: Arc<ConnectionLimits>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// The sockets of a listener a second time, to be passed to the next process. A socket is closed when the worker and
+/// this have closed it.
+#[derive(Debug, Default)]
+struct Kept {
+    tcp: Vec<TcpListener>,
+    udp: Vec<UdpSocket>,
+    /// Of each of `udp`, where they take HTTP/3.
+    seats: Vec<Seat>,
 }
 
 impl Bound {
     /// Takes over the limits that the document has now.
     pub fn set_limits(&self) {
         self.limits.set(&self.settings);
+    }
+
+    /// Its sockets, for the next process.
+    ///
+    /// # Errors
+    ///
+    /// Where no descriptor is left for them.
+    pub fn pass(&self) -> io::Result<Vec<Passed>> {
+        let kept = self.kept();
+        let passed = |socket: io::Result<OwnedFd>, quic| {
+            let (wanted, listener) = (Some(self.settings.address), self.settings.name.to_string());
+            Ok(Passed { socket: socket?, wanted, listener, quic })
+        };
+        let tcp = kept.tcp.iter().map(|socket| passed(socket.try_clone().map(Into::into), None));
+        let udp = kept.udp.iter().enumerate().map(|(index, socket)| {
+            let quic = |seat: &Seat| {
+                Ok::<_, io::Error>(PassedQuic { key: seat.secret.key(), before: seat.relay.offer()? })
+            };
+            passed(socket.try_clone().map(Into::into), kept.seats.get(index).map(quic).transpose()?)
+        });
+        tcp.chain(udp).collect()
+    }
+
+    /// They will not be taken.
+    pub fn stay(&self) {
+        self.kept().seats.iter().for_each(|seat| seat.relay.stay());
+    }
+
+    /// Leaves the sockets to the workers alone, who may close them from now on.
+    pub fn let_go(&self) {
+        *self.kept() = Kept::default();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,7 +100,15 @@ pub struct Binding {
 ///
 /// A listener is the same as one before if it has its address and way of accepting; of several with one
 /// address (port 0) the first is the first.
-pub fn bind(before: &[Bound], snapshot: &Snapshot, workers: usize) -> Result<Binding, BindError> {
+///
+/// Of what is inherited it takes the sockets that listen where a listener wants to.
+pub fn bind(
+    before: &[Bound],
+    snapshot: &Snapshot,
+    workers: usize,
+    inherited: &mut Inherited,
+) -> Result<Binding, BindError> {
+    let passed = (inherited.tcp_addresses(), inherited.udp_addresses());
     let mut sockets: Vec<Vec<ListenSocket>> = (0..workers).map(|_| Vec::new()).collect();
     let mut successors: Vec<Option<u32>> = vec![None; before.len()];
     let mut bound = Vec::new();
@@ -69,71 +125,140 @@ pub fn bind(before: &[Bound], snapshot: &Snapshot, workers: usize) -> Result<Bin
             continue;
         }
         // What this process holds already would be taken for somebody else's.
-        let held = |kind: fn(Kinds) -> bool| {
-            let mut holders = before.iter().filter(|b| kind(Kinds::of(&b.settings)));
-            holders.any(|b| overlap(b.address, settings.address))
+        let held = |kind: fn(Kinds) -> bool, passed: &[SocketAddr]| {
+            let holders = before.iter().filter(|b| kind(Kinds::of(&b.settings))).map(|b| &b.address);
+            holders.chain(passed).any(|address| overlap(*address, settings.address))
         };
         let (kinds, failed) = (Kinds::of(settings), |error| BindError(settings.address, error));
-        if kinds.tcp && !held(|kinds| kinds.tcp) {
+        if kinds.tcp && !held(|kinds| kinds.tcp, &passed.0) {
             sockets::check_free(settings.address).map_err(failed)?;
         }
-        if kinds.udp && !held(|kinds| kinds.udp) {
+        if kinds.udp && !held(|kinds| kinds.udp, &passed.1) {
             datagrams::check_free(settings.address).map_err(failed)?;
         }
-        bound.push(open(index, settings, &mut sockets)?);
+        bound.push(open(index, settings, &mut sockets, inherited).map_err(failed)?);
     }
     Ok(Binding { bound, sockets, successors })
 }
 
-fn open(index: u32, settings: &Arc<Listener>, sockets: &mut [Vec<ListenSocket>]) -> Result<Bound, BindError> {
-    let limits = ConnectionLimits::new(settings);
-    let mut address = settings.address;
-    let failed = |error| BindError(settings.address, error);
-    for worker in sockets.iter_mut() {
-        let (tcp, udp) = open_one(settings, &mut address).map_err(failed)?;
-        worker.push(ListenSocket { tcp, udp, seat: None, listener: index, limits: limits.clone() });
-    }
-    if let Service::Http(HttpService { tls: Some(acceptor), versions, .. }) = &settings.service
-        && versions.http3
-    {
-        open_http3(address, acceptor, sockets).map_err(failed)?;
-    }
-    Ok(Bound { settings: settings.clone(), address, limits })
-}
-
-/// The UDP sockets of a listener that speaks HTTP/3: a packet comes to the worker that has its connection.
-fn open_http3(address: SocketAddr, acceptor: &Acceptor, sockets: &mut [Vec<ListenSocket>]) -> io::Result<()> {
+fn open(
+    index: u32,
+    settings: &Arc<Listener>,
+    sockets: &mut [Vec<ListenSocket>],
+    inherited: &mut Inherited,
+) -> io::Result<Bound> {
     let workers = sockets.len();
-    let secret = Secret::new(&acceptor.rustls_config_for_quic())?;
-    let group = steering::bind_group(address, workers)?;
-    for (index, (worker, socket)) in sockets.iter_mut().zip(group.sockets).enumerate() {
-        if let Some(listener) = worker.last_mut() {
-            listener.udp = Some(socket);
-            listener.seat = Some(Seat { secret: secret.clone(), index, workers });
-        }
+    let mut address = settings.address;
+    let tcp = open_tcp(settings, &mut address, workers, inherited)?;
+    let (udp, seats) = open_udp(settings, &mut address, workers, inherited)?;
+    let kept = Kept { tcp: again(&tcp)?, udp: again(&udp)?, seats: seats.clone() };
+    let limits = ConnectionLimits::new(settings);
+    let (mut tcp, mut udp) = (share_tcp(tcp, workers)?, share_udp(udp, seats, workers));
+    for (worker, sockets) in sockets.iter_mut().enumerate() {
+        let (tcp, udp) = (std::mem::take(&mut tcp[worker]), std::mem::take(&mut udp[worker]));
+        sockets.push(ListenSocket { tcp, udp, listener: index, limits: limits.clone() });
     }
-    Ok(())
+    Ok(Bound { settings: settings.clone(), address, limits, kept: Arc::new(Mutex::new(kept)) })
 }
 
-/// The sockets of one worker. Port 0 is asked for once; all others take the port that the first was given.
-fn open_one(
+/// The sockets for connections: those that are inherited, else one for each worker. Port 0 is asked for once; all
+/// others take the port that the first was given.
+fn open_tcp(
     settings: &Listener,
     address: &mut SocketAddr,
-) -> io::Result<(Option<TcpListener>, Option<UdpSocket>)> {
-    let (mut tcp, mut udp) = (None, None);
-    let kinds = Kinds::of(settings);
-    if kinds.tcp {
-        let options = ListenOptions { backlog: BACKLOG, defer_accept: settings.defer_accept };
+    workers: usize,
+    inherited: &mut Inherited,
+) -> io::Result<Vec<TcpListener>> {
+    if !Kinds::of(settings).tcp {
+        return Ok(Vec::new());
+    }
+    let options = ListenOptions { backlog: BACKLOG, defer_accept: settings.defer_accept };
+    let taken = inherited.take_tcp(settings).into_iter().map(|socket| sockets::adopt(socket, options));
+    let mut opened = taken.collect::<io::Result<Vec<_>>>()?;
+    if let Some(first) = opened.first() {
+        *address = first.local_addr()?;
+        return Ok(opened);
+    }
+    for _ in 0..workers {
         let socket = sockets::listen(*address, options)?;
         *address = socket.local_addr()?;
-        tcp = Some(socket);
+        opened.push(socket);
     }
-    if matches!(settings.service, Service::Udp(_)) {
+    Ok(opened)
+}
+
+/// The sockets for datagrams, and the seats of those that take HTTP/3: there a packet comes to the socket that its
+/// connection belongs to.
+fn open_udp(
+    settings: &Listener,
+    address: &mut SocketAddr,
+    workers: usize,
+    inherited: &mut Inherited,
+) -> io::Result<(Vec<UdpSocket>, Vec<Seat>)> {
+    if !Kinds::of(settings).udp {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let (taken, before) = inherited.take_udp(settings);
+    if let Service::Http(HttpService { tls: Some(acceptor), .. }) = &settings.service {
+        let tls = acceptor.rustls_config_for_quic();
+        let key = before.iter().flatten().map(|before| before.key.clone()).next();
+        let secret = key.map_or_else(|| Secret::new(&tls), |key| Secret::of(&tls, key))?;
+        let sockets = match taken.is_empty() {
+            true => steering::bind_group(*address, workers)?.sockets,
+            false => steering::adopt_group(taken)?.sockets,
+        };
+        let mut before = before.into_iter();
+        let seats = (0..sockets.len()).map(|index| {
+            let before = before.next().flatten().map_or_else(Vec::new, |quic| quic.before);
+            let relay = Relay::new(secret.instance(), before)?;
+            Ok(Seat { secret: secret.clone(), index, workers: sockets.len(), relay })
+        });
+        let seats = seats.collect::<io::Result<_>>()?;
+        return Ok((sockets, seats));
+    }
+    let mut opened = taken.into_iter().map(datagrams::adopt).collect::<io::Result<Vec<_>>>()?;
+    for _ in opened.len()..if opened.is_empty() { workers } else { 0 } {
         let socket = datagrams::listen(*address)?;
         *address = socket.local_addr()?;
-        udp = Some(socket);
+        opened.push(socket);
     }
-    Ok((tcp, udp))
+    if let Some(first) = opened.first() {
+        *address = first.local_addr()?;
+    }
+    Ok((opened, Vec::new()))
+}
+
+/// The sockets a second time.
+fn again<S: AsFd + From<OwnedFd>>(sockets: &[S]) -> io::Result<Vec<S>> {
+    sockets.iter().map(|socket| Ok(S::from(socket.as_fd().try_clone_to_owned()?))).collect()
+}
+
+/// Sockets for connections by worker. Where another number of workers has bound them, some accept from several, or
+/// several from one: a socket more in the group would take connections that are lost if this process does not come to
+/// serve.
+fn share_tcp(sockets: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let mut shares: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    let count = sockets.len();
+    if count > 0 {
+        for worker in count..workers {
+            shares[worker].push(sockets[worker % count].try_clone()?);
+        }
+    }
+    for (index, socket) in sockets.into_iter().enumerate() {
+        shares[index % workers].push(socket);
+    }
+    Ok(shares)
+}
+
+/// Sockets for datagrams by worker. Two workers cannot read one of them: what belongs together would come to both. So
+/// where there are more workers than sockets, some have none.
+fn share_udp(sockets: Vec<UdpSocket>, seats: Vec<Seat>, workers: usize) -> Vec<Vec<DatagramSocket>> {
+    let mut shares: Vec<Vec<DatagramSocket>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut seats = seats.into_iter();
+    for (index, socket) in sockets.into_iter().enumerate() {
+        shares[index % workers].push(DatagramSocket { socket, seat: seats.next() });
+    }
+    shares
 }
 
 /// Which sockets a listener has.

@@ -180,6 +180,20 @@ impl Instance {
         &self.surroundings.events
     }
 
+    /// What of TLS the next process needs to go on with this one's sessions: secrets, to go nowhere else.
+    pub fn save_tickets(&self) -> Vec<u8> {
+        self.state().plans.tls.save_tickets()
+    }
+
+    /// Leaves to the next process what only one can have: the file of quotas, and the keeping of certificates. May
+    /// take as long as the disk does.
+    pub async fn leave(&self) {
+        self.acme().leave();
+        let carried = self.state().plans.carried.clone();
+        // Where no thread can be started the file is given away when this process ends.
+        let _ = aside("leave", move || carried.release_quotas()).await;
+    }
+
     /// Writes a line of the process's own log.
     pub(crate) fn say(&self, text: &str) {
         (self.surroundings.say)(text);

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod exports;
 pub mod health;
 pub mod history;
+pub mod inherited;
 pub mod instance;
 pub mod metrics;
 pub mod outside;

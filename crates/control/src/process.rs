@@ -23,6 +23,7 @@ use tollgate_upstream::{Endpoint, EndpointId, Upstream};
 use crate::bind::{BindError, Binding, Bound, bind};
 use crate::certificates::Looks;
 use crate::exports::Exports;
+use crate::inherited::{Inherited, Passed};
 use crate::metrics::Memory;
 use crate::recorders::Recorders;
 
@@ -128,7 +129,16 @@ struct Ends {
 impl Process {
     /// Binds the listeners and starts the workers. To be called on the control runtime, which spans are sent on.
     pub fn start(snapshot: Arc<Snapshot>, options: &Options) -> Result<Self, StartError> {
-        let Binding { bound, sockets, .. } = bind(&[], &snapshot, options.workers)?;
+        Self::start_on(&mut Inherited::default(), snapshot, options)
+    }
+
+    /// The same on sockets that are inherited, as far as listeners want them; what nobody wants stays there.
+    pub fn start_on(
+        inherited: &mut Inherited,
+        snapshot: Arc<Snapshot>,
+        options: &Options,
+    ) -> Result<Self, StartError> {
+        let Binding { bound, sockets, .. } = bind(&[], &snapshot, options.workers, inherited)?;
         let logs = AccessLogs::default();
         let opened = logs.open(snapshot.logs.clone()).map_err(StartError::AccessLog)?;
         let log = logs.adopt(opened);
@@ -175,7 +185,9 @@ impl Process {
             return Err(StartError::Draining);
         }
         let mut current = lock(&self.current);
-        let Binding { bound, sockets, successors } = bind(&current.listeners, &snapshot, self.workers.len())?;
+        let mut inherited = Inherited::default();
+        let Binding { bound, sockets, successors } =
+            bind(&current.listeners, &snapshot, self.workers.len(), &mut inherited)?;
         let opened = self.logs.open(snapshot.logs.clone()).map_err(StartError::AccessLog)?;
         // From here on nothing can fail.
         let log = self.logs.adopt(opened);
@@ -184,6 +196,8 @@ impl Process {
         let succession = succession(&current.snapshot, &snapshot, &successors);
         catch_up(&current.snapshot, &snapshot, &succession);
         let gone = retire_gone(&current.snapshot, &snapshot);
+        let removed = current.listeners.iter().zip(&successors).filter(|(_, successor)| successor.is_none());
+        removed.for_each(|(listener, _)| listener.let_go());
         let (mut shards, mut waiting) = (Vec::new(), Vec::new());
         for ((worker, sockets), shard) in self.workers.iter().zip(sockets).zip(&current.shards) {
             let shard = Arc::new(shard.successor(&succession));
@@ -270,10 +284,29 @@ impl Process {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// The sockets of all listeners, for the next process.
+    ///
+    /// # Errors
+    ///
+    /// Where no descriptor is left for them, or the process is draining.
+    pub fn pass_listeners(&self) -> io::Result<Vec<Passed>> {
+        if self.is_draining() {
+            return Err(io::Error::other(StartError::Draining));
+        }
+        let passed: io::Result<Vec<_>> = self.current().listeners.iter().map(Bound::pass).collect();
+        Ok(passed?.into_iter().flatten().collect())
+    }
+
+    /// The next process will not come.
+    pub fn stay(&self) {
+        self.current().listeners.iter().for_each(Bound::stay);
+    }
+
     /// Closes the listeners and ends idle connections. The future is done when the others have ended, which they
     /// have to when their grace is over.
     pub fn drain(&self, graces: &Graces) -> impl Future<Output = ()> + use<> {
         self.announce_drain();
+        self.current().listeners.iter().for_each(Bound::let_go);
         for worker in &self.workers {
             // A worker that is gone has drained.
             let _ = worker.send(Command::Drain(graces.clone()));

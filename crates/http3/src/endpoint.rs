@@ -11,6 +11,7 @@ use tollgate_decision::Reason;
 
 use crate::connection::Connection;
 use crate::ended::Ended;
+use crate::relay::Relay;
 use crate::settings::{Secret, Settings, endpoint_config, server_config};
 
 /// Accepts the QUIC connections that the kernel steers to this worker.
@@ -21,7 +22,27 @@ pub struct Endpoint {
     quinn: quinn::Endpoint,
     settings: RefCell<Rc<Settings>>,
     secret: Secret,
+    relay: Relay,
     admission: Rc<Admission>,
+}
+
+/// A socket's place among those that share a UDP port.
+#[derive(Clone)]
+pub struct Seat {
+    /// What they share.
+    pub secret: Secret,
+    /// Which one it is, from 0.
+    pub index: usize,
+    /// How many there are.
+    pub workers: usize,
+    /// What it has to do with other processes.
+    pub relay: Relay,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.index, self.workers)
+    }
 }
 
 /// What has become of those who wanted to connect.
@@ -82,10 +103,27 @@ impl Endpoint {
         index: usize,
         workers: usize,
     ) -> io::Result<Self> {
+        let relay = Relay::new(secret.instance(), Vec::new())?;
+        Self::relaying(socket, tls, settings, Seat { secret, index, workers, relay })
+    }
+
+    /// The same on a socket that another process may have had before, or may get.
+    ///
+    /// # Errors
+    /// As in [`Endpoint::new`].
+    pub fn relaying(
+        socket: UdpSocket,
+        tls: &Arc<rustls::ServerConfig>,
+        settings: Settings,
+        seat: Seat,
+    ) -> io::Result<Self> {
+        let Seat { secret, index, workers, relay } = seat;
         let server = server_config(tls, &settings, &secret)?;
         let config = endpoint_config(&secret, index, workers)?;
-        let quinn = quinn::Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime))?;
-        Ok(Self { quinn, settings: RefCell::new(Rc::new(settings)), secret, admission: Rc::default() })
+        let (socket, runtime) = (relay.watch(socket)?, Arc::new(TokioRuntime));
+        let quinn = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, runtime)?;
+        let settings = RefCell::new(Rc::new(settings));
+        Ok(Self { quinn, settings, secret, relay, admission: Rc::default() })
     }
 
     /// Changes certificates and settings for connections to come; those that are open keep theirs.
@@ -156,6 +194,12 @@ impl Endpoint {
     /// connections go on.
     pub fn stop_accepting(&self) {
         self.quinn.set_server_config(None);
+    }
+
+    /// Leaves the socket to the process that it was offered to ([`Relay::offer`]). Open connections go on: their packets
+    /// come from there. To be called on the worker's runtime.
+    pub fn leave_socket(&self) {
+        self.relay.leave();
     }
 
     /// Waits until no connection is left, with what the last ones had to say sent.

@@ -19,6 +19,8 @@ mod frames;
 mod guard;
 mod head;
 mod receive;
+mod relay;
+mod relay_frame;
 mod send;
 mod settings;
 pub mod steering;
@@ -26,8 +28,10 @@ mod stream;
 
 pub use connection::{Connection, Facts};
 pub use ended::Ended;
-pub use endpoint::{Counts, Endpoint, Handshake};
-pub use settings::{Secret, Settings};
+pub use endpoint::{Counts, Endpoint, Handshake, Seat};
+pub use relay::{Before, Relay};
+pub use settings::{Secret, SecretKey, Settings};
+pub use steering::Instance;
 pub use stream::ServerStream;
 
 /// The ALPN name of HTTP/3.

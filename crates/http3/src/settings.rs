@@ -12,7 +12,7 @@ use quinn::{
     BloomTokenLog, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
 };
 
-use crate::steering::WorkerIds;
+use crate::steering::{INSTANCE_LENGTH, Instance, WorkerIds};
 
 /// Limits and habits of an endpoint. All memory that a client can make Tollgate hold is bounded by them.
 #[derive(Clone, Debug)]
@@ -66,8 +66,20 @@ impl Default for Settings {
 #[derive(Clone)]
 pub struct Secret {
     key: [u8; 32],
+    /// Stands in all connection ids of this process, and in those of no other that has the key.
+    instance: Instance,
     tokens: Arc<BloomTokenLog>,
     ids: Arc<AtomicU64>,
+}
+
+/// What a secret is made from, for the process that comes next.
+#[derive(Clone)]
+pub struct SecretKey(pub [u8; 32]);
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey")
+    }
 }
 
 /// Bytes of memory for the tokens that clients have used, and how many are expected in their lifetime.
@@ -79,11 +91,31 @@ impl Secret {
     /// # Errors
     /// The system gives no randomness.
     pub fn new(tls: &rustls::ServerConfig) -> io::Result<Self> {
-        let mut key = [0; 32];
-        let source = tls.crypto_provider().secure_random;
-        source.fill(&mut key).map_err(|_| io::Error::other("the system gives no randomness"))?;
+        let mut key = SecretKey([0; 32]);
+        fill(tls, &mut key.0)?;
+        Self::of(tls, key)
+    }
+
+    /// A secret of the key that the process before this one had: packets of connections that ended with it are
+    /// answered so that their clients connect again at once.
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn of(tls: &rustls::ServerConfig, SecretKey(key): SecretKey) -> io::Result<Self> {
+        let mut instance = [0; INSTANCE_LENGTH];
+        fill(tls, &mut instance)?;
         let tokens = Arc::new(BloomTokenLog::new_expected_items(TOKEN_LOG.0, TOKEN_LOG.1));
-        Ok(Self { key, tokens, ids: Arc::default() })
+        Ok(Self { key, instance, tokens, ids: Arc::default() })
+    }
+
+    /// What it is made from, for the process that comes next.
+    pub fn key(&self) -> SecretKey {
+        SecretKey(self.key)
+    }
+
+    /// What stands in all connection ids of this process.
+    pub fn instance(&self) -> Instance {
+        self.instance
     }
 
     /// The key of connection ids, and how many were made with it so far.
@@ -105,6 +137,11 @@ impl Secret {
     fn token_key(&self) -> hkdf::Prk {
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"address validation tokens").extract(&self.key)
     }
+}
+
+fn fill(tls: &rustls::ServerConfig, bytes: &mut [u8]) -> io::Result<()> {
+    let source = tls.crypto_provider().secure_random;
+    source.fill(bytes).map_err(|_| io::Error::other("the system gives no randomness"))
 }
 
 impl fmt::Debug for Secret {

@@ -62,12 +62,42 @@ pub fn bind_group(address: SocketAddr, workers: usize) -> io::Result<Group> {
         address = socket.local_addr()?;
         sockets.push(socket);
     }
-    let steering = match attach_program(&sockets[0], workers) {
+    Ok(steer(sockets))
+}
+
+/// Takes the sockets that another process has bound to a UDP address, in the order in which they joined it, and has
+/// packets steered by connection id.
+///
+/// # Errors
+/// They are none, or more than can share a port, or not for datagrams.
+pub fn adopt_group(sockets: Vec<UdpSocket>) -> io::Result<Group> {
+    if sockets.is_empty() || sockets.len() > MAX_WORKERS {
+        let problem = format!("a UDP port is shared by 1 to {MAX_WORKERS} sockets, not by {}", sockets.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    }
+    let adopt = |socket: UdpSocket| {
+        let socket = Socket::from(socket);
+        prepare(&socket)?;
+        Ok(socket.into())
+    };
+    Ok(steer(sockets.into_iter().map(adopt).collect::<io::Result<_>>()?))
+}
+
+fn steer(sockets: Vec<UdpSocket>) -> Group {
+    let steering = match attach_program(&sockets[0], sockets.len()) {
         Ok(()) => Steering::ByConnectionId,
-        Err(_) if workers == 1 => Steering::ByConnectionId,
+        Err(_) if sockets.len() == 1 => Steering::ByConnectionId,
         Err(error) => Steering::ByAddress(error),
     };
-    Ok(Group { sockets, steering })
+    Group { sockets, steering }
+}
+
+fn prepare(socket: &Socket) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    // Less than asked for is no reason not to serve.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    Ok(())
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
@@ -76,10 +106,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    // Less than asked for is no reason not to serve.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    prepare(&socket)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
@@ -140,13 +167,39 @@ fn attach_program(_: &UdpSocket, _: usize) -> io::Result<()> {
 }
 
 /// Makes connection ids that tell their worker: the first byte modulo the number of workers is its index.
-/// The rest is a keyed hash of a count, which nobody without the key can tell from chance.
+/// Then comes the instance, and the rest is a keyed hash of a count, which nobody without the key can tell from chance.
 #[derive(Clone)]
 pub(crate) struct WorkerIds {
     key: hmac::Key,
     made: Arc<AtomicU64>,
+    instance: Instance,
     index: u8,
     workers: u16,
+}
+
+/// What the connection ids of one process have in common. Drawn by chance: that a client makes up an id with it
+/// happens once in 16 million.
+pub type Instance = [u8; INSTANCE_LENGTH];
+pub(crate) const INSTANCE_LENGTH: usize = 3;
+/// Where it stands in an id.
+const INSTANCE: std::ops::Range<usize> = 1..1 + INSTANCE_LENGTH;
+
+/// Set in the first byte of packets that tell the length of the id they carry (RFC 8999 section 5.1).
+const LONG: u8 = 0x80;
+
+/// Whether a packet is one of a connection that stands (RFC 9000 section 17.3).
+pub(crate) fn is_short(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first & LONG == 0)
+}
+
+/// The instance that stands in the id a packet goes to; `None` where that is an id of a length that none of ours has.
+pub(crate) fn instance_of(packet: &[u8]) -> Option<Instance> {
+    let id = match is_short(packet) {
+        true => packet.get(1..)?,
+        false if usize::from(*packet.get(5)?) == ID_LENGTH => packet.get(6..)?,
+        false => return None,
+    };
+    id.get(..ID_LENGTH)?.get(INSTANCE)?.try_into().ok()
 }
 
 /// How long Tollgate's connection ids are, in bytes.
@@ -158,7 +211,7 @@ impl WorkerIds {
         match (u8::try_from(index), u16::try_from(workers)) {
             (Ok(worker), Ok(count)) if index < workers && workers <= MAX_WORKERS => {
                 let (key, made) = secret.id_key();
-                Ok(Self { key, made, index: worker, workers: count })
+                Ok(Self { key, made, instance: secret.instance(), index: worker, workers: count })
             }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -183,6 +236,7 @@ impl ConnectionIdGenerator for WorkerIds {
         let mut id = [0; ID_LENGTH];
         id.copy_from_slice(&hash.as_ref()[..ID_LENGTH]);
         id[0] = self.mark(id[0]);
+        id[INSTANCE].copy_from_slice(&self.instance);
         ConnectionId::new(&id)
     }
 

@@ -13,9 +13,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tollgate_decision::Reason;
+use tollgate_http3::Seat;
 
 use crate::http::forwarded::make_id;
-use crate::http::http3::{self, Seat};
+use crate::http::http3;
 use crate::http::{Client, respond, serve};
 use crate::listening::Listening;
 use crate::recorder;
@@ -31,16 +32,23 @@ const DRAIN_BATCHES: usize = 65_536 / BATCH;
 /// A worker's sockets of a listener, none of them blocking.
 #[derive(Debug)]
 pub struct ListenSocket {
-    /// The one that takes connections.
-    pub tcp: Option<TcpListener>,
-    /// The one that takes datagrams.
-    pub udp: Option<UdpSocket>,
-    /// Its place among the workers' sockets, where it takes HTTP/3.
-    pub seat: Option<Seat>,
+    /// Those that take connections; usually one.
+    pub tcp: Vec<TcpListener>,
+    /// Those that take datagrams; usually one.
+    pub udp: Vec<DatagramSocket>,
     /// The index of the listener in the snapshot.
     pub listener: u32,
     /// What the workers' sockets of this listener share.
     pub limits: Arc<ConnectionLimits>,
+}
+
+/// A socket that takes datagrams.
+#[derive(Debug)]
+pub struct DatagramSocket {
+    /// The socket.
+    pub socket: UdpSocket,
+    /// Its place among the listener's sockets, where it takes HTTP/3.
+    pub seat: Option<Seat>,
 }
 
 /// Counts the connections of a listener over all workers, or its flows. Touched when a connection opens and when it
@@ -169,17 +177,18 @@ const DRAIN_FAILURES: usize = 100;
 
 /// Serves a listener's sockets until the worker drains or the listener goes.
 pub fn serve_all(listening: &Rc<Listening>, sockets: ListenSocket) {
-    if let Some(socket) = sockets.tcp {
+    for socket in sockets.tcp {
         tokio::task::spawn_local(accept(listening.clone(), socket));
     }
-    match (sockets.udp, sockets.seat) {
-        (Some(socket), Some(seat)) => {
-            tokio::task::spawn_local(http3::accept(listening.clone(), socket, seat));
+    for DatagramSocket { socket, seat } in sockets.udp {
+        match seat {
+            Some(seat) => {
+                tokio::task::spawn_local(http3::accept(listening.clone(), socket, seat));
+            }
+            None => {
+                tokio::task::spawn_local(stream::udp::carry(listening.clone(), socket));
+            }
         }
-        (Some(socket), None) => {
-            tokio::task::spawn_local(stream::udp::carry(listening.clone(), socket));
-        }
-        (None, _) => {}
     }
 }
 

@@ -60,13 +60,18 @@ pub struct Graces {
     pub exchanges_ms: u64,
     /// Tunnels, in milliseconds.
     pub tunnels_ms: u64,
+    /// Connections that wait for their next request, in milliseconds; it is answered with `Connection: close`. Without
+    /// it they end at once, and a request that is on its way there is lost.
+    pub idle_ms: u64,
+    /// Another process has the listeners' sockets, too. What comes by them is for that one.
+    pub handed_over: bool,
     /// Set when something was ended because its grace was over.
     pub cut: Arc<AtomicBool>,
 }
 
 impl Default for Graces {
     fn default() -> Self {
-        Self { exchanges_ms: NEVER, tunnels_ms: NEVER, cut: Arc::default() }
+        Self { exchanges_ms: NEVER, tunnels_ms: NEVER, idle_ms: 0, handed_over: false, cut: Arc::default() }
     }
 }
 
@@ -332,6 +337,17 @@ impl Worker {
             return NEVER;
         };
         since.saturating_add(if tunnel { graces.tunnels_ms } else { graces.exchanges_ms })
+    }
+
+    /// How long a connection may wait for its next request although the worker drains, by the clock.
+    pub fn waits_end(&self) -> u64 {
+        let graces = self.draining_since.get().zip(self.open.graces.get());
+        graces.map_or(0, |(since, graces)| since.saturating_add(graces.idle_ms))
+    }
+
+    /// Whether another process takes what comes by the listeners' sockets.
+    pub fn has_handed_over(&self) -> bool {
+        self.open.graces.get().is_some_and(|graces| graces.handed_over)
     }
 
     /// Notes that something was ended because its grace was over.

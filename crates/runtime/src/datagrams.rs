@@ -10,7 +10,7 @@ mod socket;
 pub use control::PacketAddress;
 pub use inbox::{Datagram, Inbox, Wanted};
 pub use outbox::{Outbox, Outgoing};
-pub use socket::{check_free, connect, join_received, listen, watch};
+pub use socket::{adopt, check_free, connect, join_received, listen, watch};
 
 #[cfg(test)]
 mod tests;

@@ -11,9 +11,13 @@ use rustls::server::ProducesTickets;
 use tollgate_runtime::clock::Clock;
 
 const NAME_LEN: usize = 16;
+const SECRET_LEN: usize = 32;
+/// A secret as it is passed on.
+const SAVED_LEN: usize = NAME_LEN + SECRET_LEN;
 
 /// The secrets that session tickets are made from: one set for the whole process, shared by all workers and
-/// kept over reloads, so that a client can resume wherever it comes back to. They are never written anywhere.
+/// kept over reloads, so that a client can resume wherever it comes back to. They are never written anywhere, and
+/// known to one other process at most: the one that takes this one's place ([`TicketKeys::save`]).
 ///
 /// A secret is used for one period; tickets made with it are accepted for one period more. Tickets of one
 /// listener are not accepted by another that asks for other client certificates (CVE-2025-23419): each such
@@ -30,12 +34,14 @@ pub struct TicketKeys {
 struct Generations {
     current: Arc<Secret>,
     previous: Option<Arc<Secret>>,
-    since_ms: u64,
+    /// When the current one was made, by the clock; before its beginning where it was another process that made it.
+    since_ms: i64,
 }
 
 struct Secret {
     /// Stands at the beginning of each ticket.
     name: [u8; NAME_LEN],
+    bytes: [u8; SECRET_LEN],
     secret: hkdf::Prk,
 }
 
@@ -54,9 +60,38 @@ impl TicketKeys {
     pub fn new(clock: Clock, period: Duration) -> Result<Self, Unspecified> {
         let random = default_provider().secure_random;
         let first = Secret::random(random)?;
-        let since_ms = clock.now_ms();
+        let since_ms = signed(clock.now_ms());
         let generations = Generations { current: Arc::new(first), previous: None, since_ms };
         Ok(Self { clock, period, random, generations: RwLock::new(generations) })
+    }
+
+    /// The secrets, for the process that takes this one's place. They are to go nowhere else.
+    pub fn save(&self) -> Vec<u8> {
+        let Generations { current, previous, since_ms } = self.current();
+        let age_ms = self.age_ms(since_ms);
+        let mut saved = age_ms.to_be_bytes().to_vec();
+        for secret in [Some(current), previous].into_iter().flatten() {
+            saved.extend_from_slice(&secret.name);
+            saved.extend_from_slice(&secret.bytes);
+        }
+        saved
+    }
+
+    /// The keys of the process before this one, which go on as they would have there. `None` where these are none.
+    pub fn restore(clock: Clock, period: Duration, saved: &[u8]) -> Option<Self> {
+        let (age_ms, secrets) = saved.split_first_chunk()?;
+        let age_ms = u64::from_be_bytes(*age_ms);
+        let (secrets, []) = secrets.as_chunks::<SAVED_LEN>() else { return None };
+        let mut secrets = secrets.iter().map(|saved| {
+            let (mut name, mut bytes) = ([0; NAME_LEN], [0; SECRET_LEN]);
+            name.copy_from_slice(&saved[..NAME_LEN]);
+            bytes.copy_from_slice(&saved[NAME_LEN..]);
+            Arc::new(Secret::of(name, bytes))
+        });
+        let (current, previous) = (secrets.next()?, secrets.next());
+        let since_ms = signed(clock.now_ms()).saturating_sub(signed(age_ms));
+        let generations = RwLock::new(Generations { current, previous, since_ms });
+        Some(Self { clock, period, random: default_provider().secure_random, generations })
     }
 
     /// Makes a new secret now. Tickets of the one before are still accepted, older ones are not any more.
@@ -65,11 +100,11 @@ impl TicketKeys {
     /// The machine has no randomness; nothing has changed.
     pub fn rotate(&self) -> Result<(), Unspecified> {
         let next = Arc::new(Secret::random(self.random)?);
-        let now_ms = self.clock.now_ms();
+        let now_ms = signed(self.clock.now_ms());
         let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
         let period_ms = self.period_ms();
         // After a long time in which nobody asked, the current secret is one whose time is over, too.
-        let is_recent = now_ms.saturating_sub(generations.since_ms) < 2 * period_ms;
+        let is_recent = self.age_ms(generations.since_ms) < 2 * period_ms;
         let last = std::mem::replace(&mut generations.current, next);
         generations.previous = is_recent.then_some(last);
         generations.since_ms = now_ms;
@@ -81,13 +116,17 @@ impl TicketKeys {
         Arc::new(Ticketer { keys: self.clone(), policy, derived: RwLock::new(Vec::new()) })
     }
 
+    fn age_ms(&self, since_ms: i64) -> u64 {
+        u64::try_from(signed(self.clock.now_ms()).saturating_sub(since_ms)).unwrap_or(0)
+    }
+
     fn period_ms(&self) -> u64 {
         u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX / 2)
     }
 
     fn current(&self) -> Generations {
         let generations = self.generations.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if self.clock.now_ms().saturating_sub(generations.since_ms) < self.period_ms() {
+        if self.age_ms(generations.since_ms) < self.period_ms() {
             return generations;
         }
         // Two workers may both come here; then one secret is used for a moment only. An old secret serves on
@@ -97,12 +136,20 @@ impl TicketKeys {
     }
 }
 
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
 impl Secret {
+    fn of(name: [u8; NAME_LEN], bytes: [u8; SECRET_LEN]) -> Self {
+        Self { name, bytes, secret: hkdf::Salt::new(hkdf::HKDF_SHA256, &name).extract(&bytes) }
+    }
+
     fn random(random: &dyn SecureRandom) -> Result<Self, Unspecified> {
-        let (mut name, mut secret) = ([0; NAME_LEN], [0; 32]);
+        let (mut name, mut bytes) = ([0; NAME_LEN], [0; SECRET_LEN]);
         random.fill(&mut name).map_err(|_| Unspecified)?;
-        random.fill(&mut secret).map_err(|_| Unspecified)?;
-        Ok(Self { name, secret: hkdf::Salt::new(hkdf::HKDF_SHA256, &name).extract(&secret) })
+        random.fill(&mut bytes).map_err(|_| Unspecified)?;
+        Ok(Self::of(name, bytes))
     }
 
     /// The key for one policy.

@@ -5,6 +5,7 @@ mod parts;
 use std::sync::Arc;
 
 use parts::{Authority, acceptor, carry, client_settings, connector, handshake, sides, ticket_keys};
+use tollgate_runtime::Clock;
 use tollgate_tls::{
     Acceptor, ClientCertificates, ClientSettings, Connector, MinVersion, ServerSettings, TicketKeys,
 };
@@ -40,6 +41,33 @@ fn the_second_visit_resumes_also_at_another_worker_and_after_one_rotation() {
     keys.rotate().expect("randomness");
     assert!(!visit(&late, &fresh()));
     assert!(visit(&late, &fresh()));
+}
+
+#[test]
+fn a_process_that_takes_over_knows_the_tickets_of_the_one_before() {
+    let authority = Authority::new("CA");
+    let keys = ticket_keys();
+    let acceptor =
+        |keys: &Arc<TicketKeys>| acceptor(with(keys), vec![authority.certificate(&["shop.example"])]);
+    let client = || connector(client_settings(authority.roots()));
+    let (early, late, later) = (client(), client(), client());
+    assert!(!visit(&early, &acceptor(&keys)));
+    keys.rotate().expect("randomness");
+    assert!(!visit(&late, &acceptor(&keys)));
+    let restore = |saved: &[u8]| {
+        TicketKeys::restore(Clock::new(), std::time::Duration::from_secs(3600), saved).map(Arc::new)
+    };
+    let next = restore(&keys.save()).unwrap();
+    assert!(visit(&early, &acceptor(&next)) && visit(&late, &acceptor(&next)));
+    // And the other way, while both run.
+    assert!(!visit(&later, &acceptor(&next)) && visit(&later, &acceptor(&keys)));
+    // An old secret does not become young again.
+    let mut old = keys.save();
+    old[..8].copy_from_slice(&7_200_001_u64.to_be_bytes());
+    assert!(!visit(&late, &acceptor(&restore(&old).unwrap())));
+    for wrong in [&[][..], &old[..8], &old[..20], &[old.as_slice(), &[0]].concat()] {
+        assert!(restore(wrong).is_none());
+    }
 }
 
 #[test]

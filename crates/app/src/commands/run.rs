@@ -23,5 +23,5 @@ pub struct Arguments {
 /// Runs until a signal ends the process.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let path = documents::find(arguments.config.as_deref())?;
-    serving::run(Text::File(path), &Manner { watch: arguments.watch }, |_| {})
+    serving::run(Text::File(path), &Manner { watch: arguments.watch, ..Manner::default() }, |_| {})
 }

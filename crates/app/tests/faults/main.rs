@@ -5,6 +5,7 @@ mod balancing;
 mod budget;
 mod changes;
 mod draining;
+mod handover;
 mod kills;
 mod load;
 mod memory;

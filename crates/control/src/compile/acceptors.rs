@@ -43,6 +43,17 @@ impl ListenerTls {
     pub fn sets(&self) -> &[Arc<CertificateSet>] {
         &self.sets
     }
+
+    /// The secrets of tickets, for the next process; empty where there are none.
+    pub fn save_tickets(&self) -> Vec<u8> {
+        self.tickets.as_ref().map_or_else(Vec::new, |keys| keys.save())
+    }
+
+    /// With the secrets of the process before; with its own where those are none.
+    pub(super) fn restoring_tickets(saved: &[u8]) -> Self {
+        let tickets = TicketKeys::restore(Clock::new(), TICKET_PERIOD, saved).map(Arc::new);
+        Self { tickets, ..Self::default() }
+    }
 }
 
 /// The certificates of one or more listeners, with what has to be done for them while they are used: looking at the

@@ -84,6 +84,12 @@ impl Predecessor {
         Self { carried: Carried::starting(say), ..Self::default() }
     }
 
+    /// The same for a process that takes the place of another, whose TLS clients come back with their tickets.
+    #[must_use]
+    pub fn restoring_tickets(self, saved: &[u8]) -> Self {
+        Self { tls: ListenerTls::restoring_tickets(saved), ..self }
+    }
+
     /// Of a snapshot and its plans.
     pub fn of(snapshot: &Snapshot, plans: &Plans) -> Self {
         let known = |(upstream, transport): (&Arc<Upstream>, &Arc<Transport>)| {

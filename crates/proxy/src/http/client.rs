@@ -131,6 +131,14 @@ impl Client {
         self.worker().draining_since.get().or_else(|| self.listener.closing_since())
     }
 
+    /// Until when it may wait for its next request although it is to end, by the clock; 0 where it may not.
+    pub fn waits_end(&self) -> u64 {
+        match self.listener.closing_since() {
+            None => self.worker().waits_end(),
+            Some(_) => 0,
+        }
+    }
+
     /// Whether the connection has carried as many requests as it may.
     pub fn is_worn(&self) -> bool {
         let published = self.worker().published.borrow();

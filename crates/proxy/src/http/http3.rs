@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_decision::Reason;
-use tollgate_http3::{Connection, Ended, Endpoint, Handshake, Secret, Settings};
+use tollgate_http3::{Connection, Ended, Endpoint, Handshake, Seat, Settings};
 use tollgate_message::Version;
 use tollgate_tls::{Acceptor, client_cert_field};
 
@@ -22,23 +22,6 @@ use crate::snapshot::{HttpService, Service};
 use crate::socket::Socket;
 use crate::worker::Worker;
 
-/// A worker's place among those that share a UDP port.
-#[derive(Clone)]
-pub struct Seat {
-    /// What the workers share.
-    pub secret: Secret,
-    /// Which one it is, from 0.
-    pub index: usize,
-    /// How many there are.
-    pub workers: usize,
-}
-
-impl std::fmt::Debug for Seat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {}", self.index, self.workers)
-    }
-}
-
 /// Serves a listener's UDP socket until the worker drains or the listener goes.
 pub fn accept(listening: Rc<Listening>, socket: UdpSocket, seat: Seat) -> impl Future<Output = ()> {
     // Counted from here on, not from when the task first runs.
@@ -52,15 +35,14 @@ pub fn accept(listening: Rc<Listening>, socket: UdpSocket, seat: Seat) -> impl F
 async fn accept_all(listening: &Rc<Listening>, socket: UdpSocket, seat: Seat) {
     let worker = listening.worker();
     let Some(mut acceptor) = acceptor(listening) else { return };
-    let Seat { secret, index, workers } = seat;
     let tls = acceptor.rustls_config_for_quic();
-    let Ok(endpoint) = Endpoint::new(socket, &tls, settings(worker, listening), secret, index, workers)
-    else {
-        return;
-    };
+    let Ok(endpoint) = Endpoint::relaying(socket, &tls, settings(worker, listening), seat) else { return };
     loop {
         let changed = worker.changed.notified();
         if worker.is_draining() || listening.closing_since().is_some() {
+            if worker.has_handed_over() {
+                endpoint.leave_socket();
+            }
             // Those that are open go on.
             return endpoint.stop_accepting();
         }

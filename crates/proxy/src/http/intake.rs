@@ -61,11 +61,14 @@ pub fn poll(cx: &mut Context<'_>, worker: &Rc<Worker>, client: &mut Client) -> P
             if let Some(since) = client.draining_since().filter(|_| client.leftover.is_empty()) {
                 // A request that has come already is served: the kernel is asked, since the runtime may
                 // not have heard of it yet.
-                if client.served > 0 && client.link.is_alive() {
+                let waits_end = client.waits_end();
+                let waits = worker.clock.now_ms() < waits_end;
+                if client.served > 0 && !waits && client.link.is_alive() {
                     return Poll::Ready(Intake::Closed);
                 }
-                // The first request of a new connection may be on its way.
-                worker.wheel.borrow_mut().set(client.timer, since + FIRST_REQUEST_MS);
+                // The first request of a new connection may be on its way, or one that the runtime has not heard of.
+                let until = if waits { waits_end } else { since.max(waits_end) + FIRST_REQUEST_MS };
+                worker.wheel.borrow_mut().set(client.timer, until);
             }
             let received = match client.link.poll_recv(cx, buffers.room(end)) {
                 Poll::Ready(Ok(received)) if received > 0 => received,
@@ -173,6 +176,7 @@ fn ends_idle(client: &Client) -> bool {
     client.draining_since().is_some()
         && client.served > 0
         && client.leftover.is_empty()
+        && client.worker().clock.now_ms() >= client.waits_end()
         && client.link.is_alive()
 }
 

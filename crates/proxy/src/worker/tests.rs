@@ -56,7 +56,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
     };
     let worker =
         Rc::new(Worker::new(Arc::new(snapshot), Arc::new(Shard::new(0, 0, 1)), false, Default::default()));
-    (worker, ListenSocket { tcp: Some(socket), udp: None, seat: None, listener: 0, limits }, address)
+    (worker, ListenSocket { tcp: vec![socket], udp: Vec::new(), listener: 0, limits }, address)
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {

@@ -20,21 +20,38 @@ pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_port(true)?;
+    prepare(&socket, address)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Gives a socket that another program has bound the options of one of our own.
+///
+/// # Errors
+///
+/// Where it is no socket for datagrams.
+pub fn adopt(socket: UdpSocket) -> io::Result<UdpSocket> {
+    let address = socket.local_addr()?;
+    let socket = Socket::from(socket);
+    prepare(&socket, address)?;
+    Ok(socket.into())
+}
+
+fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     if address.ip().is_unspecified() {
         let (level, option) = match address {
             SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
             SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         };
-        set(&socket, level, option)?;
+        set(socket, level, option)?;
     }
     // What is less than asked for serves as well, only not as long a burst.
     let _ = socket.set_recv_buffer_size(LISTEN_BUFFER);
     let _ = socket.set_send_buffer_size(LISTEN_BUFFER);
     // Older kernels join nothing, which is slower and as right.
-    let _ = join_received(&socket);
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    let _ = join_received(socket);
+    Ok(())
 }
 
 /// Whether somebody else already takes datagrams at this address. With `SO_REUSEPORT` a bind would succeed

@@ -94,7 +94,7 @@ impl Plaza {
             let worker = Worker::new(snapshot, shard, true, Default::default()).recording(recorder);
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
-            let socket = ListenSocket { tcp: Some(socket), udp: None, seat: None, listener: 0, limits };
+            let socket = ListenSocket { tcp: vec![socket], udp: Vec::new(), listener: 0, limits };
             runtime.unwrap().block_on(Rc::new(worker).run(vec![socket], receiver));
         });
         Self { address, shard, snapshot, recorder, commands, thread: Some(thread) }

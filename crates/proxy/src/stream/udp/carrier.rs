@@ -80,7 +80,11 @@ impl Carrier {
                 ready: ready.get_ref().as_fd(),
                 now_ms,
             };
-            let asked = requests(&round, socket, &mut self.desk, buffers, context);
+            // What comes now is for the process that has the socket, too.
+            let asked = match worker.has_handed_over() {
+                true => Ok(false),
+                false => requests(&round, socket, &mut self.desk, buffers, context),
+            };
             let replied = replies(&round, ready, &mut self.desk, buffers, &mut self.events, context);
             sweep(&round, &mut self.desk, closing, &mut self.sweep_ms);
             match (asked, replied) {
