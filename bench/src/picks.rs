@@ -121,7 +121,7 @@ impl Trial {
         let (seed, hash) = (self.random(), Some(self.random()));
         self.noted.get_mut().clear();
         let loads = Loads::Noted(&self.noted);
-        let key = PickKey { turn, seed, hash, now_us: 2_000_000, tried: &[], loads };
+        let key = PickKey { turn, seed, hash, now_us: 2_000_000, tried: &[], loads, ..PickKey::default() };
         self.upstream.pick(&self.view, &key)
     }
 

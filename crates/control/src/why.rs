@@ -143,7 +143,8 @@ fn has_decisions(entry: &Entry) -> bool {
 
 fn answer(entry: &Entry) -> Answer {
     let reason = entry.reason();
-    let last = entry.record.kept_attempts().last().zip(entry.names.endpoints.last());
+    let deciding = entry.record.deciding();
+    let last = deciding.and_then(|(number, attempt)| Some((attempt, entry.names.endpoints.get(number)?)));
     let by = match (reason, last) {
         _ if carried::is_carried(entry) => carried::other_end(entry),
         (Reason::Forwarded | Reason::Upgraded, Some((_, endpoint))) => endpoint.to_string(),
@@ -174,6 +175,9 @@ fn attempts(entry: &Entry) -> Vec<AttemptTold> {
                 format!("the upstream {name} stands in ({})", fallback.because.code())
             }
             (None, None) => "the first".to_owned(),
+            (None, Some(_)) if attempt.beside => {
+                "the one before had not answered in time, so this one was made beside it".to_owned()
+            }
             (None, Some(failed)) if is_stale(&failed) => {
                 "the idle connection of the one before had been closed unseen, which counts as no attempt"
                     .into()

@@ -177,6 +177,8 @@ reasons! {
     ResponseIncomplete = "response_incomplete", 502, Upstream, "http_response_incomplete";
     /// The endpoint switched protocols without being asked to.
     BadUpgrade = "bad_upgrade", 502, Upstream, "http_upgrade_failed";
+    /// Another attempt of the same request, made beside this one, answered first.
+    Hedged = "hedged", 0, Nobody, "";
     /// The endpoint answered with a status that the route does not pass on.
     UnwantedStatus = "unwanted_status", 502, Upstream, "destination_unavailable";
     /// Tollgate is draining and takes no new requests.

@@ -56,6 +56,8 @@ pub struct Attempt {
     pub first_byte_us: u64,
     /// When it ended; 0 while it runs.
     pub end_us: u64,
+    /// It was made beside the one before, which had not answered yet.
+    pub beside: bool,
 }
 
 /// Where an exchange went on when the upstream that it was decided for could not serve it.
@@ -95,6 +97,8 @@ pub struct Record {
     /// How many attempts were made.
     pub attempts: u32,
     kept: Vec<Attempt>,
+    /// The one under way, where it is not the last.
+    under_way: Option<usize>,
     verdicts: Vec<Verdict>,
     /// Where it went on when its upstream could not serve it; `None` where it did not.
     pub fallback: Option<Fallback>,
@@ -120,12 +124,33 @@ impl Record {
         let waited_us = self.kept.last().map_or(0, |before| start_us.saturating_sub(before.end_us));
         self.kept.push(Attempt { endpoint, start_us, waited_us, ..Attempt::default() });
         self.attempts += 1;
+        self.under_way = None;
     }
 
-    /// The attempt begun last, to note what happens to it.
+    /// The attempt under way, which is the one begun last unless [`Record::go_back_to`] says another, to note what happens to
+    /// it.
     #[inline]
     pub fn latest(&mut self) -> Option<&mut Attempt> {
-        self.kept.last_mut()
+        match self.under_way {
+            None => self.kept.last_mut(),
+            Some(number) => self.kept.get_mut(number),
+        }
+    }
+
+    /// The attempt that so many came before.
+    pub fn of_number(&mut self, before: usize) -> Option<&mut Attempt> {
+        self.kept.get_mut(before)
+    }
+
+    /// The attempt that so many came before is the one under way again: another, beside it, was given up.
+    pub fn go_back_to(&mut self, before: usize) {
+        self.under_way = Some(before);
+    }
+
+    /// The attempt that the exchange ended with, and how many came before it.
+    pub fn deciding(&self) -> Option<(usize, &Attempt)> {
+        let number = self.under_way.or(self.kept.len().checked_sub(1))?;
+        Some((number, self.kept.get(number)?))
     }
 
     /// Notes how the latest attempt ended.

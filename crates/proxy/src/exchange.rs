@@ -76,6 +76,8 @@ pub struct Retries {
     pub spent: bool,
     /// It is held as long as there is no endpoint for it, until then by the clock in milliseconds.
     pub held: Option<(Held, u64)>,
+    /// It has had a second attempt beside one, or there was nobody for it.
+    pub hedged: bool,
     /// All endpoints may be picked again, also those that were tried.
     anew: bool,
 }
@@ -113,6 +115,7 @@ impl Retries {
         self.granted = None;
         self.spent = false;
         self.held = None;
+        self.hedged = false;
         self.anew = false;
     }
 }
@@ -271,6 +274,8 @@ pub struct Incoming {
     pub phase: Phase,
     /// The start of a head that is not complete.
     pub partial: Vec<u8>,
+    /// `partial` was received, and nobody has looked at it yet.
+    pub unread: bool,
     /// How its body arrives.
     pub body: BodyReader,
     /// Bytes that the client has not taken yet. At most what is received at once.
@@ -300,6 +305,7 @@ impl Incoming {
     fn reset(&mut self) {
         self.phase = Phase::Head;
         self.partial = Vec::new();
+        self.unread = false;
         self.body = BodyReader::Done;
         self.pending.reset();
         self.status = 0;

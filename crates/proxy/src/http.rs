@@ -12,6 +12,7 @@ pub mod forwarded;
 mod gate;
 pub mod grpc;
 pub mod handshake;
+mod hedge;
 mod hold;
 mod http2;
 pub mod http3;

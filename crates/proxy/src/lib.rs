@@ -11,6 +11,7 @@ mod connect;
 pub mod decide;
 pub mod evidence;
 pub mod exchange;
+mod hedges;
 pub mod http;
 pub mod link;
 pub mod listen;

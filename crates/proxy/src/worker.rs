@@ -18,6 +18,7 @@ use tollgate_upstream::{Pool, View};
 
 use crate::buffers::Buffers;
 use crate::exchange::Exchange;
+use crate::hedges::Hedges;
 use crate::http::EndpointTallies;
 use crate::listen::{self, ListenSocket};
 use crate::listening::Listening;
@@ -88,6 +89,8 @@ pub struct Published {
     pub endpoints: EndpointTallies,
     /// Traces exchanges, where the document wants it.
     pub tracer: Option<Tracer>,
+    /// How long upstreams usually take to answer, where routes hedge by that.
+    pub hedges: RefCell<Hedges>,
     /// The consumers as this worker has last seen them, with their generation.
     consumers: RefCell<(u64, Arc<Consumers>)>,
 }
@@ -105,6 +108,7 @@ impl Published {
             views: RefCell::new(views),
             endpoints: EndpointTallies::default(),
             tracer,
+            hedges: RefCell::default(),
             consumers: RefCell::new(consumers),
         }
     }

@@ -161,6 +161,10 @@ families! {
         "Attempts beyond the first of their exchange.";
     RETRIES_REFUSED = Counter "tollgate_upstream_retries_refused_total" ["upstream"]
         "Retries that the budget refused.";
+    HEDGES = Counter "tollgate_upstream_hedges_total" ["upstream"]
+        "Second attempts made beside one that had not answered in time.";
+    HEDGES_WON = Counter "tollgate_upstream_hedges_won_total" ["upstream"]
+        "Those of them that answered first.";
     CONNECTIONS_OPENED = Counter "tollgate_upstream_connections_opened_total" ["upstream"]
         "Connections opened.";
     CONNECTS_FAILED = Counter "tollgate_upstream_connects_failed_total" ["upstream"]

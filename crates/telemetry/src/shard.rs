@@ -106,6 +106,10 @@ pub struct UpstreamSeries {
     pub retries: Counter,
     /// Retries that the budget refused.
     pub retries_refused: Counter,
+    /// Attempts made beside one that was slow.
+    pub hedges: Counter,
+    /// Those of them that answered first.
+    pub hedges_won: Counter,
     /// Connections opened.
     pub connections_opened: Counter,
     /// Connections that could not be opened.

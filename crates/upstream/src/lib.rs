@@ -29,6 +29,7 @@ pub mod latency;
 pub mod loads;
 pub mod pool;
 pub mod probes;
+pub mod quantile;
 mod random;
 pub mod retry_budget;
 mod schedule;

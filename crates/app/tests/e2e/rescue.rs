@@ -180,3 +180,90 @@ fn requests_are_held_until_an_endpoint_is_back() {
         assert_eq!((response.status, response.text().as_str()), (200, "hello"));
     }
 }
+
+/// Answers only once it is told to.
+fn gated(body: &'static str) -> (Origin, std::sync::Arc<std::sync::Barrier>) {
+    let gate = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let waits = gate.clone();
+    let origin = Origin::start(move |connection| {
+        while connection.request().is_some() {
+            waits.wait();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            if connection.try_send(answer).is_err() {
+                return;
+            }
+        }
+    });
+    (origin, gate)
+}
+
+#[test]
+fn a_slow_attempt_gets_another_beside_it_and_the_first_answer_is_passed_on() {
+    let ((slow, gate), quick) = (gated("slow"), Origin::saying("quick"));
+    let tollgate = launch(
+        "admin: { listen: \"127.0.0.1:0\" }\nupstreams: { u: [\"{slow}\", \"{quick}\"] }\n\
+         routes: [{ path: /, to: u, hedge: 20ms }]\n",
+        &[("slow", &slow.address()), ("quick", &quick.address())],
+    );
+    let mut hedged = 0.0;
+    for _ in 0..4 {
+        let before = slow.requests().len();
+        let response = tollgate.request(get("/"));
+        assert_eq!((response.status, response.text().as_str()), (200, "quick"));
+        if slow.requests().len() > before {
+            hedged += 1.0;
+            gate.wait();
+            let told = verb(&tollgate, &["why", response.get("x-request-id").unwrap()]).stdout;
+            for part in ["hedged", "made beside it", "answered 200"] {
+                assert!(told.contains(part), "{part}: {told}");
+            }
+        }
+    }
+    assert!(hedged > 0.0, "the slow endpoint was never picked");
+    assert_eq!(tollgate.metric("tollgate_upstream_hedges_total{upstream=\"u\"}"), hedged);
+    assert_eq!(tollgate.metric("tollgate_upstream_hedges_won_total{upstream=\"u\"}"), hedged);
+}
+
+#[test]
+fn the_first_attempt_wins_where_the_second_is_even_slower() {
+    let ((one, one_gate), (two, two_gate)) = (gated("one"), gated("two"));
+    let tollgate = launch(
+        "upstreams: { u: [\"{one}\", \"{two}\"] }\nroutes: [{ path: /, to: u, hedge: 10ms }]\n",
+        &[("one", &one.address()), ("two", &two.address())],
+    );
+    let mut client = tollgate.connect();
+    client.send(get("/"));
+    one.wait_for_requests(1);
+    two.wait_for_requests(1);
+    // Whichever was first, one of them answers, and that is what comes.
+    one_gate.wait();
+    let response = client.response();
+    assert_eq!((response.status, response.text().as_str()), (200, "one"));
+    two_gate.wait();
+    client.send(get("/"));
+    one.wait_for_requests(2);
+    two.wait_for_requests(2);
+    two_gate.wait();
+    assert_eq!(client.response().text(), "two");
+    one_gate.wait();
+}
+
+#[test]
+fn what_is_not_safe_to_send_twice_is_not_hedged() {
+    let ((slow, gate), quick) = (gated("slow"), Origin::saying("quick"));
+    let tollgate = launch(
+        "upstreams: { u: [\"{slow}\", \"{quick}\"] }\nroutes: [{ path: /, to: u, hedge: 1ms }]\n",
+        &[("slow", &slow.address()), ("quick", &quick.address())],
+    );
+    // One of two goes to each.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            slow.wait_for_requests(1);
+            gate.wait();
+        });
+        for _ in 0..2 {
+            assert_eq!(tollgate.request(POST).status, 200);
+        }
+    });
+    assert_eq!((slow.requests().len(), quick.requests().len()), (1, 1));
+}

@@ -71,7 +71,7 @@ pub fn tell(worker: &Worker, exchange: &Exchange, peer: IpAddr, reason: Reason, 
         return;
     }
     let [request_id, method, path, host] = exchange.notes.parts();
-    let last = exchange.record.kept_attempts().last().map(|a| a.endpoint);
+    let last = exchange.record.deciding().map(|(_, attempt)| attempt.endpoint);
     let upstream = exchange.upstream();
     let endpoint = upstream.zip(last).and_then(|(u, e)| u.endpoint(e));
     let consumer = exchange.gate.as_deref().map_or("", |gate| gate.caller.name());

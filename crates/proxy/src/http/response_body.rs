@@ -19,6 +19,7 @@ use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
 use super::grpc;
+use super::hedge;
 use super::log;
 use super::rescue;
 use super::response_head::{self, Source};
@@ -154,7 +155,8 @@ fn receive(
         return Ok(Poll::Pending);
     };
     let room = if phase == Phase::Head { buffers.head_room(start) } else { buffers.room(start) };
-    let received = match link.poll_recv(cx, room) {
+    let unread = std::mem::take(&mut exchange.response.unread);
+    let received = match if unread { Poll::Ready(Ok(0)) } else { link.poll_recv(cx, room) } {
         Poll::Ready(Ok(received)) => received,
         Poll::Ready(Err(error)) => {
             return Err(match link::upstream_failure(&error) {
@@ -164,7 +166,7 @@ fn receive(
         }
         Poll::Pending => return Ok(Poll::Pending),
     };
-    if received == 0 {
+    if received == 0 && !unread {
         end_of_upstream(cx, worker, client, exchange)?;
         return Ok(Poll::Ready(()));
     }
@@ -234,6 +236,7 @@ fn note_first_byte(worker: &Worker, exchange: &mut Exchange) {
         latest.first_byte_us = exchange.times.first_byte_us;
     }
     tally::first_byte(worker, exchange);
+    hedge::observe(exchange, now);
 }
 
 /// Reads one head at `start`. Returns where what follows it begins, or `None` if it is not complete.

@@ -88,7 +88,8 @@ fn is_held(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> bool {
     away && hold::begin(worker, exchange).is_some()
 }
 
-fn report(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
+/// Tells what guards the upstream, and the endpoint's health, that the attempt under way failed.
+pub fn report(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     let Some(failure) = EndpointFailure::from_reason(reason) else { return };
     admit::report(worker, exchange, Outcome::Failure);
     let (Some(upstream), Some(attempt)) = (exchange.upstream(), &exchange.attempt) else { return };

@@ -12,7 +12,7 @@ use super::answer::{answer_instead, answer_refusal};
 use super::client::Client;
 use super::handshake::{self, Spoken};
 use super::intake::{self, Intake};
-use super::{attempt, forward, gate, grpc, http2, rescue, retry};
+use super::{attempt, forward, gate, grpc, hedge, http2, rescue, retry};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
@@ -166,10 +166,17 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
             Box::pin(attempt::connect(worker, client, exchange)).await
         };
         let result = match connected {
-            Ok(()) => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await.map_err(|failure| {
-                exchange.record.detail = failure.detail;
-                failure.reason
-            }),
+            Ok(()) => {
+                let forwarded = match hedge::delay_ms(exchange) {
+                    None => poll_fn(|cx| forward::poll(cx, worker, client, exchange)).await,
+                    // Boxed: few routes want it.
+                    Some(delay_ms) => Box::pin(hedge::forward(worker, client, exchange, delay_ms)).await,
+                };
+                forwarded.map_err(|failure| {
+                    exchange.record.detail = failure.detail;
+                    failure.reason
+                })
+            }
             Err(reason) => Err(reason),
         };
         let Err(reason) = result else {

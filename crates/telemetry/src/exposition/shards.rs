@@ -169,11 +169,13 @@ fn write_upstreams(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names, re
     let waits: Vec<(&str, Sparse)> = waits.filter(|(_, wait)| wait.count() > 0).collect();
     write_quantiles(writer, &families::FIRST_BYTE, "upstream", &waits, recent);
     type Pick = fn(&UpstreamSeries) -> &Counter;
-    let families: [(&Family, Pick); 8] = [
+    let families: [(&Family, Pick); 10] = [
         (&families::UPSTREAM_RECEIVED, |u| &u.received_bytes),
         (&families::UPSTREAM_SENT, |u| &u.sent_bytes),
         (&families::RETRIES, |u| &u.retries),
         (&families::RETRIES_REFUSED, |u| &u.retries_refused),
+        (&families::HEDGES, |u| &u.hedges),
+        (&families::HEDGES_WON, |u| &u.hedges_won),
         (&families::CONNECTIONS_OPENED, |u| &u.connections_opened),
         (&families::CONNECTS_FAILED, |u| &u.connects_failed),
         (&families::CONNECTIONS_REUSED, |u| &u.connections_reused),

@@ -74,7 +74,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// Reasons that no running instance gives, each with its proof below.
-pub(super) const NEVER: &[Reason] = &[Reason::NoDestination];
+pub(super) const NEVER: &[Reason] = &[Reason::NoDestination, Reason::Hedged];
 
 /// The grace for exchanges ends, the one for tunnels does not, so that there is somebody to ask.
 fn drain_under_a_tunnel(tollgate: &Tollgate) -> Option<String> {
