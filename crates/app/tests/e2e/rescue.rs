@@ -267,3 +267,29 @@ fn what_is_not_safe_to_send_twice_is_not_hedged() {
     });
     assert_eq!((slow.requests().len(), quick.requests().len()), (1, 1));
 }
+
+#[test]
+fn an_endpoint_is_told_how_long_it_has() {
+    let asked = AtomicUsize::new(0);
+    let origin = Origin::start(move |connection| {
+        if let Some(request) = connection.request() {
+            assert_eq!(request.all("x-request-timeout").len(), 1);
+            if asked.fetch_add(1, Ordering::SeqCst) > 0 {
+                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            }
+        }
+    });
+    let tollgate = launch(
+        "upstreams: { u: { endpoints: [\"{origin}\"], ejection: none } }\n\
+         routes: [{ path: /, to: u, timeouts: { total: 20s, try: 9s, tell: X-Request-Timeout } }]\n",
+        &[("origin", &origin.address())],
+    );
+    let response = tollgate.request("GET / HTTP/1.1\r\nHost: a\r\nX-Request-Timeout: 99999999\r\n\r\n");
+    assert_eq!(response.status, 200);
+    let told: Vec<u64> = origin
+        .requests()
+        .iter()
+        .map(|request| request.get("x-request-timeout").unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(told, [9000, 9000]);
+}

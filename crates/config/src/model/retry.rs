@@ -6,7 +6,7 @@ use super::{Document, Policies, Route, Upstream};
 use crate::section::section;
 use crate::setting::{Many, Switch, Whole};
 use crate::source::Located;
-use crate::units::{Duration, MethodName, Percent, ResponseTest, Size};
+use crate::units::{Duration, HeaderName, MethodName, Percent, ResponseTest, Size};
 
 section! {
     /// When a failed attempt is tried again. Only what is safe to repeat is: the request had not been
@@ -74,6 +74,9 @@ section! {
         /// Between two bytes of a tunnel (WebSocket and other upgraded connections), in either direction; 1h if no
         /// level sets it.
         tunnel_idle: Option<Switch<Duration<1>>> = optional;
+        /// A header that tells the endpoint how many milliseconds are left for its response, where `try` or `total` limits
+        /// that: `tell: X-Request-Timeout`. gRPC calls always tell it in `grpc-timeout`.
+        tell: Option<Switch<HeaderName>> = optional;
     }
 }
 
@@ -193,6 +196,20 @@ impl Document {
             share: levels().find_map(|level| level.budget).unwrap_or(Percent::whole(20)),
             min: levels().find_map(|level| level.budget_min).map_or(3, Whole::get),
         }
+    }
+
+    /// The header in which endpoints are told how long they have.
+    pub fn deadline_header<'d>(
+        &'d self,
+        route: &'d Route,
+        upstream: Option<&'d Upstream>,
+    ) -> Option<&'d HeaderName> {
+        let levels = [
+            route.timeouts.as_deref(),
+            upstream.map(|upstream| &upstream.timeouts),
+            Some(&self.defaults.timeouts),
+        ];
+        levels.into_iter().flatten().find_map(|level| level.tell.as_ref())?.on()
     }
 
     /// The upstream-side timeouts of a route.

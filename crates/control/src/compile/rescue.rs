@@ -29,6 +29,10 @@ impl Compiler<'_> {
             hold: hold.map(self::hold),
             fallback: route.fallback.as_ref().and_then(|fallback| self.fallback(fallback)),
             hedge: route.hedge.as_deref().and_then(Switch::on).map(hedge),
+            deadline_field: self
+                .document
+                .deadline_header(route, upstream)
+                .map(|name| name.to_string().into()),
         };
         let nothing = Rescue { retry_after_ms: rescue.retry_after_ms, ..Rescue::default() };
         (rescue != nothing).then(|| Arc::new(rescue))

@@ -48,11 +48,16 @@ impl<'d> Compiler<'d> {
                 None => document.limits.body_size.on().map(|s| s.bytes()),
             };
             let make = || {
-                Arc::new(RouteSettings {
+                let mut settings = RouteSettings {
                     policies: policies.clone(),
                     rescue: rescue.clone(),
                     ..settings(route, plan.as_ref(), timeouts, max_body)
-                })
+                };
+                // What a client says of that is not for the endpoint.
+                if let Some(field) = rescue.as_ref().and_then(|rescue| rescue.deadline_field.as_deref()) {
+                    settings.request_edits.remove(field);
+                }
+                Arc::new(settings)
             };
             let is_usual = route.priority == config::Priority::Normal;
             let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace && is_usual {

@@ -50,7 +50,8 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Stopped> {
     });
     let try_ms = exchange.route().map_or(NEVER, |r| r.settings.timeouts.try_ms);
     if let Some(deadline) = exchange.facts.deadline {
-        deadline.write(&mut exchange.request.bytes, exchange.times.call_ms.saturating_sub(now));
+        let until_ms = exchange.times.total_deadline_ms.min(now.saturating_add(try_ms));
+        deadline.write(&mut exchange.request.bytes, until_ms.saturating_sub(now));
     }
     exchange.times.attempt_us = worker.clock.now_us();
     let start_us = exchange.since_start(exchange.times.attempt_us);

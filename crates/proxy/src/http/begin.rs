@@ -288,6 +288,16 @@ fn write_request(
         exchange.facts.deadline = Some(grpc::write_timeout(bytes));
         bytes.extend_from_slice(b"\r\n");
     }
+    let limits = &settings.timeouts;
+    if let Some(field) = settings.rescue.as_ref().and_then(|rescue| rescue.deadline_field.as_deref())
+        && limits.total_ms.min(limits.try_ms) != NEVER
+        && timeout_ms.is_none()
+    {
+        let bytes = &mut exchange.request.bytes;
+        bytes.truncate(bytes.len() - 2);
+        exchange.facts.deadline = Some(grpc::write_deadline(bytes, field));
+        bytes.extend_from_slice(b"\r\n");
+    }
     exchange.times.call_ms = timeout_ms.map_or(NEVER, |ms| worker.clock.now_ms() + ms);
 }
 

@@ -59,6 +59,15 @@ pub fn write_timeout(out: &mut Vec<u8>) -> Deadline {
     Deadline { at }
 }
 
+/// Appends a field that tells in milliseconds how long is left, which each attempt writes anew.
+pub fn write_deadline(out: &mut Vec<u8>, field: &str) -> Deadline {
+    out.extend_from_slice(field.as_bytes());
+    out.extend_from_slice(b": ");
+    let at = out.len() as u32;
+    out.extend_from_slice(b"00000000\r\n");
+    Deadline { at }
+}
+
 impl Deadline {
     /// Tells an attempt what is left.
     pub fn write(self, request: &mut [u8], left_ms: u64) {

@@ -24,6 +24,8 @@ pub struct Rescue {
     pub fallback: Option<Fallback>,
     /// A second attempt beside one that is slow.
     pub hedge: Option<Hedge>,
+    /// The field that tells endpoints how many milliseconds are left for their response.
+    pub deadline_field: Option<Box<str>>,
 }
 
 /// Responses by their status, or by the status of the gRPC call that they end.
