@@ -6,6 +6,7 @@ mod gate;
 mod http;
 mod listeners;
 mod listening;
+mod mirrors;
 mod policies;
 mod references;
 mod routes;

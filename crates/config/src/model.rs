@@ -10,6 +10,7 @@ mod gate;
 mod grpc;
 mod limits;
 mod listen;
+mod mirror;
 mod policies;
 mod process;
 mod recorder;
@@ -40,11 +41,13 @@ pub use gate::Gate;
 pub use grpc::{GrpcMatch, GrpcProbe, NameMatch};
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
+pub use mirror::{Compare, ComparedBody, ComparedHeaders, MayDiffer, Mirror};
 pub use policies::{
     Access, AccessRule, Addresses, Anonymous, Auth, AuthMethods, ConcurrencyLimit, Cors, Csrf,
-    EffectiveAccess, EffectivePolicies, FrameOptions, IdentityHeaders, IfStoreDown, KeyPart, KeyWord,
-    LimitFields, LimitKey, LimitStore, LimitUse, Otherwise, Policies, Policy, Quota, QuotaPeriod,
-    RateAlgorithm, RateLimit, RateLimits, RedisName, RequestLimits, SecurityHeaders, StoreMode,
+    EffectiveAccess, EffectivePolicies, Fault, FaultAbort, FaultCondition, FaultDelay, FrameOptions,
+    IdentityHeaders, IfStoreDown, KeyPart, KeyWord, LimitFields, LimitKey, LimitStore, LimitUse, Otherwise,
+    Policies, Policy, Quota, QuotaPeriod, RateAlgorithm, RateLimit, RateLimits, RedisName, RequestLimits,
+    SecurityHeaders, StoreMode,
 };
 pub use process::{Admin, Forwarded, Shutdown};
 pub use recorder::Recorder;

@@ -13,6 +13,7 @@ use tollgate_telemetry::access::{Captured, Timings};
 use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
 
 use crate::evidence::Evidence;
+use crate::http::Mirroring;
 use crate::http::grpc::Deadline;
 use crate::http::secured::Secured;
 use crate::link::Link;
@@ -232,6 +233,8 @@ pub struct Incoming {
     pub answering: bool,
     /// Bytes on their way inside the kernel.
     pub pipe: Option<Pipe>,
+    /// What mirrors want of the exchange; nothing on most routes.
+    pub mirroring: Mirroring,
 }
 
 impl Incoming {
@@ -252,6 +255,7 @@ impl Incoming {
         self.cut = false;
         self.answering = false;
         self.pipe = None;
+        self.mirroring = Mirroring::default();
     }
 }
 

@@ -16,6 +16,7 @@ pub mod http3;
 pub mod identify;
 pub mod intake;
 mod log;
+mod mirror;
 mod request_body;
 pub mod request_head;
 pub mod respond;
@@ -28,6 +29,7 @@ mod tally;
 mod trace;
 
 pub use client::Client;
+pub use mirror::Mirroring;
 pub use tally::EndpointTallies;
 
 use tollgate_decision::Reason;

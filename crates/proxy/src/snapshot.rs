@@ -16,6 +16,7 @@ use tollgate_telemetry::trace::Tracing;
 use tollgate_tls::{Acceptor, Connector};
 use tollgate_upstream::{BackOff, Upstream};
 
+use crate::mirroring::Mirror;
 use crate::trust::TrustedProxies;
 
 /// Everything a worker needs to serve exchanges.
@@ -303,6 +304,8 @@ pub struct RouteSettings {
     pub rewrite: Rewrite,
     /// What its requests have to pass first.
     pub policies: Option<Arc<Chain>>,
+    /// Where copies of its requests go.
+    pub mirrors: Option<Arc<[Mirror]>>,
     /// When and how often an attempt is repeated.
     pub retry: Retry,
     /// Time limits towards upstreams.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Partial;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Action, Destination, Document};
-use crate::source::Origin;
+use crate::source::{Located, Origin};
 use crate::suggest::nearest;
 
 /// The upstreams that there are, and those that are used.
@@ -29,11 +29,7 @@ impl<'d> References<'d> {
 
     pub(super) fn action(&mut self, action: &'d Action, found: &mut Diagnostics) {
         match action {
-            Action::To(to) => {
-                if let Destination::Upstream(name) = &to.value {
-                    self.upstream(name.as_str(), to.origin, found);
-                }
-            }
+            Action::To(to) => self.destination(to, found),
             Action::Split(split) => {
                 for (name, _) in split.iter() {
                     self.upstream(name.as_str(), name.origin, found);
@@ -45,6 +41,12 @@ impl<'d> References<'d> {
                 }
             }
             Action::Redirect(_) | Action::Respond(_) => {}
+        }
+    }
+
+    pub(super) fn destination(&mut self, to: &'d Located<Destination>, found: &mut Diagnostics) {
+        if let Destination::Upstream(name) = &to.value {
+            self.upstream(name.as_str(), to.origin, found);
         }
     }
 

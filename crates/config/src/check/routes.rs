@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::references::References;
-use super::{backoff, edits};
+use super::{backoff, edits, mirrors};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Action, Document, PathMatch, PathRewrite, Redirect, Respond, Route};
 use crate::setting::Switch;
@@ -23,6 +23,7 @@ pub(super) fn check<'d>(document: &'d Document, references: &mut References<'d>,
             found.push(Diagnostic::error(name.origin, message).note(first, "the first one"));
         }
         references.action(&route.action, found);
+        mirrors::check(route, references, found);
         self::route(route, found);
     }
 }

@@ -21,7 +21,7 @@ use super::intake::{Intake, Paused};
 use super::log;
 use super::request_head::{self, Source};
 use super::secured::Secured;
-use super::{Refusal, gate, grpc, request_body, trace};
+use super::{Refusal, gate, grpc, mirror, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Facts};
@@ -428,6 +428,7 @@ fn forward(
     let total_ms = exchange.route().map_or(0, |r| r.settings.timeouts.total_ms);
     exchange.times.total_deadline_ms = now.saturating_add(total_ms).min(exchange.times.call_ms);
     exchange.request.replayable = true;
+    mirror::choose(&mut exchange);
     let trailers_max =
         exchange.published.as_ref().map_or(usize::MAX, |p| p.snapshot.http.request_head.head_size);
     let streams = exchange.speaks_streams();

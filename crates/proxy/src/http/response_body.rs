@@ -101,7 +101,11 @@ fn send_waiting(
 fn may_splice(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> bool {
     let response = &mut exchange.response;
     let BodyReader::Known(remaining) = response.body else { return false };
-    if response.phase == Phase::Body && response.pipe.is_none() && remaining >= SPLICE_MIN {
+    if response.phase == Phase::Body
+        && response.pipe.is_none()
+        && remaining >= SPLICE_MIN
+        && !response.mirroring.captures()
+    {
         let upstream = exchange.attempt.as_mut().and_then(|a| a.link.as_mut()).and_then(Link::splices);
         if upstream.is_none() || client.link.splices().is_none() {
             return false;
@@ -210,6 +214,10 @@ fn end_of_upstream(
     } else {
         let link = exchange.attempt.as_mut().and_then(|a| a.link.as_mut());
         let trailers = link.map(Link::take_trailers).unwrap_or_default();
+        if let (Some(capture), BodyWriter::Chunked) = (response.mirroring.capture(), response.pending.writer)
+        {
+            capture.trailers(&trailers);
+        }
         body::finish(&mut response.pending, trailers);
     }
     Ok(())
@@ -331,6 +339,9 @@ fn final_head(
     let response = &mut exchange.response;
     response.status = line.status;
     response.phase = Phase::Body;
+    if let Some(capture) = response.mirroring.capture() {
+        capture.head(line.status, bytes);
+    }
     response.upstream_persists = options.persists(view.version) && length != BodyLength::UntilClose;
     let carried = exchange.attempt.as_ref().and_then(|a| a.link.as_ref()).is_some_and(Link::is_stream);
     response.body = match length {
@@ -412,6 +423,10 @@ fn send_body(
         response.upstream_persists = false;
     }
     exchange.bytes.sent += block.data;
+    if let Some(capture) = response.mirroring.capture() {
+        capture.body(&buffers.scratch[block.content.clone()]);
+        capture.trailers(&block.tail);
+    }
     let head = std::mem::take(&mut buffers.head);
     let result = match put_in_front(&head, &block.range, &mut buffers.scratch) {
         Some(range) => send(cx, client, exchange, &buffers.scratch[range]),

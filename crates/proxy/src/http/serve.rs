@@ -12,7 +12,7 @@ use super::answer::answer_refusal;
 use super::client::Client;
 use super::handshake::{self, Spoken};
 use super::intake::{self, Intake};
-use super::{attempt, forward, gate, grpc, http2, retry};
+use super::{attempt, forward, gate, grpc, http2, mirror, retry};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
@@ -120,6 +120,7 @@ async fn serve_next(client: &mut Client) -> Next {
         exchange.record.reason = Some(failure.unwrap_or(reason));
     }
     account(client, &exchange);
+    mirror::ended(client, &mut exchange);
     let failed = exchange.record.reason.is_some_and(Reason::is_failure);
     let unread = !exchange.body.is_done() || !exchange.facts.persists && failed;
     // What is left of a body must not be taken for the next request.
