@@ -7,6 +7,7 @@ mod files;
 mod grpc;
 mod listeners;
 mod logs;
+pub mod mirrors;
 pub mod policies;
 pub mod predecessor;
 mod routes;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tollgate_config::{self as config, Destination as To, EffectiveTimeouts, Located, RetryPlan};
 use tollgate_http1::edits::Edits;
+use tollgate_proxy::mirroring::Mirror;
 use tollgate_proxy::snapshot::{
     Action, Destination, FixedResponse, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts,
 };
@@ -47,13 +48,20 @@ impl Compiler<'_> {
                 Some(switch) => switch.on().map(|s| s.bytes()),
                 None => document.limits.body_size.on().map(|s| s.bytes()),
             };
+            let mirrors = self.mirrors(route, &name);
+            let has_own =
+                mirrors.is_some() || route.rewrite.is_some() || route.headers.is_some() || !route.trace;
             let make = || {
+                let plain = settings(route, plan, timeouts, max_body);
+                let retry = keeping(plain.retry, mirrors.as_deref());
                 Arc::new(RouteSettings {
                     policies: policies.clone(),
-                    ..settings(route, plan, timeouts, max_body)
+                    mirrors: mirrors.clone(),
+                    retry,
+                    ..plain
                 })
             };
-            let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace {
+            let settings = if !has_own {
                 let at = policies.as_ref().map(|chain| Arc::as_ptr(chain).addr());
                 let key = SettingsKey { policies: at, ..settings_key(&action, plan, timeouts, max_body) };
                 shared.entry(key).or_insert_with(make).clone()
@@ -239,12 +247,19 @@ fn settings(
             path: rewrite.path.as_ref().map(|p| path_change(&p.value)),
         }),
         policies: None,
+        mirrors: None,
         retry: retry(plan),
         timeouts: upstream_timeouts(timeouts),
         max_body,
         upgrade: true,
         trace: route.trace,
     }
+}
+
+/// Keeps as much of requests as mirrors copy.
+fn keeping(retry: Retry, mirrors: Option<&[Mirror]>) -> Retry {
+    let copied = mirrors.into_iter().flatten().map(|mirror| mirror.max_body.saturating_add(REPLAY_HEAD));
+    Retry { replay_bytes: copied.fold(retry.replay_bytes, usize::max), ..retry }
 }
 
 fn retry(plan: Option<RetryPlan>) -> Retry {
