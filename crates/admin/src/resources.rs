@@ -6,6 +6,7 @@ pub mod document;
 pub mod endpoints;
 pub mod exchanges;
 pub mod logs;
+pub mod mirrors;
 pub mod status;
 pub mod trial;
 
@@ -189,6 +190,15 @@ pub static RESOURCES: &[Resource] = &[
         request: None,
         response: schema_of::<exchanges::Exchanges>,
         handler: || get(exchanges::get),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/mirrors",
+        doc: "What mirrors get, and how their answers differ from those that clients get.",
+        query: Some(schema_of::<mirrors::Query>),
+        request: None,
+        response: schema_of::<mirrors::Mirrors>,
+        handler: || get(mirrors::get),
     },
     Resource {
         method: Method::GET,

@@ -11,6 +11,7 @@ mod endpoint;
 mod explain;
 mod history;
 mod logs;
+mod mirrors;
 mod proxy;
 mod reference;
 mod reload;
@@ -64,6 +65,8 @@ pub enum Command {
     Rollback(rollback::Arguments),
     /// List the documents that were in force lately
     History(history::Arguments),
+    /// Tell what mirrors get, and how their answers differ from those that clients get
+    Mirrors(mirrors::Arguments),
     /// Take endpoints of the running instance out of rotation and back
     Endpoint(endpoint::Arguments),
     /// Make credentials of consumers, and what the document keeps of them
@@ -96,6 +99,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Confirm(arguments) => confirm::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
+        Command::Mirrors(arguments) => mirrors::run(&arguments),
         Command::Endpoint(arguments) => endpoint::run(&arguments),
         Command::Credential(command) => credential::run(&command),
         Command::Schema => schema::run(),

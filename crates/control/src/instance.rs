@@ -157,6 +157,27 @@ impl Instance {
         policies
     }
 
+    /// What mirrors of the document in force got, by route and upstream.
+    pub fn mirrors(&self) -> Vec<MirrorState> {
+        let state = self.state();
+        let series = state.plans.carried.mirrors().series();
+        let mut mirrors: Vec<_> = series
+            .map(|(route, upstream, series)| MirrorState {
+                route: route.to_owned(),
+                upstream: upstream.to_owned(),
+                mirrored: series.mirrored_counts(),
+                compared: series.compared_counts(),
+            })
+            .collect();
+        mirrors.sort_unstable();
+        mirrors
+    }
+
+    /// Who compares the answers of mirrors, and what that came to.
+    pub fn comparer(&self) -> Arc<Comparer> {
+        self.state().plans.carried.mirrors().comparer().clone()
+    }
+
     /// The stores that limits count in, by name, and whether each can be asked.
     pub(crate) fn stores(&self) -> Vec<(String, bool)> {
         let state = self.state();

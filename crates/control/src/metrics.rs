@@ -8,8 +8,8 @@ use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage,
-    Writer, write_acme, write_beside, write_certificates, write_endpoints, write_policies, write_process,
-    write_shards, write_stores,
+    Writer, write_acme, write_beside, write_certificates, write_endpoints, write_mirrors, write_policies,
+    write_process, write_shards, write_stores,
 };
 use tollgate_upstream::Health;
 
@@ -78,6 +78,7 @@ pub fn text(instance: &Instance) -> String {
     write_acme(&mut writer, &certificates(instance.acme()));
     write_stores(&mut writer, &instance.stores());
     write_policies(&mut writer, &instance.policies());
+    write_mirrors(&mut writer, &instance.mirrors());
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
     write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());

@@ -23,6 +23,8 @@ pub enum Class {
     Slow,
     /// It stands for the others.
     Sample,
+    /// A mirror answered otherwise. Recorders do not give this one: it is known only afterwards.
+    Mirror,
 }
 
 impl Class {
@@ -32,17 +34,19 @@ impl Class {
             Self::Failed(_) => "failed",
             Self::Slow => "slow",
             Self::Sample => "sample",
+            Self::Mirror => "mirror",
         }
     }
 
     /// How many classes there are.
-    const COUNT: usize = Reason::ALL.len() + 2;
+    const COUNT: usize = Reason::ALL.len() + 3;
 
     fn index(self) -> usize {
         match self {
             Self::Failed(reason) => reason as usize,
             Self::Slow => Reason::ALL.len(),
             Self::Sample => Reason::ALL.len() + 1,
+            Self::Mirror => Reason::ALL.len() + 2,
         }
     }
 }

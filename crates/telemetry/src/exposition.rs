@@ -3,6 +3,7 @@
 mod acme;
 mod beside;
 mod flows;
+mod mirrors;
 mod policies;
 mod process;
 mod secured;
@@ -11,6 +12,7 @@ mod stores;
 
 pub use acme::{AcmeState, write_acme};
 pub use beside::write_beside;
+pub use mirrors::{MirrorState, write_mirrors};
 pub use policies::{PolicyState, write_policies};
 pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};
 pub use secured::{CertificateState, Replacements, write_certificates};
