@@ -13,9 +13,10 @@ use tokio::sync::Mutex as Turn;
 use tollgate_config::{Bundle, Change, Document, OnFailedTests};
 use tollgate_policy::Outcome as Decided;
 use tollgate_proxy::Snapshot;
+use tollgate_proxy::mirroring::comparer::Comparer;
 use tollgate_runtime::Clock;
 use tollgate_runtime::process::in_background;
-use tollgate_telemetry::exposition::PolicyState;
+use tollgate_telemetry::exposition::{MirrorState, PolicyState};
 use tollgate_upstream::HealthEvents;
 
 use crate::acme::Acme;
