@@ -39,8 +39,15 @@ pub(crate) fn compare(rules: &Rules, first: &Answer<'_>, second: &Answer<'_>, fo
     for name in first.keys().chain(only_second) {
         let (one, other) = (first.get(name), second.get(name));
         if one != other {
-            let value =
-                |values: Option<&Vec<Cow<'_, [u8]>>>| values.map(|values| shown(&values.join(&b", "[..])));
+            // Of cookies only the names are there, unless the rules name their field.
+            let hides = is_secret(name) || name == "set-cookie" && rules.headers != Headers::All;
+            let value = |values: Option<&Vec<Cow<'_, [u8]>>>| {
+                let text = |values: &Vec<_>| match hides {
+                    true => "(hidden)".to_owned(),
+                    false => shown(&values.join(&b", "[..])),
+                };
+                values.map(text)
+            };
             found.add(|| Difference {
                 place: Place::Header(name.clone()),
                 first: value(one),
@@ -75,6 +82,12 @@ fn counts(rules: &Rules, name: &str) -> bool {
         Headers::All => NOISE.binary_search(&name).is_err(),
     };
     wanted && !is_one_of(&rules.ignored_headers)
+}
+
+/// Whether a field's values are not shown, by its name.
+fn is_secret(name: &str) -> bool {
+    matches!(name, "authorization" | "proxy-authorization" | "cookie")
+        || ["-token", "-key", "-secret", "-password"].iter().any(|end| name.ends_with(end))
 }
 
 fn cookie_name(value: &[u8]) -> &[u8] {

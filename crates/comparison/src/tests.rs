@@ -49,6 +49,17 @@ fn headers_without_noise_and_cookies_by_name() {
 }
 
 #[test]
+fn secrets_differ_without_being_shown() {
+    let named = ["set-cookie", "x-api-key", "x-node"].map(str::to_owned).to_vec();
+    let rules = Rules { headers: Headers::Named(named), ..Rules::default() };
+    let one = "Set-Cookie: id=1\r\nX-Api-Key: a\r\nX-Node: a\r\n";
+    let other = "Set-Cookie: id=2\r\nX-Api-Key: b\r\nX-Node: b\r\n";
+    let found = compare(&rules, &answer(200, one, b""), &answer(200, other, b""));
+    let values: Vec<_> = found.differences.iter().map(|d| d.first.as_deref().unwrap()).collect();
+    assert_eq!(values, ["(hidden)", "(hidden)", "a"]);
+}
+
+#[test]
 fn numbers_have_values() {
     let rules = Rules::default();
     for (one, other) in

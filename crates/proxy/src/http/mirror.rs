@@ -12,7 +12,7 @@ mod sink;
 
 use std::rc::Rc;
 
-use tollgate_message::Method;
+use tollgate_message::{Method, Version};
 
 use super::client::Client;
 use crate::exchange::Exchange;
@@ -56,10 +56,10 @@ impl Mirroring {
         self.0.as_deref_mut().map(|wanted| std::mem::take(&mut wanted.pairs)).unwrap_or_default()
     }
 
-    /// Whether the response is kept to be compared.
+    /// Whether the rest of a body, of so many bytes, is kept to be compared.
     #[inline]
-    pub fn captures(&self) -> bool {
-        self.0.as_deref().is_some_and(|wanted| wanted.capture.is_some())
+    pub fn keeps(&mut self, remaining: u64) -> bool {
+        self.capture().is_some_and(|capture| capture.keeps(remaining))
     }
 }
 
@@ -127,7 +127,11 @@ fn send(worker: &Rc<Worker>, client: &Client, exchange: &mut Exchange) {
             wanted.pairs.push(pair.clone());
         }
         let copied = carry::exchange(worker, exchange, parts, mirror, place);
-        let sink = client.stream(Box::new(sink::Sink::default()), tollgate_message::Version::Http2);
+        let mut sink = client.stream(Box::new(sink::Sink::default()), Version::Http2);
+        if copied.transport().is_some_and(|transport| transport.proxy_header.is_some()) {
+            // Asking the kernel costs a call, and only a PROXY header tells it.
+            sink.port = client.local_port();
+        }
         tokio::task::spawn_local(carry::carry(sink, copied, mirror.series.clone(), flight, pair));
     }
 }

@@ -104,7 +104,7 @@ fn may_splice(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> 
     if response.phase == Phase::Body
         && response.pipe.is_none()
         && remaining >= SPLICE_MIN
-        && !response.mirroring.captures()
+        && !response.mirroring.keeps(remaining)
     {
         let upstream = exchange.attempt.as_mut().and_then(|a| a.link.as_mut()).and_then(Link::splices);
         if upstream.is_none() || client.link.splices().is_none() {

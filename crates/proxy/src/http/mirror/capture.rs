@@ -31,6 +31,15 @@ impl Capture {
         }
     }
 
+    /// Whether the rest of the body, of so many bytes, will be kept; what is too large may go another way.
+    pub fn keeps(&mut self, remaining: u64) -> bool {
+        if self.kept.body.len() as u64 + remaining > self.max_body as u64 {
+            self.kept.too_large = true;
+            self.kept.body = Vec::new();
+        }
+        !self.kept.too_large
+    }
+
     /// The trailers have come, perhaps as the end of a body in chunks.
     pub fn trailers(&mut self, lines: &[u8]) {
         let lines = lines.strip_prefix(b"0\r\n").unwrap_or(lines);
@@ -58,6 +67,9 @@ mod tests {
             (&kept.body[..], kept.too_large, &kept.trailers[..]),
             (&b"abcd"[..], false, &b"X-T: 1\r\n\r\n"[..])
         );
+        let mut capture = Capture::new(4);
+        capture.body(b"ab");
+        assert!(capture.keeps(2) && !capture.keeps(3) && !capture.keeps(1));
         let mut capture = Capture::new(4);
         capture.body(b"abcde");
         capture.body(b"f");
