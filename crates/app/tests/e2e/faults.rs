@@ -8,7 +8,7 @@ use crate::{get, launch};
 
 fn faulty(origin: &Origin, fault: &str) -> tollgate_testkit::Tollgate {
     launch(
-        "admin: { address: \"127.0.0.1:0\" }\nrecorder: { sample: 100% }\nroutes: [{ name: all, path: /, to: \"http://{origin}\", fault: {fault} }]\n",
+        "admin: { listen: \"127.0.0.1:0\" }\nrecorder: { sample: 100% }\nroutes: [{ name: all, path: /, to: \"http://{origin}\", fault: {fault} }]\n",
         &[("origin", &origin.address()), ("fault", &fault)],
     )
 }

@@ -12,7 +12,7 @@ use crate::{get, launch};
 /// A route to `origin` with a mirror.
 fn mirroring(origin: SocketAddr, next: SocketAddr, mirror: &str) -> Tollgate {
     launch(
-        "admin: { address: \"127.0.0.1:0\" }\nrecorder: { sample: 0% }\nupstreams: { next: [\"{next}\"] }\n\
+        "admin: { listen: \"127.0.0.1:0\" }\nrecorder: { sample: 0% }\nupstreams: { next: [\"{next}\"] }\n\
          routes: [{ name: all, path: /, to: \"http://{origin}\", retry: none, mirror: {mirror} }]\n",
         &[("origin", &origin), ("next", &next), ("mirror", &mirror)],
     )
@@ -137,7 +137,7 @@ fn protocols_may_differ() {
         served.answer(200, &[], "mirror", &[]);
     });
     let tollgate = launch(
-        "admin: { address: \"127.0.0.1:0\" }\nupstreams: { next: { endpoints: [\"{next}\"], protocol: h2c } }\n\
+        "admin: { listen: \"127.0.0.1:0\" }\nupstreams: { next: { endpoints: [\"{next}\"], protocol: h2c } }\n\
          routes: [{ name: all, path: /, to: \"http://{origin}\", mirror: [next, { to: \"http://{origin}\" }] }]\n",
         &[("next", &next.address()), ("origin", &origin.address())],
     );
