@@ -148,7 +148,7 @@ fn protocols_may_differ() {
     assert_eq!(bodies.recv().unwrap(), b"abcde");
     // From a stream to chunks: the second mirror is the origin itself.
     let mut exchange = Http2Client::connect(tollgate.address()).begin("POST", "/s", &[]);
-    exchange.sending.send(b"xyz".to_vec());
+    exchange.sending.send(b"xyz");
     exchange.sending.finish();
     assert_eq!(exchange.response().text(), "xyz");
     origin.wait_for_requests(4);
