@@ -4,6 +4,7 @@
 pub mod config;
 pub mod document;
 pub mod endpoints;
+pub mod events;
 pub mod exchanges;
 pub mod logs;
 pub mod mirrors;
@@ -100,6 +101,15 @@ pub static RESOURCES: &[Resource] = &[
         request: Some(schema_of::<endpoints::Weight>),
         response: schema_of::<endpoints::Changed>,
         handler: || post(endpoints::weight),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/events",
+        doc: "What became of the endpoints' health lately: ejections, probes that failed or passed.",
+        query: Some(schema_of::<events::Query>),
+        request: None,
+        response: schema_of::<events::Events>,
+        handler: || get(events::get),
     },
     Resource {
         method: Method::GET,

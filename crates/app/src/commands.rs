@@ -8,6 +8,7 @@ mod credential;
 mod demo;
 mod diff;
 mod endpoint;
+mod events;
 mod explain;
 mod history;
 mod logs;
@@ -69,6 +70,8 @@ pub enum Command {
     Mirrors(mirrors::Arguments),
     /// Take endpoints of the running instance out of rotation and back
     Endpoint(endpoint::Arguments),
+    /// Tell what became of the endpoints' health: ejections, probes that failed or passed
+    Events(events::Arguments),
     /// Make credentials of consumers, and what the document keeps of them
     #[command(subcommand)]
     Credential(credential::Command),
@@ -101,6 +104,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::History(arguments) => history::run(&arguments),
         Command::Mirrors(arguments) => mirrors::run(&arguments),
         Command::Endpoint(arguments) => endpoint::run(&arguments),
+        Command::Events(arguments) => events::run(&arguments),
         Command::Credential(command) => credential::run(&command),
         Command::Schema => schema::run(),
         Command::Reference => reference::run(),

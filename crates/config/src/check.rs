@@ -3,6 +3,7 @@
 mod acme;
 mod edits;
 mod gate;
+mod health;
 mod http;
 mod listeners;
 mod listening;

@@ -6,8 +6,10 @@ mod consumers;
 mod document;
 mod edits;
 mod expectations;
+mod forwarding;
 mod gate;
 mod grpc;
+mod health;
 mod limits;
 mod listen;
 mod mirror;
@@ -15,6 +17,7 @@ mod policies;
 mod process;
 mod recorder;
 mod redis;
+mod rescue;
 mod retry;
 mod route;
 mod tls;
@@ -37,8 +40,13 @@ pub use consumers::{
 pub use document::{Document, Version};
 pub use edits::{HeaderEdits, MessageEdits};
 pub use expectations::{OnFailedTests, Test, TestCaller, TestExpectation, TestRequest};
+pub use forwarding::Forwarding;
 pub use gate::Gate;
 pub use grpc::{GrpcMatch, GrpcProbe, NameMatch};
+pub use health::{
+    BodyMatch, Ejection, Expected, FailurePercentageRule, Health, HttpProbe, Probe, Start, SuccessRateRule,
+    TcpProbe,
+};
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
 pub use mirror::{Compare, ComparedBody, ComparedHeaders, MayDiffer, Mirror};
@@ -52,6 +60,7 @@ pub use policies::{
 pub use process::{Admin, Forwarded, Shutdown};
 pub use recorder::Recorder;
 pub use redis::{RedisPlace, RedisSentinel, RedisStore, RedisTls};
+pub use rescue::{FailureSet, Fallback, FallbackTo, Hedge, Hold};
 pub use retry::{Defaults, EffectiveTimeouts, Retry, RetryBudget, RetryPlan, SharedRetry, Timeouts};
 pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,
@@ -62,6 +71,4 @@ pub use tls::{
     ListenerTls, RedirectHttps, TlsProfile, TlsVersion, UnknownNames, UpstreamTls,
 };
 pub use tracing::Tracing;
-pub use upstream::{
-    Balance, Ejection, Endpoint, Health, HttpProbe, Pool, Probe, Protocol, ProxyHeader, TcpProbe, Upstream,
-};
+pub use upstream::{Balance, Endpoint, Pool, Protocol, ProxyHeader, Upstream};

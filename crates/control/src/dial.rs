@@ -9,8 +9,7 @@ use tokio::net::TcpStream;
 use tollgate_proxy::snapshot::ProxyHeader;
 use tollgate_proxy::socket::Socket;
 use tollgate_tls::Connector;
-use tollgate_upstream::Endpoint;
-use tollgate_upstream::probes::{Dial, Dialled, ProbeStream};
+use tollgate_upstream::probes::{Dial, Dialled, ProbeStream, ProbeTarget};
 
 /// A version 2 header of the PROXY protocol for a connection of the sender's own (section 2.2, LOCAL).
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
@@ -27,9 +26,9 @@ pub struct UpstreamDial {
 }
 
 impl Dial for UpstreamDial {
-    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> Dialled<'a> {
+    fn dial<'a>(&'a self, target: &'a ProbeTarget) -> Dialled<'a> {
         Box::pin(async move {
-            let mut stream = TcpStream::connect(endpoint.address()).await?;
+            let mut stream = TcpStream::connect(target.address).await?;
             match self.proxy_header {
                 Some(ProxyHeader::V1) => stream.write_all(UNKNOWN).await?,
                 Some(ProxyHeader::V2) => stream.write_all(LOCAL).await?,
@@ -38,7 +37,7 @@ impl Dial for UpstreamDial {
             let mut socket = Socket::new(stream);
             if let Some(connector) = &self.tls {
                 let failed = |failure: tollgate_tls::HandshakeFailure| io::Error::other(failure.to_string());
-                socket.secure(connector.connect(host(endpoint.name())).map_err(failed)?, Vec::new());
+                socket.secure(connector.connect(target.host()).map_err(failed)?, Vec::new());
                 poll_fn(|cx| socket.poll_handshake(cx)).await.map_err(failed)?;
             }
             Ok(Box::new(socket) as Box<dyn ProbeStream>)
@@ -46,27 +45,13 @@ impl Dial for UpstreamDial {
     }
 }
 
-/// The host of an endpoint's name, which is `host:port`.
-fn host(name: &str) -> &str {
-    name.rsplit_once(':').map_or(name, |(host, _)| host)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{UpstreamDial, host};
+    use super::UpstreamDial;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
     use tollgate_proxy::snapshot::ProxyHeader;
-    use tollgate_upstream::Endpoint;
-    use tollgate_upstream::probes::Dial;
-
-    #[test]
-    fn hosts_of_endpoint_names() {
-        assert_eq!(
-            [host("a.example:443"), host("[::1]:443"), host("10.0.0.1:1")],
-            ["a.example", "[::1]", "10.0.0.1"]
-        );
-    }
+    use tollgate_upstream::probes::{Dial, ProbeTarget};
 
     #[tokio::test]
     async fn probes_say_that_nobody_is_behind_them() {
@@ -75,9 +60,9 @@ mod tests {
             (ProxyHeader::V2, b"\x0d\x0a\x0d\x0a\x00\x0d\x0a\x51\x55\x49\x54\x0a\x20\x00\x00\x00"),
         ] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let endpoint = Endpoint::new("a:1", listener.local_addr().unwrap(), 1);
+            let target = ProbeTarget { name: "a:1".into(), address: listener.local_addr().unwrap() };
             let dial = UpstreamDial { proxy_header: Some(version), tls: None };
-            drop(dial.dial(&endpoint).await.unwrap());
+            drop(dial.dial(&target).await.unwrap());
             let mut received = Vec::new();
             listener.accept().await.unwrap().0.read_to_end(&mut received).await.unwrap();
             assert_eq!(received, expected);

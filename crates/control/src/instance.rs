@@ -197,6 +197,11 @@ impl Instance {
         }
     }
 
+    /// What became of the endpoints' health lately.
+    pub fn health_events(&self) -> &HealthEvents {
+        &self.surroundings.events
+    }
+
     /// Writes a line of the process's own log.
     pub(crate) fn say(&self, text: &str) {
         (self.surroundings.say)(text);

@@ -10,10 +10,11 @@ use tollgate_message::{BodyLength, Method, Version};
 use tollgate_policy::Gate;
 use tollgate_runtime::splice::Pipe;
 use tollgate_telemetry::access::{Captured, Timings};
-use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
+use tollgate_upstream::{ActiveRetry, EndpointId, Held, InFlight, Trial, Upstream};
 
 use crate::evidence::Evidence;
 use crate::http::Mirroring;
+use crate::http::admit::Place;
 use crate::http::grpc::Deadline;
 use crate::http::secured::Secured;
 use crate::link::Link;
@@ -45,6 +46,8 @@ pub struct Exchange {
     pub times: Times,
     /// What attempts after the first depend on.
     pub retries: Retries,
+    /// Its place at the upstream, where that has caps.
+    pub place: Place,
     /// Bytes counted for the log and limits.
     pub bytes: ByteCounts,
     /// The request id, and text for the log where there is one.
@@ -68,6 +71,51 @@ pub struct Retries {
     pub met_stale: bool,
     /// Held while the exchange is in a retry, so that the budget counts it.
     pub active: Option<ActiveRetry>,
+    /// The turn in the budget that it has already, and how long it waits all the same, in milliseconds.
+    pub granted: Option<(ActiveRetry, u64)>,
+    /// An attempt may have had an effect, or what was sent is not there any more: nothing may be sent again.
+    pub spent: bool,
+    /// It is held as long as there is no endpoint for it, until then by the clock in milliseconds.
+    pub held: Option<(Held, u64)>,
+    /// All endpoints may be picked again, also those that were tried.
+    anew: bool,
+}
+
+impl Retries {
+    /// Forgets which endpoints were tried: they may have come back.
+    pub fn try_anew(&mut self) {
+        self.tried.clear();
+        self.anew = true;
+    }
+
+    /// Whether endpoints tried before count as such no more.
+    pub fn is_anew(&self) -> bool {
+        self.anew
+    }
+
+    /// An attempt has begun.
+    pub fn begun(&mut self) {
+        self.anew = false;
+    }
+
+    /// The attempts to come are at another upstream.
+    pub fn begin_elsewhere(&mut self) {
+        self.try_anew();
+        self.met_stale = false;
+        self.active = None;
+        self.granted = None;
+        self.held = None;
+    }
+
+    fn reset(&mut self) {
+        self.tried.clear();
+        self.met_stale = false;
+        self.active = None;
+        self.granted = None;
+        self.spent = false;
+        self.held = None;
+        self.anew = false;
+    }
 }
 
 /// What the rest of the exchange needs to know of the request.
@@ -89,6 +137,8 @@ pub struct Facts {
     pub call: bool,
     /// Where the call's time-out stands in the request, if it has one.
     pub deadline: Option<Deadline>,
+    /// It is a copy for a mirror. Nobody waits for its response, so that it neither waits for a place nor is saved.
+    pub copied: bool,
 }
 
 impl Default for Facts {
@@ -102,6 +152,7 @@ impl Default for Facts {
             upgrade: false,
             call: false,
             deadline: None,
+            copied: false,
         }
     }
 }
@@ -136,6 +187,12 @@ impl Outgoing {
             self.sent = 0;
             self.bytes.shrink_to(KEEP_CAPACITY);
         }
+    }
+
+    /// Everything is sent once more, from the start of the message. Only while `replayable`, or where nothing was sent.
+    pub fn rewind(&mut self) {
+        self.sent = 0;
+        self.broken = false;
     }
 
     fn reset(&mut self) {
@@ -276,6 +333,8 @@ pub struct Attempt {
     pub sent_any: bool,
     /// Counts the attempt at the endpoint as long as it lives.
     pub in_flight: InFlight,
+    /// Its upstream had failed too often, and it tries whether that is over.
+    pub trial: Option<Trial>,
 }
 
 /// When what happened, in the clock's microseconds or milliseconds.
@@ -402,9 +461,8 @@ impl Exchange {
         self.response.reset();
         self.record.reset();
         self.times = Times::default();
-        self.retries.tried.clear();
-        self.retries.met_stale = false;
-        self.retries.active = None;
+        self.retries.reset();
+        self.place.reset();
         self.bytes = ByteCounts::default();
         self.notes.reset();
         self.evidence.reset();
@@ -431,13 +489,13 @@ impl Exchange {
     /// The upstream, once it is decided.
     pub fn upstream(&self) -> Option<&Arc<Upstream>> {
         let published = self.published.as_ref()?;
-        published.snapshot.upstreams.get(self.record.upstream? as usize)
+        published.snapshot.upstreams.get(self.record.upstream_now()? as usize)
     }
 
     /// How the upstream is spoken to, once it is decided.
     pub fn transport(&self) -> Option<&Arc<Transport>> {
         let published = self.published.as_ref()?;
-        published.snapshot.transports.get(self.record.upstream? as usize)
+        published.snapshot.transports.get(self.record.upstream_now()? as usize)
     }
 
     /// Whether the upstream gets the request on a stream of a multiplexed connection.

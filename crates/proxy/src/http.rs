@@ -1,6 +1,7 @@
 //! Serving HTTP exchanges.
 
 mod account;
+pub mod admit;
 pub(crate) mod answer;
 pub(crate) mod attempt;
 pub mod begin;
@@ -11,6 +12,7 @@ pub mod forwarded;
 mod gate;
 pub mod grpc;
 pub mod handshake;
+mod hold;
 mod http2;
 pub mod http3;
 pub mod identify;
@@ -19,6 +21,7 @@ mod log;
 mod mirror;
 mod request_body;
 pub mod request_head;
+mod rescue;
 pub mod respond;
 mod response_body;
 mod response_head;
@@ -27,6 +30,7 @@ pub mod secured;
 pub mod serve;
 mod tally;
 mod trace;
+mod waits;
 
 pub use client::Client;
 pub use mirror::Mirroring;

@@ -112,7 +112,7 @@ pub enum Mirrored {
     TimedOut,
     /// It was ended from here: its answer was too large, or the worker drains.
     Cut,
-    /// It was not made, since there were enough of them under way.
+    /// It was not sent, since there were enough of them under way, or its upstream had no place for it at once.
     Busy,
     /// It was not made, since the request's body was larger than is mirrored.
     BodyTooLarge,
@@ -145,6 +145,7 @@ impl Mirrored {
             | Reason::ConnectTimeout
             | Reason::UpstreamStalled
             | Reason::DeadlineExceeded => Self::TimedOut,
+            Reason::UpstreamFull | Reason::QueueFull | Reason::QueueTimeout | Reason::QueueShed => Self::Busy,
             Reason::Draining | Reason::ClientReset | Reason::ClientStalled => Self::Cut,
             _ => Self::Failed,
         }

@@ -1,5 +1,7 @@
 //! The snapshot: a compiled document, immutable while it runs.
 
+pub mod rescue;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +16,9 @@ use tollgate_routing::rewrite::{PathChange, Redirect};
 use tollgate_telemetry::access::LogPlan;
 use tollgate_telemetry::trace::Tracing;
 use tollgate_tls::{Acceptor, Connector};
-use tollgate_upstream::{BackOff, Upstream};
+use tollgate_upstream::{BackOff, Class, Upstream};
 
+pub use self::rescue::{Failures, Fallback, FallbackTo, Hedge, Hold, Rescue, Responses};
 use crate::mirroring::Mirror;
 use crate::trust::TrustedProxies;
 
@@ -281,7 +284,7 @@ pub enum Destination {
 }
 
 /// A response from the document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FixedResponse {
     /// The status code.
     pub status: u16,
@@ -308,6 +311,10 @@ pub struct RouteSettings {
     pub mirrors: Option<Arc<[Mirror]>>,
     /// When and how often an attempt is repeated.
     pub retry: Retry,
+    /// What else is done to save a request; `None` for nothing.
+    pub rescue: Option<Arc<Rescue>>,
+    /// How urgent its requests are where they have to wait.
+    pub class: Class,
     /// Time limits towards upstreams.
     pub timeouts: UpstreamTimeouts,
     /// How large a request body may be, in bytes.

@@ -9,6 +9,7 @@ mod process;
 mod secured;
 mod shards;
 mod stores;
+mod upstreams;
 
 pub use acme::{AcmeState, write_acme};
 pub use beside::write_beside;
@@ -16,8 +17,11 @@ pub use mirrors::{MirrorState, write_mirrors};
 pub use policies::{PolicyState, write_policies};
 pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};
 pub use secured::{CertificateState, Replacements, write_certificates};
-pub use shards::{EndpointState, Names, Recents, write_endpoints, write_shards};
+pub use shards::{
+    EjectionState, EndpointState, Names, Recents, write_ejections, write_endpoints, write_shards,
+};
 pub use stores::write_stores;
+pub use upstreams::{UpstreamState, write_upstreams};
 
 use std::fmt::{Display, Write};
 

@@ -134,7 +134,7 @@ families! {
     POLICY_DECISIONS = Counter "tollgate_policy_decisions_total" ["policy", "route", "outcome"]
         "What policies decided: passed, stopped, would_stop (in shadow), waited. The route is empty where several routes share the policy.";
     MIRRORED = Counter "tollgate_mirrored_total" ["route", "upstream", "outcome"]
-        "Requests that were chosen for a mirror: answered, failed, timed_out, cut (ended from here); not copied: busy (too many under way), body_too_large.";
+        "Requests that were chosen for a mirror: answered, failed, timed_out, cut (ended from here); not sent: busy (too many under way, or no place at the upstream), body_too_large.";
     MIRROR_COMPARED = Counter "tollgate_mirror_compared_total" ["route", "upstream", "result"]
         "Answers of mirrors beside those that clients got: same, or the first that differs of status, headers and body; unanswered; dropped (too many to compare).";
     CONSUMERS = Gauge "tollgate_consumers" []
@@ -181,10 +181,14 @@ families! {
         "Datagrams carried to and from an upstream; direction upstream or client.";
     UPSTREAM_DATAGRAM_BYTES = Counter "tollgate_upstream_udp_bytes_total" ["upstream", "direction"]
         "Bytes of those datagrams, headers aside.";
+    UPSTREAM_HELD = Gauge "tollgate_upstream_held" ["upstream"]
+        "Requests that are held since their upstream has no endpoint for them.";
     ENDPOINTS = Gauge "tollgate_upstream_endpoints" ["upstream"]
         "Endpoints that have a weight.";
     ENDPOINTS_USABLE = Gauge "tollgate_upstream_endpoints_usable" ["upstream"]
         "Endpoints that have a weight, are not drained, and whose health allows to pick them.";
+    ENDPOINTS_EJECTED = Gauge "tollgate_upstream_endpoints_ejected" ["upstream"]
+        "Endpoints that outlier detection has taken out for now.";
     ENDPOINT_HEALTHY = Gauge "tollgate_endpoint_healthy" ["upstream", "endpoint"]
         "Whether neither probes nor outlier detection speak against an endpoint.";
     ENDPOINT_DRAINED = Gauge "tollgate_endpoint_drained" ["upstream", "endpoint"]
@@ -193,10 +197,16 @@ families! {
         "An endpoint's weight, the operator's included.";
     ENDPOINT_ACTIVE = Gauge "tollgate_endpoint_active_requests" ["upstream", "endpoint"]
         "Attempts at an endpoint now.";
+    PROBES_FAILED = Counter "tollgate_probes_failed_total" ["upstream", "endpoint"]
+        "Probes of an endpoint that failed.";
     ENDPOINT_ATTEMPTS = Counter "tollgate_endpoint_attempts_total" ["upstream", "endpoint", "reason"]
         "Ended attempts at an endpoint by reason.";
     ENDPOINT_FIRST_BYTE = Summary "tollgate_endpoint_first_byte_seconds" ["upstream", "endpoint"]
         "Time from the beginning of an attempt at an endpoint to the first byte of its response.";
+    EJECTIONS = Counter "tollgate_ejections_total" ["upstream", "rule"]
+        "Ejections of endpoints by the rule of outlier detection that made them.";
+    SHADOW_EJECTIONS = Counter "tollgate_shadow_ejections_total" ["upstream", "rule"]
+        "Ejections that were not made because outlier detection runs in shadow.";
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! Health: whether an endpoint may be used, what changes it, and the events that tell of it.
 
+pub mod compare;
 pub mod events;
-pub mod outlier;
+mod failure;
+pub(crate) mod outlier;
+mod rows;
+pub mod settings;
+mod tally;
 
-pub use events::{Cause, HealthEvent, HealthEvents};
-pub use outlier::OutlierSettings;
-
-use std::fmt;
-
-use tollgate_decision::Reason;
+pub use compare::{Comparison, Counts};
+pub use events::{Cause, EjectionCause, HealthEvent, HealthEvents, Why};
+pub use failure::Failure;
+pub use settings::{FailurePercentage, OutlierSettings, Rule, SuccessRate};
 
 /// Whether an endpoint may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub enum Health {
         /// When it may be used again, in milliseconds since the process started.
         until_ms: u64,
     },
-    /// Its probes fail.
+    /// Its probes fail, or the first that passes is waited for.
     Down,
 }
 
@@ -46,88 +49,33 @@ pub enum ProbeHealth {
     Up = 1,
     /// They fail.
     Down = 2,
+    /// No verdict yet, and it is not to be used before one: the first probe that passes brings it up.
+    Awaited = 3,
 }
 
 impl ProbeHealth {
+    /// Whether it keeps the endpoint out.
+    pub fn is_out(self) -> bool {
+        matches!(self, Self::Down | Self::Awaited)
+    }
+
     pub(crate) fn from_u8(byte: u8) -> Self {
         match byte {
             1 => Self::Up,
             2 => Self::Down,
+            3 => Self::Awaited,
             _ => Self::Unknown,
-        }
-    }
-}
-
-/// A failed attempt that speaks against its endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// No connection could be made.
-    Connect,
-    /// No connection was made in time.
-    ConnectTimeout,
-    /// The connection ended before the response began.
-    Reset,
-    /// The response did not begin in time.
-    FirstByteTimeout,
-    /// The response is 502, 503 or 504: it says itself that it cannot serve.
-    GatewayStatus(u16),
-}
-
-impl Failure {
-    /// The failure that a response status stands for. Other 5xx are answers of a working endpoint.
-    pub fn from_status(status: u16) -> Option<Self> {
-        matches!(status, 502..=504).then_some(Self::GatewayStatus(status))
-    }
-
-    /// The failure that the end of an attempt stands for; `None` where the endpoint is not to blame for it.
-    pub fn from_reason(reason: Reason) -> Option<Self> {
-        match reason {
-            Reason::ConnectFailed
-            | Reason::UpstreamTlsFailed
-            | Reason::UpstreamCertificateRefused
-            | Reason::UpstreamAlpnMismatch => Some(Self::Connect),
-            Reason::ConnectTimeout => Some(Self::ConnectTimeout),
-            Reason::UpstreamClosed => Some(Self::Reset),
-            Reason::FirstByteTimeout | Reason::TryTimeout => Some(Self::FirstByteTimeout),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect => f.write_str("could not be connected to"),
-            Self::ConnectTimeout => f.write_str("did not accept a connection in time"),
-            Self::Reset => f.write_str("closed the connection before it answered"),
-            Self::FirstByteTimeout => f.write_str("did not begin its answer in time"),
-            Self::GatewayStatus(status) => write!(f, "answered {status}"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, ProbeHealth};
-    use tollgate_decision::Reason;
-
-    #[test]
-    fn only_gateway_statuses_are_failures() {
-        let failures: Vec<u16> = (100..600).filter(|s| Failure::from_status(*s).is_some()).collect();
-        assert_eq!(failures, [502, 503, 504]);
-    }
-
-    #[test]
-    fn clients_faults_do_not_speak_against_an_endpoint() {
-        use tollgate_decision::Side;
-        for reason in Reason::ALL {
-            assert!(Failure::from_reason(*reason).is_none() || reason.side() == Side::Upstream, "{reason:?}");
-        }
-    }
+    use super::ProbeHealth;
 
     #[test]
     fn probe_health_survives_its_byte() {
-        for health in [ProbeHealth::Unknown, ProbeHealth::Up, ProbeHealth::Down] {
+        for health in [ProbeHealth::Unknown, ProbeHealth::Up, ProbeHealth::Down, ProbeHealth::Awaited] {
             assert_eq!(ProbeHealth::from_u8(health as u8), health);
         }
     }

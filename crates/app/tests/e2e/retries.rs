@@ -208,7 +208,7 @@ fn an_answer_whose_head_is_cut_is_asked_for_again_where_that_is_safe() {
 fn endpoints_that_keep_failing_are_left_out() {
     let (bad, good) = (resetting(), Origin::saying("ok"));
     let tollgate = launch(
-        "upstreams: { u: { endpoints: [\"{bad}\", \"{good}\"], ejection: { consecutive_failures: 3, base: 1h, max: 1h } } }\n\
+        "upstreams: { u: { endpoints: [\"{bad}\", \"{good}\"], ejection: { consecutive_5xx: 3, base: 1h, max: 1h } } }\n\
          routes: [{ path: /, to: u, retry: { attempts: 2 } }]\n",
         &[("bad", &bad.address()), ("good", &good.address())],
     );

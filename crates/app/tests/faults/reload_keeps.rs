@@ -46,7 +46,7 @@ fn successors(endpoints: &[String], settings: &str) -> Vec<String> {
 fn an_ejected_endpoint_stays_ejected() {
     let origin = Origin::saying("ok");
     let (dead, _guard) = refusing();
-    let settings = ", ejection: { consecutive_failures: 3, base: 1h, max: 1h }";
+    let settings = ", ejection: { consecutive_5xx: 3, base: 1h, max: 1h }";
     let endpoints = [quoted(origin.address()), quoted(dead)];
     let tollgate = Launch::new(PROGRAM, &document(&endpoints, settings, "")).start();
     let healthy = format!("tollgate_endpoint_healthy{{upstream=\"u\",endpoint=\"{dead}\"}}");

@@ -10,16 +10,17 @@ const MIRRORS_MAX: usize = 8;
 
 /// Checks the mirrors of a route.
 pub(super) fn check<'d>(route: &'d Route, references: &mut References<'d>, found: &mut Diagnostics) {
-    let Some(first) = route.mirrors.first() else { return };
+    let mirrors = &route.forwarding.mirrors;
+    let Some(first) = mirrors.first() else { return };
     if matches!(route.action, Action::Redirect(_) | Action::Respond(_)) {
         let message = "`mirror` copies what is sent to an upstream, but this route sends to none";
         found.push(Diagnostic::error(first.origin, message).mend("remove `mirror`"));
     }
-    if let Some(beyond) = route.mirrors.get(MIRRORS_MAX) {
+    if let Some(beyond) = mirrors.get(MIRRORS_MAX) {
         let message = format!("a route has at most {MIRRORS_MAX} mirrors");
         found.push(Diagnostic::error(beyond.origin, message));
     }
-    for mirror in route.mirrors.iter() {
+    for mirror in mirrors.iter() {
         references.destination(&mirror.to, found);
         if mirror.share.basis_points() == 0 {
             let message = "the share of this mirror is 0%, so it gets nothing";

@@ -23,6 +23,7 @@ pub(super) fn check<'d>(document: &'d Document, references: &mut References<'d>,
             found.push(Diagnostic::error(name.origin, message).note(first, "the first one"));
         }
         references.action(&route.action, found);
+        references.fallback(document, route, found);
         mirrors::check(route, references, found);
         self::route(route, found);
     }
@@ -52,7 +53,7 @@ fn route(route: &Located<Route>, found: &mut Diagnostics) {
     if let Some(conditions) = &route.conditions {
         edits::refuse_repeated(conditions.headers.iter().map(|(name, _)| name), found);
     }
-    if let Some(Switch::On(retry)) = route.retry.as_deref() {
+    if let Some(Switch::On(retry)) = route.forwarding.retry.as_deref() {
         backoff(retry.backoff, retry.max_backoff, route.origin, "this route", found);
     }
 }

@@ -1,13 +1,11 @@
-//! Upstreams: endpoints, probes, ejection, and whether anything uses them.
+//! Upstreams: endpoints, and whether anything uses them.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{shared_retry, tls};
-use crate::check::edits;
+use super::{health, shared_retry, tls};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Document, Probe, Protocol, Upstream};
-use crate::setting::Switch;
-use crate::source::{Located, Origin};
+use crate::model::{Document, Upstream};
+use crate::source::Origin;
 
 /// Checks all upstreams. `used` holds the names that routes send to, or is `None` if that is not known.
 pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &mut Diagnostics) {
@@ -18,14 +16,8 @@ pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &m
         }
         endpoints(name.as_str(), name.origin, upstream, found);
         tls::upstream(name.as_str(), upstream, found);
-        health(upstream, found);
-        if let Switch::On(ejection) = &upstream.ejection.value
-            && ejection.base > ejection.max
-        {
-            let message =
-                format!("ejection: `base` ({}) is longer than `max` ({})", ejection.base, ejection.max);
-            found.push(Diagnostic::error(upstream.ejection.origin, message));
-        }
+        health::probes(upstream, found);
+        health::ejection(upstream, found);
         if let Some(retry) = &upstream.retry {
             shared_retry(retry, &format!("the upstream `{}`", name.as_str()), found);
         }
@@ -46,34 +38,5 @@ fn endpoints(name: &str, origin: Origin, upstream: &Upstream, found: &mut Diagno
             let finding = Diagnostic::error(address.origin, message).note(first, "first here");
             found.push(finding.mend("give it a `weight` if it is to get more traffic"));
         }
-    }
-}
-
-fn health(upstream: &Located<Upstream>, found: &mut Diagnostics) {
-    let Some(health) = &upstream.health else { return };
-    if health.timeout > health.every {
-        let message = format!(
-            "a probe may take longer ({}) than the time to the next one ({})",
-            health.timeout, health.every
-        );
-        found.push(Diagnostic::warning(health.origin, message).mend("make `timeout` shorter than `every`"));
-    }
-    if matches!(health.probe, Probe::Grpc(_)) && !upstream.is_http2() {
-        let finding =
-            Diagnostic::error(health.origin, "gRPC is spoken over HTTP/2, and this upstream speaks HTTP/1.1");
-        found.push(finding.mend("write `protocol: grpc`"));
-    }
-    if matches!(health.probe, Probe::Http(_))
-        && matches!(upstream.protocol.value, Protocol::H2c | Protocol::Grpc)
-    {
-        let message = "this probe speaks HTTP/1.1, so endpoints that speak HTTP/2 only fail it";
-        let finding = Diagnostic::warning(health.origin, message);
-        found.push(finding.mend("write `grpc: {}` or `tcp: {}`"));
-    }
-    if let Probe::Http(probe) = &health.probe {
-        for (name, _) in probe.headers.iter() {
-            edits::refuse_reserved(name, edits::Whose::Probe, found);
-        }
-        edits::refuse_repeated(probe.headers.iter().map(|(name, _)| name), found);
     }
 }

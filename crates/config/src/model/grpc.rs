@@ -2,7 +2,7 @@
 
 use crate::section::{choice, section};
 use crate::source::Located;
-use crate::units::{GrpcName, Regex};
+use crate::units::{GrpcName, HostPattern, Regex};
 
 section! {
     /// The gRPC calls that a route is for, as the Gateway API's GRPCRoute matches them: `POST` with the content type
@@ -30,5 +30,7 @@ section! {
     pub struct GrpcProbe {
         /// The service to ask about; empty for the endpoint as a whole.
         service: String = default(String::new());
+        /// The `:authority` of the call; the endpoint's address if left out.
+        authority: Option<HostPattern> = optional;
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
-use super::{GrpcMatch, HeaderEdits, Mirror, Policies, Retry, Timeouts};
+use super::{Forwarding, GrpcMatch, HeaderEdits, Policies};
 use crate::diagnostic::Diagnostic;
 use crate::section::{choice, section, words};
 use crate::setting::{Decoder, Many, Setting, Switch, ValueError, Whole, text_setting};
@@ -37,12 +37,8 @@ section! {
         rewrite: Option<Located<Box<Rewrite>>> = optional;
         /// Changes of header fields.
         headers: Option<Box<HeaderEdits>> = optional;
-        /// Where copies of its requests go, whose answers nobody waits for: an upstream, or a list.
-        mirrors ("mirror" | "mirrors"): Many<Located<Box<Mirror>>> = default(Many::none());
-        /// When to try again.
-        retry: Option<Box<Switch<Retry>>> = optional;
-        /// How long to wait on the upstream side.
-        timeouts: Option<Box<Timeouts>> = optional;
+        /// How its requests are carried to their upstream.
+        forwarding: Forwarding = flatten;
         /// Limits of the request's body.
         body: Option<Body> = optional;
         /// Whether its exchanges are traced, where `tracing` is set. If not, `traceparent` passes as it is.

@@ -1,14 +1,10 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{GrpcProbe, SharedRetry, Timeouts, UpstreamTls};
-use crate::section::{choice, section, words};
-use crate::setting::{Many, NonEmpty, Switch, Toggle, Whole};
+use super::{Ejection, Health, Hold, SharedRetry, Timeouts, UpstreamTls};
+use crate::section::{section, words};
+use crate::setting::{NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
-use crate::table::Table;
-use crate::units::StatusRange;
-use crate::units::{
-    Duration, EndpointAddress, HeaderName, HostPattern, MethodName, PathPattern, Percent, Secret,
-};
+use crate::units::{Duration, EndpointAddress, Percent};
 
 section! {
     /// A named group of endpoints that answer the same requests.
@@ -39,6 +35,8 @@ section! {
         timeouts: Timeouts = section;
         /// When to try again, and how many retries the upstream may get in all.
         retry: Option<Located<Switch<SharedRetry>>> = optional;
+        /// Holds requests while it has no endpoint for them: `hold: 10s`. None are held if left out.
+        hold: Option<Switch<Hold>> = optional;
     }
 }
 
@@ -109,81 +107,6 @@ impl Upstream {
 }
 
 section! {
-    /// Probes of endpoints.
-    pub struct Health {
-        /// What is probed.
-        probe: Probe = choice;
-        /// From one probe of an endpoint to its next.
-        every: Duration<1> = default(Duration::seconds(5));
-        /// How long a probe may take.
-        timeout: Duration<1> = default(Duration::seconds(2));
-        /// Successes in a row that bring an endpoint back.
-        rise: Whole<1, 1000> = default(Whole::of::<2>());
-        /// Failures in a row that take an endpoint out.
-        fall: Whole<1, 1000> = default(Whole::of::<3>());
-    }
-}
-
-choice! {
-    /// What is probed.
-    pub enum Probe {
-        /// An HTTP request; a path is enough where the defaults fit: `path: /healthz`.
-        Http("http" | "path"): HttpProbe;
-        /// A call of the gRPC health protocol: `grpc: {}`.
-        Grpc("grpc"): GrpcProbe;
-        /// A TCP connection, closed as soon as it is open.
-        Tcp("tcp"): TcpProbe;
-    }
-}
-
-section! {
-    /// A probe by an HTTP request.
-    pub struct HttpProbe short "path" {
-        /// The path to ask for.
-        path: PathPattern = required;
-        /// The `Host` of the request; the endpoint's address if left out.
-        host: Option<HostPattern> = optional;
-        /// More headers of the request.
-        headers: Table<HeaderName, Secret> = default(Table::none());
-        /// The statuses of a healthy endpoint.
-        statuses: Many<StatusRange> = default(Many(vec![StatusRange::from(200, 399)]));
-        /// The method of the request.
-        method: MethodName = default(MethodName::get());
-    }
-}
-
-section! {
-    /// A probe by opening a TCP connection. It has no settings: write `tcp: {}`.
-    pub struct TcpProbe {}
-}
-
-section! {
-    /// Taking out endpoints that fail on real traffic.
-    pub struct Ejection {
-        /// Failures in a row (no connection, no response, 5xx of a gateway) that take an endpoint out.
-        consecutive_failures: Whole<1, 10_000> = default(Whole::of::<5>());
-        /// How long the first time; each further time in a row one `base` longer.
-        base: Duration<1> = default(Duration::seconds(30));
-        /// How long at most.
-        max: Duration<1> = default(Duration::seconds(300));
-        /// The share of the endpoints that may be out for this reason at the same time.
-        max_percent: Percent = default(Percent::whole(50));
-    }
-}
-
-impl Ejection {
-    /// All defaults.
-    pub(crate) fn standard() -> Self {
-        Self {
-            consecutive_failures: Whole::of::<5>(),
-            base: Duration::seconds(30),
-            max: Duration::seconds(300),
-            max_percent: Percent::whole(50),
-        }
-    }
-}
-
-section! {
     /// Connections to an endpoint that are kept open between requests.
     pub struct Pool {
         /// Idle connections to one endpoint, kept by one worker; 0 opens a connection per request.
@@ -191,21 +114,5 @@ section! {
         /// How long a connection may be idle. Less than the endpoint's own limit, or requests meet
         /// connections that it has just closed.
         idle_timeout: Duration<1> = default(Duration::seconds(30));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Ejection;
-    use crate::diagnostic::Diagnostics;
-    use crate::setting::{Decoder, Setting};
-    use crate::source::{MemoryFiles, Sources};
-    use crate::tree::Node;
-
-    #[test]
-    fn standard_ejection_is_what_an_empty_section_gives() {
-        let (diagnostics, sources) = (&mut Diagnostics::default(), &mut Sources::default());
-        let mut decoder = Decoder { diagnostics, sources, files: &MemoryFiles::default() };
-        assert_eq!(Ejection::decode(&Node::EMPTY, &mut decoder), Some(Ejection::standard()));
     }
 }

@@ -41,7 +41,8 @@ impl CarriedMirrors {
 impl Compiler<'_> {
     /// The mirrors of a route; `None` where it has none.
     pub(super) fn mirrors(&mut self, route: &config::Route, name: &str) -> Option<Arc<[Mirror]>> {
-        let mirrors: Vec<_> = route.mirrors.iter().filter_map(|mirror| self.mirror(mirror, name)).collect();
+        let mirrors: Vec<_> =
+            route.forwarding.mirrors.iter().filter_map(|mirror| self.mirror(mirror, name)).collect();
         (!mirrors.is_empty()).then(|| mirrors.into())
     }
 

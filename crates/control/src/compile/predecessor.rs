@@ -144,8 +144,8 @@ impl Predecessor {
     pub fn endpoints(&self, name: &str, plan: &Plan) -> Vec<Endpoint> {
         let mut before: HashMap<(Arc<str>, SocketAddr), &Endpoint> = HashMap::new();
         if let Some(running) = self.upstreams.get(name) {
-            before =
-                running.upstream.endpoints().iter().map(|e| ((e.name().clone(), e.address()), e)).collect();
+            let live = running.upstream.live_endpoints();
+            before = live.map(|(_, e)| ((e.name().clone(), e.address()), e)).collect();
         }
         let endpoint = |(name, address, weight): &(Arc<str>, SocketAddr, u32)| {
             // Taken out, so that an address that stands twice is not one endpoint twice.
@@ -160,7 +160,7 @@ impl Predecessor {
     /// The addresses that the upstream of this name has for an endpoint name.
     pub fn addresses(&self, upstream: &str, endpoint: &str) -> Vec<SocketAddr> {
         let Some(running) = self.upstreams.get(upstream) else { return Vec::new() };
-        let same = running.upstream.endpoints().iter().filter(|e| **e.name() == *endpoint);
-        same.map(Endpoint::address).collect()
+        let same = running.plan.endpoints.iter().filter(|(name, ..)| **name == *endpoint);
+        same.map(|(_, address, _)| *address).collect()
     }
 }

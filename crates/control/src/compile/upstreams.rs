@@ -3,21 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tollgate_config::{
-    self as config, Balance, Diagnostic, EndpointAddress, Located, Probe as ProbeSetting, Switch,
-};
+use tollgate_config::{self as config, Balance, Diagnostic, EndpointAddress, Located};
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_tls::Connector;
 use tollgate_upstream::balancers::balancer;
-use tollgate_upstream::probes::{GrpcProbe, HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
-use tollgate_upstream::{
-    OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings,
-};
+use tollgate_upstream::{PoolSettings, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings};
 
 use super::Compiler;
+use super::health::outliers;
 use super::predecessor::{Plan, TransportPlan};
 use super::tls::ConnectorPlan;
-use crate::dial::UpstreamDial;
 
 /// Streams of one connection that are used at once, where the document says nothing: what servers allow at least
 /// (RFC 9113 section 6.5.2).
@@ -155,52 +150,15 @@ impl Compiler<'_> {
     }
 
     /// What probes connect with, which speak HTTP/1.1 whatever the requests speak.
-    fn http1_connector(&mut self, plan: &TransportPlan, transport: &Transport) -> Option<Arc<Connector>> {
+    pub(super) fn http1_connector(
+        &mut self,
+        plan: &TransportPlan,
+        transport: &Transport,
+    ) -> Option<Arc<Connector>> {
         match &plan.tls {
             Some(tls) if tls.http2 => self.connector(&ConnectorPlan { http2: false, ..tls.clone() }),
             _ => transport.tls.clone(),
         }
-    }
-
-    fn probes(
-        &mut self,
-        health: &Located<config::Health>,
-        plan: &TransportPlan,
-        transport: &Transport,
-    ) -> Option<ProbePlan> {
-        let probe: Arc<dyn Probe> = match &health.probe {
-            ProbeSetting::Tcp(_) => Arc::new(TcpProbe),
-            ProbeSetting::Grpc(grpc) => {
-                let dial = UpstreamDial { proxy_header: transport.proxy_header, tls: transport.tls.clone() };
-                Arc::new(GrpcProbe::new(grpc.service.as_str()).over(Arc::new(dial), transport.tls.is_some()))
-            }
-            ProbeSetting::Http(http) => {
-                let settings = HttpProbeSettings {
-                    method: http.method.to_string(),
-                    path: http.path.as_str().to_owned(),
-                    host: http.host.as_ref().map(|h| h.as_str().to_owned()),
-                    headers: http
-                        .headers
-                        .iter()
-                        .map(|(n, v)| (n.value.to_string(), v.reveal().to_owned()))
-                        .collect(),
-                    expected: http.statuses.iter().map(|s| s.first()..=s.last()).collect(),
-                };
-                match HttpProbe::new(settings) {
-                    Ok(probe) => {
-                        let tls = self.http1_connector(plan, transport);
-                        let dial = UpstreamDial { proxy_header: transport.proxy_header, tls };
-                        Arc::new(probe.over(Arc::new(dial)))
-                    }
-                    Err(error) => {
-                        self.diagnostics.push(Diagnostic::error(health.origin, error.to_string()));
-                        return None;
-                    }
-                }
-            }
-        };
-        let thresholds = Thresholds { rise: health.rise.get(), fall: health.fall.get() };
-        Some(ProbePlan { probe, interval: health.every.get(), timeout: health.timeout.get(), thresholds })
     }
 }
 
@@ -209,23 +167,15 @@ fn settings(
     retries: RetryBudgetSettings,
     probes: Option<ProbePlan>,
 ) -> UpstreamSettings {
-    let outliers = match &upstream.ejection.value {
-        Switch::Off => OutlierSettings { consecutive_failures: 0, ..OutlierSettings::default() },
-        Switch::On(ejection) => OutlierSettings {
-            consecutive_failures: ejection.consecutive_failures.get(),
-            base_ejection_ms: ejection.base.get().as_millis() as u64,
-            max_ejection_ms: ejection.max.get().as_millis() as u64,
-            max_ejected_percent: u32::from(ejection.max_percent.basis_points()) / 100,
-        },
-    };
     UpstreamSettings {
         panic_threshold_percent: u32::from(upstream.panic_threshold.basis_points()) / 100,
-        outliers,
+        outliers: outliers(&upstream.ejection.value),
         probes,
         retries,
         pool: PoolSettings {
             max_idle: upstream.pool.max_idle.get() as usize,
             idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,
         },
+        ..UpstreamSettings::default()
     }
 }

@@ -4,8 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tollgate_proxy::snapshot::Service;
 use tollgate_proxy::socket::Socket;
-use tollgate_upstream::Endpoint;
-use tollgate_upstream::probes::ProbeFailure;
+use tollgate_upstream::probes::{ProbeFailure, ProbeTarget};
 
 use crate::Place;
 
@@ -36,7 +35,8 @@ routes: [{{ to: a }}]
         let _ = socket.flush().await;
     });
     let plan = snapshot.upstreams[0].settings().probes.clone().unwrap();
-    let outcome = plan.probe.run(&Endpoint::new("b.example:443", address, 1), Duration::from_secs(60)).await;
+    let outcome =
+        plan.probe.run(&ProbeTarget { name: "b.example:443".into(), address }, Duration::from_secs(60)).await;
     serve.await.unwrap();
     outcome
 }
@@ -57,4 +57,14 @@ async fn probes_are_encrypted_and_verified_as_requests_are() {
     assert!(matches!(probed(&system).await, Err(ProbeFailure::Unusable(_))));
     let any = format!("{health}, tls: {{ insecure_accept_any_certificate: true }}");
     assert_eq!(probed(&any).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_tcp_probe_ends_with_the_handshake_where_it_is_to() {
+    let health = "health: { tcp: { tls: true } }";
+    assert_eq!(probed(&format!("{health}, tls: {{ ca: cert.pem, name: a.example }}")).await, Ok(()));
+    let other_name = probed(&format!("{health}, tls: {{ ca: cert.pem }}")).await;
+    assert!(matches!(other_name, Err(ProbeFailure::Unusable(_))), "{other_name:?}");
+    let plain = probed("health: { tcp: {} }, tls: { ca: cert.pem }").await;
+    assert_eq!(plain, Ok(()), "a connection is enough");
 }

@@ -42,7 +42,7 @@ fn document(origins: &[Origin], refused: SocketAddr) -> String {
             |n: usize| format!("{{ address: \"{}\", weight: {} }}", origins[first + n].address(), n + 1);
         format!(
             "  {name}:\n    endpoints: [{}, {}, {}, \"{refused}\"]\n    balance: {balance}\n    \
-             ejection: {{ consecutive_failures: 2, base: 20ms, max: 50ms, max_percent: 50% }}\n",
+             ejection: {{ consecutive_5xx: 2, base: 20ms, max: 50ms, max_percent: 50% }}\n",
             endpoint(0),
             endpoint(1),
             endpoint(2),

@@ -135,6 +135,9 @@ fn answer(
     let gate = gate.map(|gate| &gate.response);
     let mut out = Vec::new();
     let (request_id, connection) = (&NO_ID[..], &b""[..]);
-    write(&mut out, &Answer { date: &date, request_id, method, connection, edits, gate, secured: None });
+    write(
+        &mut out,
+        &Answer { date: &date, request_id, method, connection, edits, gate, secured: None, retry_after_s: 1 },
+    );
     out
 }

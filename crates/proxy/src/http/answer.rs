@@ -27,11 +27,24 @@ fn give(
     let (facts, notes) = (exchange.facts, &exchange.notes);
     let secured = exchange.secured.as_deref();
     let gate = exchange.gate.as_deref().map(|gate| &gate.response);
+    let retry_after_s = exchange.place.retry_after_s.max(1);
     let out = &mut exchange.response.pending.bytes;
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);
         let [request_id, ..] = notes.parts();
-        write(out, &Answer { date, request_id, method: facts.method, connection, edits, gate, secured });
+        write(
+            out,
+            &Answer {
+                date,
+                request_id,
+                method: facts.method,
+                connection,
+                edits,
+                gate,
+                secured,
+                retry_after_s,
+            },
+        );
     });
     exchange.record.reason = Some(reason);
     exchange.response.status = status;
@@ -48,6 +61,16 @@ pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal
         true => respond::call_refusal(out, refusal, answer),
         false => respond::refusal(out, refusal, answer),
     });
+}
+
+/// Puts a fixed response in the place of the one that could not be had, for this reason.
+pub fn answer_instead(worker: &Worker, exchange: &mut Exchange, reason: Reason, response: &FixedResponse) {
+    let detail = exchange.record.detail;
+    let edits = exchange.route().map_or_else(Edits::default, |route| route.settings.response_edits.clone());
+    give(worker, exchange, (reason, response.status), &edits, |out, answer| {
+        respond::fixed(out, response, answer);
+    });
+    exchange.record.detail = detail;
 }
 
 /// Puts the answer that a policy gives in the place of a response.

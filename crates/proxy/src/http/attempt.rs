@@ -1,13 +1,15 @@
 //! One try at an endpoint: pick it, lease an idle connection or open one.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tollgate_decision::Reason;
 use tollgate_message::{Method, Version};
 use tollgate_proxy_protocol::Details;
 use tollgate_runtime::wheel::NEVER;
-use tollgate_upstream::{PickKey, View};
+use tollgate_upstream::{Class, InFlight, PickKey, Ticket, Upstream, View};
 
+use super::admit::{self, Stopped};
 use super::client::Client;
 use super::{tally, trace};
 use crate::connect::{self, Place};
@@ -18,22 +20,27 @@ use crate::snapshot::{Transport, UpstreamProtocol};
 use crate::stream::proxy_header;
 use crate::worker::{Idle, Worker};
 
+/// How often an endpoint is picked whose last place somebody else has just taken.
+const LOST_RACES: u32 = 3;
+
 /// Picks an endpoint and begins an attempt at it, without a connection yet.
-pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
+pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Stopped> {
     let now = worker.clock.now_ms();
-    let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream) else {
-        return Err(Reason::NoDestination);
+    let (Some(published), Some(index)) = (exchange.published.clone(), exchange.record.upstream_now()) else {
+        return Err(Reason::NoDestination.into());
     };
     let upstream = &published.snapshot.upstreams[index as usize];
-    let endpoint = {
+    let trial = admit::allowed(upstream, &mut exchange.place, now)?;
+    let (endpoint, in_flight) = {
         let view = &mut published.views.borrow_mut()[index as usize];
         View::refresh_shared(view, upstream, now);
-        let turn = worker.next_turn();
-        let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
-        let key = PickKey { turn, seed, tried: &exchange.retries.tried, loads: exchange.evidence.loads() };
-        let picked = decide::endpoint(upstream, view, &key);
-        exchange.evidence.asked(view, turn);
-        picked?
+        let class = exchange.route().map_or_else(Class::default, |route| route.settings.class);
+        // A place that is not there at once is of no use to a copy; nobody is pushed out of the queue for it either.
+        let deadline_ms = if exchange.facts.copied { 0 } else { exchange.times.total_deadline_ms };
+        let key = exchange.place.key;
+        let ticket = Ticket { class, key, deadline_ms };
+        admit::enter(upstream, view, exchange, ticket, worker.clock.now_us())?;
+        pick(worker, exchange, upstream, view)?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
     exchange.attempt = Some(Attempt {
@@ -43,7 +50,8 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
         reused: false,
         answered: false,
         sent_any: false,
-        in_flight: chosen.begin(),
+        in_flight,
+        trial,
     });
     let try_ms = exchange.route().map_or(NEVER, |r| r.settings.timeouts.try_ms);
     if let Some(deadline) = exchange.facts.deadline {
@@ -56,6 +64,45 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
     exchange.times.nearest_ms = NEVER;
     trace::attempt_begins(worker, exchange, endpoint);
     Ok(())
+}
+
+/// Picks an endpoint and takes a place at it.
+fn pick(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    upstream: &Upstream,
+    view: &Arc<View>,
+) -> Result<(u32, InFlight), Stopped> {
+    for _ in 0..=LOST_RACES {
+        let turn = worker.next_turn();
+        let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
+        let key = PickKey {
+            turn,
+            seed,
+            tried: &exchange.retries.tried,
+            loads: exchange.evidence.loads(),
+            ..PickKey::default()
+        };
+        let picked = decide::endpoint(upstream, view, &key);
+        exchange.evidence.asked(view, turn, exchange.retries.is_anew());
+        match picked {
+            Ok(endpoint) => {
+                if let Some(in_flight) = upstream.try_begin(endpoint) {
+                    exchange.place.seated(upstream, view);
+                    exchange.retries.begun();
+                    return Ok((endpoint, in_flight));
+                }
+            }
+            Err(Reason::UpstreamFull) => break,
+            Err(reason) => return Err(reason.into()),
+        }
+        exchange.evidence.forget_latest();
+    }
+    let stopped = admit::wait_again(upstream, view, exchange, worker.clock.now_us());
+    if matches!(stopped, Stopped::Waits(_)) {
+        exchange.evidence.forget_latest();
+    }
+    Err(stopped)
 }
 
 /// Leases an idle connection to the attempt's endpoint, or a stream on one that has room, if there is one.
@@ -91,7 +138,7 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
         latest.reused = attempt.reused;
     }
     if let (true, Some(published), Some(upstream)) =
-        (attempt.reused, &exchange.published, exchange.record.upstream)
+        (attempt.reused, &exchange.published, exchange.record.upstream_now())
     {
         published.shard.upstreams[upstream as usize].connections_reused.add(1);
     }
@@ -102,7 +149,7 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
 pub async fn connect(worker: &Rc<Worker>, client: &Client, exchange: &mut Exchange) -> Result<(), Reason> {
     let (Some(published), Some(index), Some(route), Some(transport)) = (
         exchange.published.clone(),
-        exchange.record.upstream,
+        exchange.record.upstream_now(),
         exchange.route(),
         exchange.transport().cloned(),
     ) else {
@@ -179,6 +226,7 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
     let transport = exchange.transport().filter(|t| t.proxy_header.is_none()).map(|t| t.id);
     let wanted = endpoint.is_some_and(|endpoint| !endpoint.is_retired()) && !worker.is_draining();
     tally::attempt_ended(worker, exchange, exchange.record.reason.unwrap_or(Reason::Forwarded));
+    exchange.place.leave();
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
     if let (Some(Link::Bytes(socket)), Some(transport), true) = (attempt.link, transport, clean && wanted) {
         // Origins that send a body with these send it a moment later, as the next response.

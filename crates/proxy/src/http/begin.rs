@@ -366,6 +366,7 @@ fn open(
         upgrade: false,
         call: client.link.is_stream() && grpc::is_call(head),
         deadline: None,
+        copied: false,
     };
     exchange.secured = client.secured.clone();
     exchange

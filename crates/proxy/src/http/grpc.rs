@@ -5,7 +5,7 @@
 
 use tollgate_decision::Reason;
 use tollgate_http1::encode;
-use tollgate_message::{FieldList, Known, RequestHead};
+use tollgate_message::{FieldList, Fields, Known, RequestHead};
 
 use super::Refusal;
 
@@ -15,6 +15,9 @@ pub struct Deadline {
     /// Where the eight digits begin, in the bytes of the request.
     pub at: u32,
 }
+
+/// The field that tells how a call has ended.
+const STATUS: &[u8] = b"grpc-status";
 
 /// The longest time-out that eight digits can tell in milliseconds: 27 hours.
 const MAX_MS: u64 = 99_999_999;
@@ -89,6 +92,25 @@ fn status(reason: Reason) -> u8 {
     }
 }
 
+/// The status in the fields of an answer's head, which has it where no message comes.
+pub fn status_of(fields: &Fields<'_>) -> Option<u8> {
+    number(fields.get_by_name(STATUS)?)
+}
+
+/// The status in trailers, given as lines.
+pub fn status_in(trailers: &[u8]) -> Option<u8> {
+    let mut lines = trailers.split(|byte| *byte == b'\n');
+    lines.find_map(|line| {
+        let (name, value) = (line.get(..STATUS.len())?, line.get(STATUS.len()..)?);
+        let value = name.eq_ignore_ascii_case(STATUS).then(|| value.strip_prefix(b":"))??;
+        number(value.trim_ascii())
+    })
+}
+
+fn number(digits: &[u8]) -> Option<u8> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// Appends the lines that tell a refusal.
 pub fn status_lines(out: &mut Vec<u8>, refusal: Refusal) {
     out.extend_from_slice(b"grpc-status: ");
@@ -105,6 +127,21 @@ pub fn status_lines(out: &mut Vec<u8>, refusal: Refusal) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn statuses_are_found_among_trailers() {
+        for (trailers, status) in [
+            (&b"grpc-status: 14\r\ngrpc-message: no\r\n"[..], Some(14)),
+            (b"x: 1\r\nGrpc-Status:0\r\n", Some(0)),
+            (b"grpc-status-details-bin: 1\r\n", None),
+            (b"grpc-status: 999\r\n", None),
+            (b"grpc-status: x\r\n", None),
+            (b"grpc-status", None),
+            (b"", None),
+        ] {
+            assert_eq!(status_in(trailers), status, "{}", trailers.escape_ascii());
+        }
+    }
     use tollgate_http1::{HeadLimits, Progress, request};
 
     fn with<T>(lines: &str, look: impl FnOnce(&FieldList, &RequestHead<'_>) -> T) -> T {

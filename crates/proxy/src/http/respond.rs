@@ -27,6 +27,8 @@ pub struct Answer<'a> {
     pub gate: Option<&'a Edits>,
     /// What is known of the connection, where it is encrypted.
     pub secured: Option<&'a Secured>,
+    /// When a refused client may come again, in seconds.
+    pub retry_after_s: u32,
 }
 
 impl Answer<'_> {
@@ -55,7 +57,9 @@ pub fn refusal(out: &mut Vec<u8>, refusal: Refusal, answer: &Answer<'_>) {
     out.extend_from_slice(reason.code().as_bytes());
     out.extend_from_slice(b"\"\r\n");
     if matches!(reason.status(), 429 | 503) {
-        answer.line(out, "Retry-After", b"1");
+        let mut seconds = Vec::with_capacity(10);
+        encode::decimal(&mut seconds, u64::from(answer.retry_after_s));
+        answer.line(out, "Retry-After", &seconds);
     }
     finish(out, Some("application/problem+json"), Some(body.as_bytes()), answer);
 }

@@ -11,13 +11,16 @@ use tollgate_http1::response::{self, StatusLine};
 use tollgate_http1::{Progress, encode, framing};
 use tollgate_message::{BodyLength, FieldList, Version};
 use tollgate_runtime::splice::Pipe;
-use tollgate_upstream::Failure as EndpointFailure;
+use tollgate_upstream::{Failure as EndpointFailure, Outcome};
 
 use super::Refusal;
+use super::admit;
 use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
+use super::grpc;
 use super::log;
+use super::rescue;
 use super::response_head::{self, Source};
 use super::tally;
 use crate::buffers::{Buffers, HEADROOM, RECEIVE};
@@ -166,7 +169,7 @@ fn receive(
         Poll::Pending => return Ok(Poll::Pending),
     };
     if received == 0 {
-        end_of_upstream(cx, client, exchange)?;
+        end_of_upstream(cx, worker, client, exchange)?;
         return Ok(Poll::Ready(()));
     }
     note_first_byte(worker, exchange);
@@ -199,6 +202,7 @@ fn cut(exchange: &Exchange) -> Reason {
 /// a cut.
 fn end_of_upstream(
     cx: &mut Context<'_>,
+    worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
@@ -218,7 +222,13 @@ fn end_of_upstream(
         {
             capture.trailers(&trailers);
         }
+        // Of a call that was answered with a status in the head there is none here.
+        let status =
+            if exchange.facts.call && response.status == 200 { grpc::status_in(&trailers) } else { None };
         body::finish(&mut response.pending, trailers);
+        if let Some(status) = status {
+            report(worker, exchange, EndpointFailure::from_grpc_status(status));
+        }
     }
     Ok(())
 }
@@ -333,6 +343,16 @@ fn final_head(
     if options.too_many {
         return Err(Reason::BadResponse.into());
     }
+    if exchange.route().is_some_and(|route| route.settings.rescue.is_some())
+        && rescue::is_unwanted(worker, exchange, line.status, &view.fields)
+    {
+        exchange.record.attempt_ended(Reason::UnwantedStatus, exchange.times.first_byte_us);
+        if let Some(latest) = exchange.record.latest() {
+            latest.status = line.status;
+        }
+        report(worker, exchange, EndpointFailure::from_status(line.status));
+        return Err(Reason::UnwantedStatus.into());
+    }
     let response_head_max =
         exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
     log::keep_response(exchange, &view.fields);
@@ -359,7 +379,17 @@ fn final_head(
     let early = !exchange.body.is_done();
     let last = client.half_closed || client.draining_since().is_some();
     response.close = !exchange.facts.persists || unframed || early || last;
-    report(worker, exchange, line.status);
+    exchange.record.attempt_ended(Reason::Forwarded, exchange.times.first_byte_us);
+    if let Some(latest) = exchange.record.latest() {
+        latest.status = line.status;
+    }
+    let is_call = exchange.facts.call && carried && line.status == 200;
+    match is_call.then(|| grpc::status_of(&view.fields)) {
+        None => report(worker, exchange, EndpointFailure::from_status(line.status)),
+        Some(Some(status)) => report(worker, exchange, EndpointFailure::from_grpc_status(status)),
+        // How the call went is told in its trailers.
+        Some(None) => {}
+    }
     let Some(route) = exchange.route() else { return Ok(()) };
     let [request_id, ..] = exchange.notes.parts();
     let source = Source {
@@ -381,14 +411,11 @@ fn final_head(
 }
 
 /// Tells the endpoint's health how the attempt went.
-fn report(worker: &Worker, exchange: &mut Exchange, status: u16) {
+fn report(worker: &Worker, exchange: &mut Exchange, failure: Option<EndpointFailure>) {
     let Some(endpoint) = exchange.attempt.as_ref().map(|a| a.endpoint) else { return };
-    exchange.record.attempt_ended(Reason::Forwarded, exchange.times.first_byte_us);
-    if let Some(latest) = exchange.record.latest() {
-        latest.status = status;
-    }
+    admit::report(worker, exchange, if failure.is_some() { Outcome::Failure } else { Outcome::Success });
     let Some(upstream) = exchange.upstream() else { return };
-    match EndpointFailure::from_status(status) {
+    match failure {
         Some(failure) => {
             upstream.report_failure(endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
         }

@@ -6,6 +6,7 @@ use tollgate_upstream::{BackOff, Failure};
 use super::account;
 use crate::connect::{self, Place};
 use crate::exchange::Exchange;
+use crate::http::admit::{self, Stopped};
 use crate::http::{attempt, retry};
 use crate::snapshot::TcpService;
 use crate::socket::Socket;
@@ -23,7 +24,14 @@ pub async fn connect(
     opening: &[u8],
 ) -> Result<Socket, Reason> {
     loop {
-        attempt::begin(worker, exchange)?;
+        match attempt::begin(worker, exchange) {
+            Ok(()) => {}
+            Err(Stopped::Refused(reason)) => return Err(reason),
+            Err(Stopped::Waits(waiting)) => {
+                admit::wait(worker, None, exchange, waiting).await?;
+                continue;
+            }
+        }
         let reason = match open(worker, exchange, service.timeouts.connect_ms, opening).await {
             Ok(socket) => {
                 // What follows is no retry any more, however long it takes.
@@ -44,7 +52,7 @@ pub async fn connect(
         }
         // It no longer counts as in flight while the next one waits.
         drop(attempt);
-        retry::wait_for_turn(worker, exchange, BACK_OFF, reason).await?;
+        retry::wait_for_turn(worker, None, exchange, BACK_OFF, reason).await?;
     }
 }
 
@@ -66,7 +74,7 @@ async fn open(
     let connect_us = exchange.times.connect_us;
     exchange.record.latest().into_iter().for_each(|latest| latest.connect_us = connect_us);
     exchange.record.detail = result.as_ref().err().and_then(|refusal| refusal.detail);
-    if let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream) {
+    if let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream_now()) {
         let series = &published.shard.upstreams[index as usize];
         let counter = if result.is_ok() { &series.connections_opened } else { &series.connects_failed };
         counter.add(1);

@@ -50,6 +50,33 @@ pub struct EndpointState {
     pub in_flight: u64,
     /// Whether its health allows to pick it.
     pub healthy: bool,
+    /// Whether outlier detection has taken it out.
+    pub ejected: bool,
+    /// How many of its probes failed; `None` where it has none.
+    pub probes_failed: Option<u64>,
+}
+
+/// What outlier detection has done in an upstream.
+#[derive(Clone, Debug)]
+pub struct EjectionState {
+    /// The upstream's name.
+    pub upstream: String,
+    /// It only tells what it would do.
+    pub shadow: bool,
+    /// The rules that are on, and how often they have ejected.
+    pub totals: Vec<(&'static str, u64)>,
+}
+
+/// Writes what outlier detection has done.
+pub fn write_ejections(writer: &mut Writer, upstreams: &[EjectionState]) {
+    for (family, shadow) in [(&families::EJECTIONS, false), (&families::SHADOW_EJECTIONS, true)] {
+        writer.family(family);
+        for upstream in upstreams.iter().filter(|upstream| upstream.shadow == shadow) {
+            for (rule, total) in &upstream.totals {
+                writer.series(family, &[("upstream", &*upstream.upstream), ("rule", rule)], total);
+            }
+        }
+    }
 }
 
 /// Writes all that the workers' shards hold, the endpoints' series aside.
@@ -216,6 +243,11 @@ pub fn write_endpoints(writer: &mut Writer, shards: &[Arc<Shard>], endpoints: &[
             writer.series(family, &[("upstream", &e.upstream), ("endpoint", &e.endpoint)], value(e));
         }
     }
+    writer.family(&families::PROBES_FAILED);
+    for e in endpoints {
+        let labels = [("upstream", &*e.upstream), ("endpoint", &*e.endpoint)];
+        e.probes_failed.inspect(|failed| writer.series(&families::PROBES_FAILED, &labels, failed));
+    }
     let totals: Vec<EndpointTotals> = endpoints.iter().map(|e| totals(shards, e)).collect();
     writer.family(&families::ENDPOINT_ATTEMPTS);
     for (e, totals) in endpoints.iter().zip(&totals) {
@@ -236,9 +268,10 @@ fn write_usable(writer: &mut Writer, endpoints: &[EndpointState]) {
     let upstreams: Vec<&[EndpointState]> =
         endpoints.chunk_by(|a, b| a.upstream_index == b.upstream_index).collect();
     type Counts = fn(&EndpointState) -> bool;
-    let families: [(&Family, Counts); 2] = [
+    let families: [(&Family, Counts); 3] = [
         (&families::ENDPOINTS, |e| e.weight > 0),
         (&families::ENDPOINTS_USABLE, |e| e.weight > 0 && e.healthy && !e.drained),
+        (&families::ENDPOINTS_EJECTED, |e| e.ejected),
     ];
     for (family, counts) in families {
         writer.family(family);

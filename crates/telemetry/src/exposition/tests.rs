@@ -5,8 +5,8 @@ use tollgate_decision::Reason;
 use tollgate_message::Method;
 
 use super::{
-    EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage, Writer,
-    write_endpoints, write_process, write_shards,
+    EjectionState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage,
+    Writer, write_ejections, write_endpoints, write_process, write_shards,
 };
 use crate::families;
 use crate::outcomes::Outcome;
@@ -28,7 +28,7 @@ fn traffic() -> [Arc<Shard>; 2] {
         let upstream = &shard.upstreams[0];
         upstream.outcomes.record(found(Reason::ResponseIncomplete), 2_000_000);
         upstream.first_byte.record(700);
-        let endpoint = upstream.endpoints.open(9, [9].into_iter());
+        let endpoint = upstream.endpoints.open(9, 1, [9].into_iter());
         endpoint.ended(Reason::ResponseIncomplete, Some(700));
     }
     shards[0].route(None).record(Outcome::new(Method::Other, 404, Reason::NoRoute), 10, 0, 0);
@@ -37,7 +37,18 @@ fn traffic() -> [Arc<Shard>; 2] {
 
 fn endpoint(healthy: bool, weight: u32, id: u64) -> EndpointState {
     let (upstream, endpoint) = ("u".to_owned(), format!("127.0.0.1:{id}"));
-    EndpointState { upstream, upstream_index: 0, endpoint, id, weight, drained: false, in_flight: 1, healthy }
+    EndpointState {
+        upstream,
+        upstream_index: 0,
+        endpoint,
+        id,
+        weight,
+        drained: false,
+        in_flight: 1,
+        healthy,
+        ejected: !healthy,
+        probes_failed: Some(id),
+    }
 }
 
 fn text() -> String {
@@ -63,6 +74,13 @@ fn text() -> String {
         &shards,
         &[endpoint(true, 1, 9), endpoint(false, 1, 8), endpoint(true, 0, 7)],
     );
+    let ejections = |upstream: &str, shadow, totals: &[(&'static str, u64)]| EjectionState {
+        upstream: upstream.into(),
+        shadow,
+        totals: totals.to_vec(),
+    };
+    let rules = [("consecutive_5xx", 4), ("success_rate", 0)];
+    write_ejections(&mut writer, &[ejections("u", false, &rules), ejections("v", true, &rules[..1])]);
     writer.finish()
 }
 
@@ -96,6 +114,11 @@ fn shards_are_added_up_and_labels_escaped() {
         "tollgate_endpoint_first_byte_seconds_count{upstream=\"u\",endpoint=\"127.0.0.1:9\"} 2",
         "tollgate_upstream_endpoints{upstream=\"u\"} 2",
         "tollgate_upstream_endpoints_usable{upstream=\"u\"} 1",
+        "tollgate_upstream_endpoints_ejected{upstream=\"u\"} 1",
+        "tollgate_probes_failed_total{upstream=\"u\",endpoint=\"127.0.0.1:9\"} 9",
+        "tollgate_ejections_total{upstream=\"u\",rule=\"consecutive_5xx\"} 4",
+        "tollgate_ejections_total{upstream=\"u\",rule=\"success_rate\"} 0",
+        "tollgate_shadow_ejections_total{upstream=\"v\",rule=\"consecutive_5xx\"} 4",
         "tollgate_endpoint_weight{upstream=\"u\",endpoint=\"127.0.0.1:7\"} 0",
         "tollgate_worker_cpu_seconds_total{worker=\"1\"} 1.5",
         "tollgate_worker_silent_seconds{worker=\"1\"} 0.01",

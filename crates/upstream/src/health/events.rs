@@ -1,15 +1,19 @@
-//! Changes of health as events, for the log and the dashboard.
+//! Changes of health as events, for the log, the API and the dashboard.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
-use super::{Failure, Health};
+use super::{Comparison, Failure, Health, Rule};
 use crate::probes::ProbeFailure;
 
-/// One change of an endpoint's health.
+/// How many of the newest events are kept to be asked for.
+pub const KEPT: usize = 1000;
+
+/// One change of an endpoint's health, or one that would have been but for shadow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthEvent {
     /// Name of the upstream.
@@ -18,7 +22,7 @@ pub struct HealthEvent {
     pub endpoint: Arc<str>,
     /// What it was.
     pub from: Health,
-    /// What it is.
+    /// What it is; the same as before where the ejection is one in shadow.
     pub to: Health,
     /// What changed it.
     pub cause: Cause,
@@ -29,24 +33,19 @@ pub struct HealthEvent {
 impl fmt::Display for HealthEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (from, to) = (self.from.label(), self.to.label());
-        write!(f, "endpoint {} of {}: {from} -> {to}: {}", self.endpoint, self.upstream, self.cause)
+        write!(f, "endpoint {} of {}: ", self.endpoint, self.upstream)?;
+        if from != to {
+            write!(f, "{from} -> {to}: ")?;
+        }
+        self.cause.fmt(f)
     }
 }
 
 /// What changed an endpoint's health.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Too many attempts in a row failed.
-    Failures {
-        /// How the last one failed.
-        last: Failure,
-        /// How many in a row it takes.
-        consecutive: u32,
-        /// How often it was ejected lately, this time included.
-        ejections: u32,
-        /// For how long it is ejected, in milliseconds.
-        for_ms: u64,
-    },
+    /// Outlier detection.
+    Ejected(EjectionCause),
     /// The time of the ejection is over.
     EjectionOver,
     /// Probes pass.
@@ -55,14 +54,22 @@ pub enum Cause {
     ProbeFailed(ProbeFailure),
 }
 
+impl Cause {
+    /// The word for programs: the rule of an ejection, else what happened.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Ejected(cause) => cause.why.rule().label(),
+            Self::EjectionOver => "ejection_over",
+            Self::ProbePassed => "probe_passed",
+            Self::ProbeFailed(_) => "probe_failed",
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failures { last, consecutive, ejections, for_ms } => {
-                let seconds = *for_ms as f64 / 1000.0;
-                write!(f, "{consecutive} failures in a row, the last one {last}; ")?;
-                write!(f, "ejected for {seconds:.1}s (ejection {ejections})")
-            }
+            Self::Ejected(cause) => cause.fmt(f),
             Self::EjectionOver => f.write_str("its ejection is over"),
             Self::ProbePassed => f.write_str("its probe passed"),
             Self::ProbeFailed(failure) => write!(f, "its probe failed: {failure}"),
@@ -70,23 +77,101 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Where events are sent to. Sending never waits: what finds no room is counted and dropped.
+/// Why and for how long an endpoint was ejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EjectionCause {
+    /// What outlier detection has seen.
+    pub why: Why,
+    /// How often it was ejected lately, this time included.
+    pub ejections: u32,
+    /// For how long it is ejected, in milliseconds.
+    pub for_ms: u64,
+    /// It is not ejected: the detection runs in shadow.
+    pub shadow: bool,
+}
+
+impl fmt::Display for EjectionCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let done = if self.shadow { "would be ejected (in shadow)" } else { "ejected" };
+        let seconds = self.for_ms as f64 / 1000.0;
+        write!(f, "{}; {done} for {seconds:.1}s (ejection {})", self.why, self.ejections)
+    }
+}
+
+/// What outlier detection has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Too many failures in a row.
+    Row {
+        /// The rule.
+        rule: Rule,
+        /// How many there were.
+        failures: u32,
+        /// The last one.
+        last: Failure,
+    },
+    /// More failures than are right in an interval.
+    Interval(Comparison),
+}
+
+impl Why {
+    /// The rule that it goes against.
+    pub fn rule(&self) -> Rule {
+        match self {
+            Self::Row { rule, .. } => *rule,
+            Self::Interval(comparison) => comparison.rule,
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Row { rule, failures, last } => {
+                write!(f, "{}: {failures} failures in a row, the last one {last}", rule.label())
+            }
+            Self::Interval(Comparison { rule, counts, rate, mean, threshold }) => {
+                let percent = |basis_points: u32| f64::from(basis_points) / 100.0;
+                let (rate, threshold) = (percent(*rate), percent(*threshold));
+                write!(f, "{}: {} of {} attempts failed", rule.label(), counts.failed, counts.attempts)?;
+                match mean.map(percent) {
+                    Some(mean) => {
+                        write!(f, ", {rate:.2}% were good; the mean is {mean:.2}%, the bound {threshold:.2}%")
+                    }
+                    None => write!(f, ", {rate:.2}% were good; the bound is {threshold:.2}%"),
+                }
+            }
+        }
+    }
+}
+
+/// Where events are sent to. Sending never waits for who listens: what finds no room is counted and dropped. The newest
+/// are kept as well, under a lock that is taken only when the health of an endpoint changes or somebody asks.
 #[derive(Clone, Debug)]
 pub struct HealthEvents {
     sender: Option<mpsc::Sender<HealthEvent>>,
     lost: Arc<AtomicU64>,
+    newest: Arc<Mutex<Newest>>,
+}
+
+/// The newest events. The last one has the number [`Newest::number`], those before it one less each.
+#[derive(Debug, Default)]
+struct Newest {
+    number: u64,
+    events: VecDeque<HealthEvent>,
 }
 
 impl HealthEvents {
-    /// Events go to the receiver, which holds at most `capacity` (at least one) of them.
+    /// Events go to the receiver, which holds at most `capacity` (at least one) of them; the newest [`KEPT`] can be
+    /// asked for.
     pub fn bounded(capacity: usize) -> (Self, mpsc::Receiver<HealthEvent>) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        (Self { sender: Some(sender), lost: Arc::default() }, receiver)
+        (Self { sender: Some(sender), lost: Arc::default(), newest: Arc::default() }, receiver)
     }
 
-    /// Nobody listens.
+    /// Nobody listens, and nothing is kept.
     pub fn unheard() -> Self {
-        Self { sender: None, lost: Arc::default() }
+        Self { sender: None, lost: Arc::default(), newest: Arc::default() }
     }
 
     /// How many events found no room.
@@ -94,53 +179,51 @@ impl HealthEvents {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// The number of the latest event; they are numbered from 1.
+    pub fn latest(&self) -> u64 {
+        self.newest().number
+    }
+
+    /// The newest `most` of the events with a number above `after` that `wanted` takes, oldest first, with their numbers.
+    pub fn since(
+        &self,
+        after: u64,
+        most: usize,
+        wanted: impl Fn(&HealthEvent) -> bool,
+    ) -> Vec<(u64, HealthEvent)> {
+        let newest = self.newest();
+        let numbers = (0..=newest.number).rev();
+        let numbered = numbers.zip(newest.events.iter().rev()).take_while(|(number, _)| *number > after);
+        let mut found: Vec<_> = numbered
+            .filter(|(_, event)| wanted(event))
+            .take(most)
+            .map(|(number, event)| (number, event.clone()))
+            .collect();
+        found.reverse();
+        found
+    }
+
     pub(crate) fn send(&self, event: HealthEvent) {
-        if let Some(sender) = &self.sender
-            && sender.try_send(event).is_err()
+        let Some(sender) = &self.sender else { return };
         {
+            let mut newest = self.newest();
+            if newest.events.len() == KEPT {
+                newest.events.pop_front();
+            }
+            newest.events.push_back(event.clone());
+            newest.number += 1;
+        }
+        if sender.try_send(event).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// What is behind the lock, also after a panic: nothing there is left half done.
+    fn newest(&self) -> MutexGuard<'_, Newest> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Cause, Failure, Health, HealthEvent, HealthEvents};
-
-    fn event(at_ms: u64) -> HealthEvent {
-        let cause = Cause::Failures {
-            last: Failure::GatewayStatus(503),
-            consecutive: 5,
-            ejections: 2,
-            for_ms: 20_500,
-        };
-        let to = Health::Ejected { until_ms: at_ms + 20_500 };
-        HealthEvent {
-            upstream: "api".into(),
-            endpoint: "a:80".into(),
-            from: Health::Usable,
-            to,
-            cause,
-            at_ms,
-        }
-    }
-
-    #[test]
-    fn what_finds_no_room_is_counted() {
-        let (events, mut receiver) = HealthEvents::bounded(2);
-        (0..5).for_each(|at_ms| events.send(event(at_ms)));
-        assert_eq!(events.lost(), 3);
-        assert_eq!(receiver.try_recv().map(|e| e.at_ms), Ok(0));
-        drop(receiver);
-        events.send(event(9));
-        assert_eq!(events.lost(), 4);
-        HealthEvents::unheard().send(event(0));
-    }
-
-    #[test]
-    fn an_event_reads_as_a_sentence() {
-        let expected = "endpoint a:80 of api: usable -> ejected: 5 failures in a row, the last one answered 503; \
-                        ejected for 20.5s (ejection 2)";
-        assert_eq!(event(0).to_string(), expected);
-    }
-}
+#[path = "events/tests.rs"]
+mod tests;

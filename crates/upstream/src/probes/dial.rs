@@ -10,8 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::ProbeFailure;
-use crate::endpoint::Endpoint;
+use super::{ProbeFailure, ProbeTarget};
 
 /// A connection that a probe asks over.
 pub trait ProbeStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -25,7 +24,7 @@ pub type Dialled<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn ProbeStrea
 /// probed so too.
 pub trait Dial: fmt::Debug + Send + Sync {
     /// Opens a connection on which the probe can begin. Whoever asks bounds the time.
-    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> Dialled<'a>;
+    fn dial<'a>(&'a self, target: &'a ProbeTarget) -> Dialled<'a>;
 }
 
 /// Plain TCP.
@@ -33,9 +32,9 @@ pub trait Dial: fmt::Debug + Send + Sync {
 pub struct TcpDial;
 
 impl Dial for TcpDial {
-    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> Dialled<'a> {
+    fn dial<'a>(&'a self, target: &'a ProbeTarget) -> Dialled<'a> {
         Box::pin(async move {
-            let stream = TcpStream::connect(endpoint.address()).await?;
+            let stream = TcpStream::connect(target.address).await?;
             Ok(Box::new(stream) as Box<dyn ProbeStream>)
         })
     }
@@ -44,11 +43,11 @@ impl Dial for TcpDial {
 /// Dials until `deadline`; `timeout` is what the failure says.
 pub(super) async fn dial(
     dial: &dyn Dial,
-    endpoint: &Endpoint,
+    target: &ProbeTarget,
     timeout: Duration,
     deadline: Instant,
 ) -> Result<Box<dyn ProbeStream>, ProbeFailure> {
-    match timeout_at(deadline, dial.dial(endpoint)).await {
+    match timeout_at(deadline, dial.dial(target)).await {
         Ok(dialled) => dialled.map_err(|error| ProbeFailure::from_connect(&error)),
         Err(_) => Err(ProbeFailure::ConnectTimeout(timeout)),
     }

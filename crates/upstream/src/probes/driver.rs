@@ -4,24 +4,40 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::{ProbePlan, ProbeState};
+use super::{ProbePlan, ProbeState, ProbeTarget};
 use crate::random::Random;
 use crate::upstream::Upstream;
 
-/// First probes are spread over this time, or over the interval if that is shorter.
+/// First probes are spread over this time, over so much an endpoint if that is longer, or over the interval if that is
+/// shorter.
 const FIRST_WITHIN: Duration = Duration::from_secs(1);
+const FIRST_EACH: Duration = Duration::from_millis(1);
 
 /// An interval of nothing would keep a thread busy.
 const SHORTEST: Duration = Duration::from_millis(1);
+
+/// How many probes may run at once, over all upstreams that share it. It bounds their sockets and memory; what finds no
+/// room waits in line, so that then probes come later than their interval has it.
+#[derive(Clone, Debug)]
+pub struct ProbeRoom(Arc<Semaphore>);
+
+impl ProbeRoom {
+    /// Room for so many, at least one.
+    pub fn new(probes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(probes.clamp(1, Semaphore::MAX_PERMITS))))
+    }
+}
 
 /// Probes each endpoint of the upstream, each on its own, until `shutdown`; at once done where the upstream
 /// has no probes. `clock` gives the milliseconds since the process started. `seed` spreads the probes in
 /// time.
 pub async fn run_probes(
     upstream: Arc<Upstream>,
+    room: ProbeRoom,
     clock: impl Fn() -> u64 + Clone + Send + Sync + 'static,
     seed: u64,
     shutdown: impl Future<Output = ()>,
@@ -30,9 +46,17 @@ pub async fn run_probes(
     let mut seeds = Random::new(seed);
     // Dropping the set ends its tasks, wherever they are.
     let mut tasks = JoinSet::new();
-    for endpoint in 0..upstream.endpoints().len() as u32 {
-        let random = Random::new(seeds.next());
-        tasks.spawn(probe_endpoint(Arc::clone(&upstream), endpoint, plan.clone(), clock.clone(), random));
+    let count = upstream.endpoints().count() as u32;
+    let within = plan.interval.min(FIRST_WITHIN.max(FIRST_EACH.saturating_mul(count)));
+    for endpoint in 0..count {
+        let mut random = Random::new(seeds.next());
+        let wait = part_of(within, 0, 1000, &mut random);
+        let (upstream, plan, room, clock) =
+            (Arc::clone(&upstream), plan.clone(), room.clone(), clock.clone());
+        tasks.spawn(async move {
+            sleep(wait).await;
+            probe_endpoint(upstream, endpoint, plan, room, clock, random).await;
+        });
     }
     tokio::select! {
         () = shutdown => {}
@@ -44,17 +68,23 @@ async fn probe_endpoint(
     upstream: Arc<Upstream>,
     index: u32,
     plan: ProbePlan,
+    room: ProbeRoom,
     clock: impl Fn() -> u64,
     mut random: Random,
 ) {
     let Some(endpoint) = upstream.endpoint(index) else { return };
+    let target = ProbeTarget::new(endpoint, plan.port);
     let mut state = ProbeState::resume(endpoint.probe_health());
-    sleep(part_of(plan.interval.min(FIRST_WITHIN), 0, 1000, &mut random)).await;
+    let (least, most) = (1000 - plan.jitter_percent.min(100) * 10, 1000 + plan.jitter_percent.min(100) * 10);
     loop {
-        let outcome = plan.probe.run(endpoint, plan.timeout).await;
+        // Nobody closes it.
+        let Ok(permit) = room.0.acquire().await else { return };
+        let outcome = plan.probe.run(&target, plan.timeout).await;
+        drop(permit);
         let verdict = state.observe(outcome.is_ok(), plan.thresholds);
         upstream.probed(index, outcome, verdict, clock());
-        sleep(part_of(plan.interval.max(SHORTEST), 900, 1100, &mut random)).await;
+        let time = plan.time(state.pace()).max(SHORTEST);
+        sleep(part_of(time, least, most, &mut random)).await;
     }
 }
 

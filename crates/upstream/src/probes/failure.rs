@@ -33,6 +33,15 @@ pub enum ProbeFailure {
         /// The expected ones, as "200-299, 304".
         expected: Arc<str>,
     },
+    /// What the body is to hold is not in it.
+    Body {
+        /// What was looked for.
+        expected: Arc<str>,
+        /// In how many bytes.
+        looked_at: usize,
+        /// Whether these are all that there were or that are looked at; else more did not come in time.
+        in_time: bool,
+    },
     /// The connection is not as HTTP/2 has it.
     NotHttp2(Arc<str>),
     /// The answer is not one of gRPC, or not of the health protocol.
@@ -80,6 +89,12 @@ impl fmt::Display for ProbeFailure {
             Self::GrpcStatus(5) => f.write_str("the endpoint does not know the service (gRPC status 5)"),
             Self::GrpcStatus(code) => write!(f, "gRPC status {code}"),
             Self::NotServing(status) => write!(f, "the service says {status}"),
+            Self::Body { expected, looked_at, in_time: true } => {
+                write!(f, "{expected} is not in the body ({looked_at} bytes were looked at)")
+            }
+            Self::Body { expected, looked_at, in_time: false } => {
+                write!(f, "{expected} is not in the {looked_at} bytes of the body that came in time")
+            }
             Self::Status { got, expected } => write!(f, "status {got}, expected {expected}"),
         }
     }

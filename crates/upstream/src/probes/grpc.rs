@@ -11,8 +11,7 @@ use http::{HeaderMap, Method, Request, Version};
 use tokio::time::{Instant, timeout_at};
 
 use super::dial::{Dial, ProbeStream, TcpDial, dial};
-use super::{Probe, ProbeAnswer, ProbeFailure};
-use crate::endpoint::Endpoint;
+use super::{Probe, ProbeAnswer, ProbeFailure, ProbeTarget};
 use message::ServingStatus;
 
 /// Largest answer that is read; a right one has seven bytes.
@@ -56,18 +55,18 @@ impl GrpcProbe {
         Self { authority: Some(authority.into()), ..self }
     }
 
-    fn request(&self, endpoint: &Endpoint) -> Option<Request<()>> {
-        let authority = self.authority.as_deref().unwrap_or(endpoint.name());
+    fn request(&self, target: &ProbeTarget) -> Option<Request<()>> {
+        let authority = self.authority.as_deref().unwrap_or(&target.name);
         let uri = format!("{}://{authority}/grpc.health.v1.Health/Check", self.scheme);
         let request = Request::builder().method(Method::POST).uri(uri).version(Version::HTTP_2);
         let request = request.header("te", "trailers").header("content-type", "application/grpc+proto");
         request.header("user-agent", "tollgate-probe").body(()).ok()
     }
 
-    async fn ask(&self, stream: Box<dyn ProbeStream>, endpoint: &Endpoint) -> Result<(), ProbeFailure> {
+    async fn ask(&self, stream: Box<dyn ProbeStream>, target: &ProbeTarget) -> Result<(), ProbeFailure> {
         let handshake = client::Builder::new().max_header_list_size(MAX_HEAD).handshake(stream).await;
         let (requests, connection) = handshake.map_err(|error| failure(&error))?;
-        let request = self.request(endpoint).ok_or(ProbeFailure::NotGrpc("the endpoint has no host name"))?;
+        let request = self.request(target).ok_or(ProbeFailure::NotGrpc("the endpoint has no host name"))?;
         // The connection is driven here, so that it ends with the probe.
         tokio::select! {
             verdict = call(requests, request, message::request(&self.service)) => verdict,
@@ -129,11 +128,11 @@ fn failure(error: &h2::Error) -> ProbeFailure {
 }
 
 impl Probe for GrpcProbe {
-    fn run<'a>(&'a self, endpoint: &'a Endpoint, timeout: Duration) -> ProbeAnswer<'a> {
+    fn run<'a>(&'a self, target: &'a ProbeTarget, timeout: Duration) -> ProbeAnswer<'a> {
         Box::pin(async move {
             let deadline = Instant::now() + timeout;
-            let stream = dial(&*self.dial, endpoint, timeout, deadline).await?;
-            let verdict = timeout_at(deadline, self.ask(stream, endpoint)).await;
+            let stream = dial(&*self.dial, target, timeout, deadline).await?;
+            let verdict = timeout_at(deadline, self.ask(stream, target)).await;
             verdict.unwrap_or(Err(ProbeFailure::NoAnswer(timeout)))
         })
     }

@@ -17,8 +17,19 @@ impl Default for Thresholds {
     }
 }
 
+/// How soon an endpoint is probed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Its verdict stands.
+    Usual,
+    /// Its verdict may be about to change.
+    Fast,
+    /// It is down, and its probes agree.
+    Slow,
+}
+
 /// What the outcomes so far say of one endpoint. A fresh endpoint is unknown (and used) until `fall` probes
-/// in a row failed; its first passed one counts at once.
+/// in a row failed, or awaited (and not used); its first passed one counts at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProbeState {
     health: ProbeHealth,
@@ -35,10 +46,10 @@ impl ProbeState {
     /// Takes in an outcome. The new verdict, if it changes the old one.
     pub fn observe(&mut self, passed: bool, thresholds: Thresholds) -> Option<ProbeHealth> {
         let (verdict, needed) = match (self.health, passed) {
-            (ProbeHealth::Unknown, true) => (ProbeHealth::Up, 1),
+            (ProbeHealth::Unknown | ProbeHealth::Awaited, true) => (ProbeHealth::Up, 1),
             (ProbeHealth::Down, true) => (ProbeHealth::Up, thresholds.rise),
             (ProbeHealth::Unknown | ProbeHealth::Up, false) => (ProbeHealth::Down, thresholds.fall),
-            (ProbeHealth::Up, true) | (ProbeHealth::Down, false) => {
+            (ProbeHealth::Up, true) | (ProbeHealth::Down | ProbeHealth::Awaited, false) => {
                 self.against = 0;
                 return None;
             }
@@ -51,6 +62,15 @@ impl ProbeState {
         Some(verdict)
     }
 
+    /// How the time to the next probe is found: whether the latest outcomes speak against the verdict, or it stands.
+    pub fn pace(&self) -> Pace {
+        match self.health {
+            _ if self.against > 0 => Pace::Fast,
+            ProbeHealth::Down => Pace::Slow,
+            ProbeHealth::Unknown | ProbeHealth::Up | ProbeHealth::Awaited => Pace::Usual,
+        }
+    }
+
     /// The verdict so far.
     pub fn health(&self) -> ProbeHealth {
         self.health
@@ -59,21 +79,31 @@ impl ProbeState {
 
 #[cfg(test)]
 mod tests {
-    use super::{ProbeState, Thresholds};
-    use crate::health::ProbeHealth::{self, Down, Unknown, Up};
+    use super::{Pace, ProbeState, Thresholds};
+    use crate::health::ProbeHealth::{self, Awaited, Down, Unknown, Up};
     use crate::random::Random;
 
-    /// Outcomes as `+` and `-`; what is expected after each as `?`, `u` and `d`.
+    /// Outcomes as `+` and `-`; what is expected after each as `?`, `a`, `u` and `d`, large (or `!`) where probes come fast.
     fn walk(start: ProbeHealth, outcomes: &str) -> String {
         let mut state = ProbeState::resume(start);
         let step = |outcome| {
             let before = state.health();
             let verdict = state.observe(outcome == '+', Thresholds { rise: 2, fall: 3 });
             assert_eq!(verdict.is_some(), before != state.health());
-            match state.health() {
+            let letter = match state.health() {
                 Unknown => '?',
+                Awaited => 'a',
                 Up => 'u',
                 Down => 'd',
+            };
+            match state.pace() {
+                Pace::Fast if letter == '?' => '!',
+                Pace::Fast => letter.to_ascii_uppercase(),
+                Pace::Slow => {
+                    assert_eq!(letter, 'd');
+                    letter
+                }
+                Pace::Usual => letter,
             }
         };
         outcomes.chars().map(step).collect()
@@ -81,11 +111,12 @@ mod tests {
 
     #[test]
     fn verdicts_follow_outcomes() {
-        assert_eq!(walk(Unknown, "+--+---+-++"), "uuuuuuddddu");
-        assert_eq!(walk(Unknown, "--+"), "??u");
-        assert_eq!(walk(Unknown, "---+"), "??dd");
-        assert_eq!(walk(Down, "+-+-++"), "dddddu");
-        assert_eq!(walk(Up, "--+--+---"), "uuuuuuuud");
+        assert_eq!(walk(Unknown, "+--+---+-++"), "uUUuUUdDdDu");
+        assert_eq!(walk(Unknown, "--+"), "!!u");
+        assert_eq!(walk(Unknown, "---+"), "!!dD");
+        assert_eq!(walk(Down, "+-+-++"), "DdDdDu");
+        assert_eq!(walk(Up, "--+--+---"), "UUuUUuUUd");
+        assert_eq!(walk(Awaited, "-----+--"), "aaaaauUU");
     }
 
     #[test]

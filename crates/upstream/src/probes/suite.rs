@@ -6,8 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{PROBES, ProbeFailure, probe};
-use crate::endpoint::Endpoint;
+use super::{PROBES, ProbeFailure, ProbeTarget, probe};
 
 #[test]
 fn the_registry_is_in_order() {
@@ -24,7 +23,7 @@ fn the_registry_is_in_order() {
 async fn a_working_endpoint_passes() {
     for row in PROBES {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::new("a", listener.local_addr().unwrap(), 1);
+        let target = ProbeTarget { name: "a".into(), address: listener.local_addr().unwrap() };
         let serve = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut start = [0; 3];
@@ -36,7 +35,7 @@ async fn a_working_endpoint_passes() {
             let _ = stream.read(&mut [0; 1024]).await;
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
         });
-        let outcome = (row.make)().run(&endpoint, Duration::from_secs(60)).await;
+        let outcome = (row.make)().run(&target, Duration::from_secs(60)).await;
         assert_eq!(outcome, Ok(()), "{}", row.name);
         serve.await.unwrap();
     }
@@ -59,8 +58,8 @@ async fn an_endpoint_that_is_not_there_fails_as_refused() {
         // Bound but not listening: nobody else can take the port meanwhile, and connecting is refused.
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let endpoint = Endpoint::new("a", socket.local_addr().unwrap(), 1);
-        let outcome = (row.make)().run(&endpoint, Duration::from_secs(60)).await;
+        let target = ProbeTarget { name: "a".into(), address: socket.local_addr().unwrap() };
+        let outcome = (row.make)().run(&target, Duration::from_secs(60)).await;
         assert_eq!(outcome, Err(ProbeFailure::Refused), "{}", row.name);
     }
 }
@@ -69,9 +68,9 @@ async fn an_endpoint_that_is_not_there_fails_as_refused() {
 async fn a_silent_endpoint_does_not_hold_a_probe() {
     for row in PROBES {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::new("a", listener.local_addr().unwrap(), 1);
+        let target = ProbeTarget { name: "a".into(), address: listener.local_addr().unwrap() };
         let timeout = Duration::from_millis(5);
-        match (row.make)().run(&endpoint, timeout).await {
+        match (row.make)().run(&target, timeout).await {
             Ok(()) | Err(ProbeFailure::NoAnswer(_) | ProbeFailure::ConnectTimeout(_)) => {}
             Err(failure) => panic!("{}: {failure}", row.name),
         }

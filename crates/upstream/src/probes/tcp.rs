@@ -1,19 +1,36 @@
 //! Opens a connection and closes it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::dial::{TcpDial, dial};
-use super::{Probe, ProbeAnswer};
-use crate::endpoint::Endpoint;
+use super::dial::{Dial, TcpDial, dial};
+use super::{Probe, ProbeAnswer, ProbeTarget};
 
-/// Passes when the endpoint accepts a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct TcpProbe;
+/// Passes when the endpoint accepts a connection, and where it is one of TLS, when its handshake is done.
+#[derive(Clone, Debug)]
+pub struct TcpProbe {
+    dial: Arc<dyn Dial>,
+}
+
+impl Default for TcpProbe {
+    /// Plain TCP.
+    fn default() -> Self {
+        Self { dial: Arc::new(TcpDial) }
+    }
+}
+
+impl TcpProbe {
+    /// A probe over connections of another kind.
+    #[must_use]
+    pub fn over(self, dial: Arc<dyn Dial>) -> Self {
+        Self { dial }
+    }
+}
 
 impl Probe for TcpProbe {
-    fn run<'a>(&'a self, endpoint: &'a Endpoint, timeout: Duration) -> ProbeAnswer<'a> {
-        Box::pin(async move { dial(&TcpDial, endpoint, timeout, Instant::now() + timeout).await.map(drop) })
+    fn run<'a>(&'a self, target: &'a ProbeTarget, timeout: Duration) -> ProbeAnswer<'a> {
+        Box::pin(async move { dial(&*self.dial, target, timeout, Instant::now() + timeout).await.map(drop) })
     }
 }

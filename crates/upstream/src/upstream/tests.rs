@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc::Receiver;
@@ -5,15 +6,21 @@ use tokio::sync::mpsc::Receiver;
 use super::{Upstream, UpstreamSettings};
 use crate::balancers::{BALANCERS, Pick, PickKey};
 use crate::endpoint::Endpoint;
-use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
-use crate::probes::ProbeFailure;
+use crate::health::{
+    Cause, EjectionCause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth, Rule,
+    SuccessRate, Why,
+};
+use crate::probes::{ProbeFailure, ProbePlan, TcpProbe};
 use crate::random::Random;
 use crate::view::View;
 
-fn upstream(count: usize, consecutive_failures: u32) -> (Upstream, Receiver<HealthEvent>) {
+fn upstream(count: usize, consecutive_5xx: u32) -> (Upstream, Receiver<HealthEvent>) {
+    with_outliers(count, OutlierSettings { consecutive_5xx, ..OutlierSettings::default() })
+}
+
+fn with_outliers(count: usize, outliers: OutlierSettings) -> (Upstream, Receiver<HealthEvent>) {
     let address = "127.0.0.1:80".parse().unwrap();
     let endpoints = (0..count).map(|i| Endpoint::new(format!("e{i}"), address, 1)).collect();
-    let outliers = OutlierSettings { consecutive_failures, ..OutlierSettings::default() };
     let settings = UpstreamSettings { outliers, ..UpstreamSettings::default() };
     let (events, receiver) = HealthEvents::bounded(1000);
     (Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, events), receiver)
@@ -32,11 +39,9 @@ fn an_ejection_and_its_end_are_told_once() {
     let mut view = View::default();
     view.refresh(&upstream, 100);
     let until_ms = view.valid_until_ms();
-    let [(_, _, Cause::Failures { last, consecutive: 3, ejections: 1, for_ms })] = causes(&mut receiver)[..]
-    else {
-        panic!("one event of three failures is expected");
-    };
-    assert_eq!((last, for_ms), (Failure::Reset, until_ms - 100));
+    let why = Why::Row { rule: Rule::Consecutive5xx, failures: 3, last: Failure::Reset };
+    let cause = EjectionCause { why, ejections: 1, for_ms: until_ms - 100, shadow: false };
+    assert_eq!(causes(&mut receiver), [("usable", "ejected", Cause::Ejected(cause))]);
     for _ in 0..3 {
         view.refresh(&upstream, until_ms);
     }
@@ -51,7 +56,101 @@ fn a_success_ends_the_row() {
         assert!(!upstream.report_failure(0, Failure::Reset, 0, 0));
         upstream.report_success(0);
     }
-    assert_eq!(upstream.endpoints()[0].consecutive_failures(), 0);
+    assert_eq!(upstream.endpoint(0).unwrap().consecutive_failures(), 0);
+}
+
+#[test]
+fn in_shadow_everything_is_told_and_nothing_done() {
+    let (upstream, mut receiver) =
+        with_outliers(4, OutlierSettings { consecutive_5xx: 2, shadow: true, ..OutlierSettings::default() });
+    let mut view = View::default();
+    view.refresh(&upstream, 0);
+    let version = upstream.version();
+    for _ in 0..50 {
+        assert!(!upstream.report_failure(0, Failure::Status(500), 0, 0));
+    }
+    assert_eq!((upstream.version(), upstream.endpoint(0).unwrap().health(0)), (version, Health::Usable));
+    let told = causes(&mut receiver);
+    assert!(
+        matches!(
+            told[..],
+            [("usable", "usable", Cause::Ejected(EjectionCause { shadow: true, ejections: 1, .. }))]
+        ),
+        "{told:?}"
+    );
+    assert!(!upstream.report_failure(0, Failure::Status(500), 20_000, 0));
+    assert!(!upstream.report_failure(0, Failure::Status(500), 20_000, 0));
+    assert_eq!((causes(&mut receiver).len(), upstream.ejections(Rule::Consecutive5xx)), (1, 2));
+}
+
+#[test]
+fn endpoints_are_compared_by_what_an_interval_has_counted() {
+    let rule = SuccessRate { min_requests: 10, ..SuccessRate::default() };
+    let settings =
+        OutlierSettings { success_rate: Some(rule), consecutive_5xx: 0, ..OutlierSettings::default() };
+    let (upstream, mut receiver) = with_outliers(5, settings);
+    let interval = |bad: u32| {
+        for exchange in 0..100 {
+            match exchange % 5 {
+                endpoint if endpoint == bad && exchange % 2 == 0 => {
+                    assert!(!upstream.report_failure(endpoint, Failure::Status(500), 0, 0));
+                }
+                endpoint => upstream.report_success(endpoint),
+            }
+        }
+    };
+    interval(9);
+    assert_eq!(upstream.compare_endpoints(10_000, 1), 0);
+    interval(3);
+    assert_eq!(upstream.compare_endpoints(20_000, 1), 1);
+    let told = causes(&mut receiver);
+    let [("usable", "ejected", Cause::Ejected(EjectionCause { why: Why::Interval(why), .. }))] = told[..]
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!((why.counts.attempts, why.counts.failed, why.mean), (20, 10, Some(9000)));
+    // Four are left, which are too few; and what was counted before is forgotten.
+    interval(1);
+    assert_eq!((upstream.compare_endpoints(20_001, 1), upstream.compare_endpoints(100_000, 1)), (0, 0));
+    assert_eq!(upstream.endpoint(3).unwrap().health(100_000), Health::Usable);
+    assert_eq!((upstream.ejections(Rule::SuccessRate), upstream.ejections(Rule::Consecutive5xx)), (1, 0));
+    let after = with_outliers(5, settings).0;
+    after.catch_up(&upstream);
+    assert_eq!(after.ejections(Rule::SuccessRate), 1);
+}
+
+#[test]
+fn the_worst_of_many_are_ejected_and_never_more_than_the_cap() {
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let rule = SuccessRate { min_requests: 1, min_endpoints: 1, ..SuccessRate::default() };
+        let count = 2 + random.below(20) as usize;
+        let settings = OutlierSettings {
+            success_rate: Some(SuccessRate { deviations_thousandths: random.below(1500) as u32, ..rule }),
+            consecutive_5xx: 0,
+            max_ejected_percent: 1 + random.below(100) as u32,
+            ..OutlierSettings::default()
+        };
+        let (upstream, _receiver) = with_outliers(count, settings);
+        let mut failures = vec![0u64; count];
+        for (endpoint, failures) in (0..).zip(&mut failures) {
+            *failures = random.below(31);
+            for attempt in 0..30 {
+                match attempt < *failures {
+                    true => drop(upstream.report_failure(endpoint, Failure::Reset, 0, seed)),
+                    false => upstream.report_success(endpoint),
+                }
+            }
+        }
+        let ejected = upstream.compare_endpoints(0, seed);
+        let most = (count * settings.max_ejected_percent as usize / 100).clamp(1, count - 1);
+        let out = |index: usize| upstream.endpoint(index as u32).unwrap().health(0) != Health::Usable;
+        assert_eq!((0..count).filter(|index| out(*index)).count(), ejected, "seed {seed}");
+        assert!(ejected <= most, "seed {seed}: {ejected} of {most}");
+        let least_bad = (0..count).filter(|index| out(*index)).map(|index| failures[index]).min();
+        let worst_left = (0..count).filter(|index| !out(*index)).map(|index| failures[index]).max();
+        assert!(least_bad.is_none() || least_bad >= worst_left, "seed {seed}");
+    }
 }
 
 #[test]
@@ -59,14 +158,17 @@ fn a_passing_probe_ends_an_ejection_but_only_of_one_that_is_up() {
     let (upstream, mut receiver) = upstream(2, 1);
     assert!(upstream.report_failure(0, Failure::Connect, 0, 0));
     upstream.probed(0, Ok(()), Some(ProbeHealth::Up), 10);
-    assert_eq!(upstream.endpoints()[0].health(10), Health::Usable);
+    assert_eq!(upstream.endpoint(0).unwrap().health(10), Health::Usable);
     assert!(upstream.report_failure(0, Failure::Connect, 20, 0), "its place under the cap is free again");
     upstream.probed(0, Err(ProbeFailure::Refused), Some(ProbeHealth::Down), 30);
     upstream.probed(0, Ok(()), None, 40);
-    assert_eq!(upstream.endpoints()[0].health(40), Health::Down);
-    assert!(upstream.endpoints()[0].ejection().until_ms().is_some(), "one pass of several is not enough");
+    assert_eq!(upstream.endpoint(0).unwrap().health(40), Health::Down);
+    assert!(
+        upstream.endpoint(0).unwrap().ejection().until_ms().is_some(),
+        "one pass of several is not enough"
+    );
     upstream.probed(0, Ok(()), Some(ProbeHealth::Up), 50);
-    assert_eq!(upstream.endpoints()[0].health(50), Health::Usable);
+    assert_eq!(upstream.endpoint(0).unwrap().health(50), Health::Usable);
     let steps: Vec<_> = causes(&mut receiver).into_iter().map(|(from, to, _)| (from, to)).collect();
     let expected = [
         ("usable", "ejected"),
@@ -98,8 +200,10 @@ fn what_is_known_of_an_endpoint_survives_a_reload() {
     old.report_failure(1, Failure::Connect, 0, 0);
     old.probed(2, Err(ProbeFailure::Refused), Some(ProbeHealth::Down), 0);
     let in_flight = old.begin(3);
-    let endpoints: Vec<_> = old.endpoints().iter().map(|e| e.successor(7)).collect();
-    let settings = old.settings().clone();
+    let endpoints: Vec<_> = old.endpoints().map(|(_, e)| e.successor(7)).collect();
+    // Without probes, what they have said would be forgotten.
+    let probes = Some(ProbePlan::new(Arc::new(TcpProbe::default())));
+    let settings = UpstreamSettings { probes, ..old.settings().clone() };
     let new = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
     drop(old);
     let mut view = View::default();
@@ -157,9 +261,9 @@ fn workers_and_probes_together_end_in_agreement() {
         let now_ms = 10_000_000;
         let mut view = View::default();
         view.refresh(&upstream, now_ms);
-        for (index, endpoint) in upstream.endpoints().iter().enumerate() {
+        for (index, endpoint) in upstream.endpoints() {
             let usable = endpoint.health(now_ms) == Health::Usable;
-            assert!(view.is_panicking() || view.members().contains(&(index as u32)) == usable, "seed {seed}");
+            assert!(view.is_panicking() || view.members().contains(&index) == usable, "seed {seed}");
             assert_eq!(endpoint.ejection().until_ms(), None, "seed {seed}");
         }
         assert_eq!((upstream.in_flight(), upstream.active_retries()), (0, 0), "seed {seed}");

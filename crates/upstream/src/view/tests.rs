@@ -12,7 +12,7 @@ fn upstream(weights: &[u32], panic_threshold_percent: u32) -> Upstream {
     let endpoints =
         weights.iter().enumerate().map(|(i, w)| Endpoint::new(format!("e{i}"), address, *w)).collect();
     let outliers =
-        OutlierSettings { consecutive_failures: 1, max_ejected_percent: 100, ..OutlierSettings::default() };
+        OutlierSettings { consecutive_5xx: 1, max_ejected_percent: 100, ..OutlierSettings::default() };
     let settings = UpstreamSettings { panic_threshold_percent, outliers, ..UpstreamSettings::default() };
     Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard())
 }
@@ -147,7 +147,7 @@ fn the_operators_word_holds_even_in_a_panic_and_views_follow_it() {
 fn a_drained_endpoint_is_not_counted_among_those_that_may_be_ejected() {
     let address = "127.0.0.1:80".parse().unwrap();
     let endpoints = (0..2).map(|i| Endpoint::new(format!("e{i}"), address, 1)).collect();
-    let outliers = OutlierSettings { consecutive_failures: 1, ..OutlierSettings::default() };
+    let outliers = OutlierSettings { consecutive_5xx: 1, ..OutlierSettings::default() };
     let settings = UpstreamSettings { panic_threshold_percent: 0, outliers, ..UpstreamSettings::default() };
     let upstream = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
     upstream.set_drained(0, true);

@@ -7,11 +7,11 @@ use std::task::Poll;
 
 use tollgate_decision::Reason;
 use tollgate_message::Version;
-use tollgate_upstream::Failure as EndpointFailure;
 
+use super::super::admit::Stopped;
 use super::super::client::Client;
 use super::super::forward::Failure;
-use super::super::{attempt, forward, tally};
+use super::super::{attempt, forward, retry, tally};
 use super::Mirroring;
 use super::copy::Parts;
 use super::pair::Pair;
@@ -33,7 +33,8 @@ pub fn exchange(
     copied.record.upstream = Some(mirror.upstream);
     copied.record.seed = Mirror::seed(place, original.record.seed);
     let Facts { method, call, deadline, .. } = original.facts;
-    copied.facts = Facts { method, call, deadline, version: Version::Http2, ..Facts::default() };
+    copied.facts =
+        Facts { method, call, deadline, version: Version::Http2, copied: true, ..Facts::default() };
     copied.notes.keep([original.notes.parts()[0], b"", b"", b""]);
     let streams = copied.speaks_streams();
     parts.write(&mut copied.request, streams);
@@ -58,7 +59,10 @@ pub async fn carry(
     let worker = client.worker().clone();
     let reason = match serve(&worker, &mut client, &mut exchange).await {
         Ok(()) => Reason::Forwarded,
-        Err(reason) => reason,
+        Err(reason) => {
+            exchange.place.leave();
+            reason
+        }
     };
     series.mirrored(Mirrored::of(reason));
     if let Some(pair) = pair {
@@ -73,7 +77,7 @@ pub async fn carry(
 async fn serve(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchange) -> Result<(), Reason> {
     let mut fresh = false;
     loop {
-        attempt::begin(worker, exchange)?;
+        attempt::begin(worker, exchange).map_err(without_waiting)?;
         let connected = match !fresh && attempt::lease(worker, exchange) {
             true => Ok(()),
             false => attempt::connect(worker, client, exchange).await,
@@ -96,9 +100,16 @@ async fn serve(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchange
         tally::attempt_was_stale(exchange);
         exchange.attempt = None;
         exchange.response.partial = Vec::new();
-        exchange.request.sent = 0;
-        exchange.request.broken = false;
+        exchange.request.rewind();
         fresh = true;
+    }
+}
+
+/// A copy whose turn would come only later is not sent.
+fn without_waiting(stopped: Stopped) -> Reason {
+    match stopped {
+        Stopped::Refused(reason) => reason,
+        Stopped::Waits(_) => Reason::UpstreamFull,
     }
 }
 
@@ -115,9 +126,6 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
 /// The mirror's upstream hears of its failures as it does of other exchanges'.
 fn failed(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     tally::attempt_ended(worker, exchange, reason);
-    let Some((upstream, attempt)) = exchange.upstream().zip(exchange.attempt.as_ref()) else { return };
-    if let Some(failure) = EndpointFailure::from_reason(reason) {
-        upstream.report_failure(attempt.endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
-    }
+    retry::report(worker, exchange, reason);
     exchange.attempt = None;
 }

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 use super::run_probes;
 use crate::balancers::BALANCERS;
 use crate::endpoint::Endpoint;
-use crate::health::{Cause, HealthEvent, HealthEvents, ProbeHealth};
-use crate::probes::{Probe, ProbeAnswer, ProbeFailure, ProbePlan, TcpProbe};
+use crate::health::{Cause, Health, HealthEvent, HealthEvents, ProbeHealth};
+use crate::probes::{
+    Probe, ProbeAnswer, ProbeFailure, ProbePlan, ProbeRoom, ProbeTarget, TcpProbe, Thresholds,
+};
 use crate::upstream::{Upstream, UpstreamSettings};
 
 /// Gives the outcomes of a script (`+` passes, `-` fails), then passes for ever; notes when it was asked.
@@ -23,11 +25,11 @@ struct Scripted {
 }
 
 impl Probe for Scripted {
-    fn run<'a>(&'a self, endpoint: &'a Endpoint, _: Duration) -> ProbeAnswer<'a> {
+    fn run<'a>(&'a self, target: &'a ProbeTarget, _: Duration) -> ProbeAnswer<'a> {
         Box::pin(async move {
             let mut asked = self.asked.lock().unwrap();
-            let turn = asked.iter().filter(|(name, _)| name == endpoint.name()).count();
-            asked.push((Arc::clone(endpoint.name()), Instant::now()));
+            let turn = asked.iter().filter(|(name, _)| *name == target.name).count();
+            asked.push((Arc::clone(&target.name), Instant::now()));
             if self.script.get(turn) == Some(&b'-') { Err(ProbeFailure::Closed) } else { Ok(()) }
         })
     }
@@ -47,6 +49,10 @@ fn endpoints(count: usize) -> Vec<Endpoint> {
     (0..count).map(|i| Endpoint::new(format!("e{i}"), "127.0.0.1:80".parse().unwrap(), 1)).collect()
 }
 
+fn room() -> ProbeRoom {
+    ProbeRoom::new(1000)
+}
+
 fn clock() -> impl Fn() -> u64 + Clone + Send + Sync + 'static {
     let start = Instant::now();
     move || start.elapsed().as_millis() as u64
@@ -56,7 +62,7 @@ fn clock() -> impl Fn() -> u64 + Clone + Send + Sync + 'static {
 async fn outcomes_become_verdicts_and_events() {
     for seed in 0..50 {
         let (upstream, mut receiver) = upstream(endpoints(1), ProbePlan::new(scripted("+--+---+-++")));
-        let driver = tokio::spawn(run_probes(upstream, clock(), seed, pending()));
+        let driver = tokio::spawn(run_probes(upstream, room(), clock(), seed, pending()));
         let down = receiver.recv().await.unwrap();
         let up = receiver.recv().await.unwrap();
         assert_eq!((down.from.label(), down.to.label()), ("usable", "down"), "seed {seed}");
@@ -75,7 +81,7 @@ async fn an_endpoint_that_was_down_before_a_reload_must_rise_as_any_other() {
     let endpoints = endpoints(1);
     endpoints[0].set_probe_health(ProbeHealth::Down);
     let (upstream, mut receiver) = upstream(endpoints, ProbePlan::new(probe.clone()));
-    let driver = tokio::spawn(run_probes(upstream, clock(), 0, pending()));
+    let driver = tokio::spawn(run_probes(upstream, room(), clock(), 0, pending()));
     assert_eq!(receiver.recv().await.unwrap().cause, Cause::ProbePassed);
     assert_eq!(probe.asked.lock().unwrap().len(), 2);
     driver.abort();
@@ -86,7 +92,7 @@ async fn probes_are_spread_in_time_and_keep_their_interval() {
     let probe = scripted("");
     let (upstream, _receiver) = upstream(endpoints(200), ProbePlan::new(probe.clone()));
     let start = Instant::now();
-    run_probes(upstream, clock(), 3, tokio::time::sleep(Duration::from_secs(60))).await;
+    run_probes(upstream, room(), clock(), 3, tokio::time::sleep(Duration::from_secs(60))).await;
     let asked = probe.asked.lock().unwrap();
     let times =
         |name: &str| asked.iter().filter(|(n, _)| &**n == name).map(|(_, at)| *at).collect::<Vec<_>>();
@@ -108,7 +114,7 @@ async fn shutdown_ends_all_probing() {
     let probe = scripted("");
     let (upstream, _receiver) = upstream(endpoints(5), ProbePlan::new(probe.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
-    let driver = tokio::spawn(run_probes(upstream, clock(), 1, async { drop(stopped.await) }));
+    let driver = tokio::spawn(run_probes(upstream, room(), clock(), 1, async { drop(stopped.await) }));
     tokio::time::sleep(Duration::from_secs(30)).await;
     stop.send(()).unwrap();
     driver.await.unwrap();
@@ -127,22 +133,23 @@ async fn an_upstream_without_probes_or_endpoints_needs_no_driver() {
         UpstreamSettings::default(),
         HealthEvents::unheard(),
     );
-    run_probes(Arc::new(plain), || 0, 0, pending()).await;
+    run_probes(Arc::new(plain), room(), || 0, 0, pending()).await;
     let (empty, _receiver) = upstream(Vec::new(), ProbePlan::new(scripted("")));
-    run_probes(empty, || 0, 0, pending()).await;
+    run_probes(empty, room(), || 0, 0, pending()).await;
 }
 
 #[tokio::test]
 async fn a_real_endpoint_goes_down_and_comes_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut plan = ProbePlan::new(Arc::new(TcpProbe));
+    let mut plan = ProbePlan::new(Arc::new(TcpProbe::default()));
     plan.interval = Duration::from_millis(2);
+    (plan.fast, plan.slow) = (plan.interval, plan.interval);
     plan.timeout = Duration::from_secs(60);
     let (upstream, mut receiver) = upstream(vec![Endpoint::new("a", address, 1)], plan);
     let ticks = Arc::new(AtomicU64::new(0));
     let clock = move || ticks.fetch_add(1, Ordering::Relaxed);
-    let driver = tokio::spawn(run_probes(Arc::clone(&upstream), clock, 0, pending()));
+    let driver = tokio::spawn(run_probes(Arc::clone(&upstream), room(), clock, 0, pending()));
     listener.accept().await.unwrap();
     drop(listener);
     // Bound, so that nobody else gets the port; refusing, since it does not listen yet.
@@ -154,4 +161,109 @@ async fn a_real_endpoint_goes_down_and_comes_back() {
     let _listener = socket.listen(16).unwrap();
     assert_eq!(receiver.recv().await.unwrap().cause, Cause::ProbePassed);
     driver.abort();
+}
+
+/// Times between the probes of the only endpoint, in milliseconds, given the script, while jitter is off.
+async fn times(script: &'static str, probes: usize, change: impl FnOnce(&mut ProbePlan)) -> Vec<u128> {
+    let probe = scripted(script);
+    let mut plan = ProbePlan::new(probe.clone());
+    plan.jitter_percent = 0;
+    (plan.fast, plan.slow) = (Duration::from_millis(500), Duration::from_secs(30));
+    change(&mut plan);
+    let (upstream, _receiver) = upstream(endpoints(1), plan);
+    run_probes(upstream, room(), clock(), 0, tokio::time::sleep(Duration::from_secs(600))).await;
+    let asked = probe.asked.lock().unwrap();
+    asked.windows(2).take(probes).map(|pair| (pair[1].1 - pair[0].1).as_millis()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_come_fast_while_the_verdict_may_change_and_slowly_while_it_is_down() {
+    // Up; two contrary ones; up again; three to be down; still down; two to be up.
+    let waits = times("+--+-----++++", 12, |_| {}).await;
+    let (usual, fast, slow) = (5000, 500, 30_000);
+    let expected = [usual, fast, fast, usual, fast, fast, slow, slow, slow, fast, usual, usual];
+    // Timers are exact to a millisecond.
+    assert!(waits.iter().zip(expected).all(|(wait, expected)| wait.abs_diff(expected) <= 1), "{waits:?}");
+    assert_eq!(waits.len(), expected.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_starts_down_is_used_after_its_first_passed_probe() {
+    let mut plan = ProbePlan::new(scripted("---+"));
+    plan.start_down = true;
+    plan.thresholds = Thresholds { rise: 5, fall: 2 };
+    let (upstream, mut receiver) = upstream(endpoints(1), plan.clone());
+    assert_eq!(upstream.endpoints()[0].health(0), Health::Down);
+    // A document that is put into force before changes nothing of that.
+    let settings = UpstreamSettings { probes: Some(plan), ..UpstreamSettings::default() };
+    let after = |settings| {
+        let endpoints = vec![upstream.endpoints()[0].successor(1)];
+        let after = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
+        after.catch_up(&upstream);
+        after.endpoints()[0].probe_health()
+    };
+    assert_eq!(after(settings.clone()), ProbeHealth::Awaited);
+    assert_eq!(
+        after(UpstreamSettings::default()),
+        ProbeHealth::Unknown,
+        "without probes nobody would bring it up"
+    );
+    let driver = tokio::spawn(run_probes(Arc::clone(&upstream), room(), clock(), 0, pending()));
+    let up = receiver.recv().await.unwrap();
+    assert_eq!((up.from.label(), up.to.label(), &up.cause), ("down", "usable", &Cause::ProbePassed));
+    assert_eq!(upstream.endpoints()[0].probes_failed(), 3);
+    assert_eq!(after(settings), ProbeHealth::Up);
+    driver.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_has_served_is_not_awaited_when_probes_are_added() {
+    let (before, _receiver) = upstream(endpoints(1), ProbePlan::new(scripted("")));
+    let mut plan = ProbePlan::new(scripted(""));
+    plan.start_down = true;
+    let settings = UpstreamSettings { probes: Some(plan), ..UpstreamSettings::default() };
+    let endpoints =
+        vec![before.endpoints()[0].successor(1), Endpoint::new("new", "127.0.0.1:81".parse().unwrap(), 1)];
+    let after = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
+    after.catch_up(&before);
+    let health: Vec<_> = after.endpoints().iter().map(Endpoint::probe_health).collect();
+    assert_eq!(health, [ProbeHealth::Unknown, ProbeHealth::Awaited]);
+}
+
+/// Takes a second for each probe, and notes how many there were at once.
+#[derive(Debug, Default)]
+struct Slow {
+    now: AtomicU64,
+    most: AtomicU64,
+    all: AtomicU64,
+}
+
+impl Probe for Slow {
+    fn run<'a>(&'a self, _: &'a ProbeTarget, _: Duration) -> ProbeAnswer<'a> {
+        Box::pin(async move {
+            self.most.fetch_max(self.now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.all.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.now.fetch_sub(1, Ordering::Relaxed);
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_endpoints_are_probed_in_turn_and_never_more_at_once_than_there_is_room_for() {
+    let slow = Arc::new(Slow::default());
+    let (upstream, _receiver) = upstream(endpoints(10_000), ProbePlan::new(slow.clone()));
+    let room = ProbeRoom::new(100);
+    run_probes(upstream, room.clone(), clock(), 7, tokio::time::sleep(Duration::from_secs(103))).await;
+    assert_eq!(slow.most.load(Ordering::Relaxed), 100);
+    // A hundred a second: each once, or nearly so, as those that ask again stand behind those that have not.
+    assert!(
+        (10_000..=10_300).contains(&slow.all.load(Ordering::Relaxed)),
+        "{}",
+        slow.all.load(Ordering::Relaxed)
+    );
+    // Ended tasks are dropped when the runtime comes to them.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(room.0.available_permits(), 100, "probes that were ended gave theirs back");
 }

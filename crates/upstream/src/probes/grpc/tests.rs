@@ -5,8 +5,7 @@ use http::{HeaderMap, Response};
 use tokio::net::TcpListener;
 
 use super::GrpcProbe;
-use crate::endpoint::Endpoint;
-use crate::probes::{Probe, ProbeFailure};
+use crate::probes::{Probe, ProbeFailure, ProbeTarget};
 
 /// What an endpoint answers: its status, its message, and its `grpc-status` (`None`: none, in the head if it has no
 /// message).
@@ -22,7 +21,7 @@ const SERVING: Answer = Answer { status: 200, message: Some(&[0, 0, 0, 0, 2, 8, 
 /// Runs the probe against an endpoint. Gives the outcome, the path, authority and message of the request.
 async fn probed(probe: GrpcProbe, answer: Answer) -> (Result<(), ProbeFailure>, String, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::new("calls.example:9000", listener.local_addr().unwrap(), 1);
+    let target = ProbeTarget { name: "calls.example:9000".into(), address: listener.local_addr().unwrap() };
     let serve = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut connection = h2::server::handshake(stream).await.unwrap();
@@ -59,7 +58,7 @@ async fn probed(probe: GrpcProbe, answer: Answer) -> (Result<(), ProbeFailure>, 
         }
         asked
     });
-    let outcome = probe.run(&endpoint, Duration::from_secs(60)).await;
+    let outcome = probe.run(&target, Duration::from_secs(60)).await;
     let (head, message) = serve.await.unwrap();
     (outcome, head, message)
 }
@@ -98,13 +97,13 @@ async fn the_answer_decides() {
 async fn who_does_not_speak_http2_fails() {
     use tokio::io::AsyncWriteExt;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::new("a:1", listener.local_addr().unwrap(), 1);
+    let target = ProbeTarget { name: "a:1".into(), address: listener.local_addr().unwrap() };
     let serve = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         stream
     });
-    let outcome = GrpcProbe::default().run(&endpoint, Duration::from_secs(60)).await;
+    let outcome = GrpcProbe::default().run(&target, Duration::from_secs(60)).await;
     assert!(matches!(outcome, Err(ProbeFailure::NotHttp2(_))), "{outcome:?}");
     drop(serve.await.unwrap());
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use super::ExpectedBody;
+
 /// What the request says, and which answers pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpProbeSettings {
@@ -16,6 +18,8 @@ pub struct HttpProbeSettings {
     pub headers: Vec<(String, String)>,
     /// Statuses that pass.
     pub expected: Vec<RangeInclusive<u16>>,
+    /// What the body must hold; `None` for anything.
+    pub body: Option<ExpectedBody>,
 }
 
 impl Default for HttpProbeSettings {
@@ -26,6 +30,7 @@ impl Default for HttpProbeSettings {
             host: None,
             headers: Vec::new(),
             expected: vec![RangeInclusive::new(200, 399)],
+            body: None,
         }
     }
 }
@@ -47,6 +52,8 @@ pub enum HttpProbeSettingsError {
     FieldValue(String),
     /// No status is expected.
     NothingExpected,
+    /// A body is expected in the answer to HEAD, which has none.
+    BodyOfHead,
     /// The range is empty or holds no final status (200 to 599).
     Range(RangeInclusive<u16>),
 }
@@ -63,6 +70,7 @@ impl fmt::Display for HttpProbeSettingsError {
             Self::ReservedField(name) => write!(f, "the field {name:?} cannot be set for a probe"),
             Self::FieldValue(name) => write!(f, "the value of the field {name:?} holds a control character"),
             Self::NothingExpected => f.write_str("no status is expected, so the probe could never pass"),
+            Self::BodyOfHead => f.write_str("the answer to HEAD has no body, so the probe could never pass"),
             Self::Range(range) => {
                 write!(f, "{}-{} is not a range of statuses from 200 to 599", range.start(), range.end())
             }
@@ -87,6 +95,9 @@ impl HttpProbeSettings {
         }
         for (name, value) in &self.headers {
             check_field(name, value)?;
+        }
+        if self.body.is_some() && self.method == "HEAD" {
+            return Err(Error::BodyOfHead);
         }
         if self.expected.is_empty() {
             return Err(Error::NothingExpected);
@@ -157,6 +168,11 @@ mod tests {
         assert_eq!(field("x", "a\r\nb: c"), Err(Error::FieldValue("x".into())));
         assert_eq!(field("Content-Length", "3"), Err(Error::ReservedField("Content-Length".into())));
         assert_eq!(checked(|s| s.expected.clear()), Err(Error::NothingExpected));
+        let head = |s: &mut HttpProbeSettings| {
+            s.method = "HEAD".into();
+            s.body = Some(crate::probes::ExpectedBody::text("ok"));
+        };
+        assert_eq!(checked(head), Err(Error::BodyOfHead));
         for range in [300..=200, 100..=204, 200..=600] {
             assert_eq!(checked(|s| s.expected = vec![range.clone()]), Err(Error::Range(range.clone())));
         }

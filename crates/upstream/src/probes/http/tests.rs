@@ -4,9 +4,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{HttpProbe, HttpProbeSettings};
-use crate::endpoint::Endpoint;
-use crate::probes::{Probe, ProbeFailure};
+use super::{ExpectedBody, HttpProbe, HttpProbeSettings};
+use crate::probes::{Probe, ProbeFailure, ProbeTarget};
 
 /// Runs the probe against an endpoint that reads the request, sends `answer` and, unless it `stays`, closes.
 /// Returns the outcome and the request.
@@ -17,7 +16,7 @@ async fn probed(
     timeout: Duration,
 ) -> (Result<(), ProbeFailure>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::new("api.example:8080", listener.local_addr().unwrap(), 1);
+    let target = ProbeTarget { name: "api.example:8080".into(), address: listener.local_addr().unwrap() };
     let serve = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = Vec::new();
@@ -28,7 +27,7 @@ async fn probed(
         }
         String::from_utf8(request).unwrap()
     });
-    let outcome = HttpProbe::new(settings).unwrap().run(&endpoint, timeout).await;
+    let outcome = HttpProbe::new(settings).unwrap().run(&target, timeout).await;
     (outcome, serve.await.unwrap())
 }
 
@@ -47,6 +46,7 @@ async fn the_request_is_as_the_settings_say() {
         host: Some("internal".into()),
         headers: vec![("User-Agent".into(), "me".into()), ("x-team".into(), "blue".into())],
         expected: vec![204..=204],
+        body: None,
     };
     let (outcome, request) = probed(settings, b"HTTP/1.1 204 No Content\r\n\r\n", true, LONG).await;
     let expected = "HEAD /healthz?deep=1 HTTP/1.1\r\nhost: internal\r\nconnection: close\r\naccept: */*\r\n\
@@ -87,9 +87,42 @@ async fn a_body_without_an_end_does_not_change_the_verdict() {
 #[tokio::test]
 async fn silence_is_named_with_its_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::new("a", listener.local_addr().unwrap(), 1);
-    let outcome = HttpProbe::default().run(&endpoint, Duration::from_millis(20)).await;
+    let target = ProbeTarget { name: "a".into(), address: listener.local_addr().unwrap() };
+    let outcome = HttpProbe::default().run(&target, Duration::from_millis(20)).await;
     assert_eq!(outcome, Err(ProbeFailure::NoAnswer(Duration::from_millis(20))));
     assert_eq!(ProbeFailure::NoAnswer(Duration::from_secs(2)).to_string(), "no answer in 2s");
     assert_eq!(ProbeFailure::Refused.to_string(), "connection refused");
+}
+
+#[tokio::test]
+async fn the_body_decides_where_one_is_expected() {
+    let outcome = async |body: ExpectedBody, answer, stays, timeout| {
+        let settings = HttpProbeSettings { body: Some(body), ..HttpProbeSettings::default() };
+        probed(settings, answer, stays, timeout).await.0
+    };
+    let chunks = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nrea\r\n2\r\ndy\r\n0\r\n\r\n";
+    let ready = || ExpectedBody::text("ready");
+    assert_eq!(outcome(ready(), chunks, true, LONG).await, Ok(()), "whole across chunks");
+    assert_eq!(outcome(ExpectedBody::expression("^rea.y$").unwrap(), chunks, true, LONG).await, Ok(()));
+    let failure = outcome(ready().within(4), chunks, true, LONG).await.unwrap_err();
+    assert_eq!(failure.to_string(), "\"ready\" is not in the body (4 bytes were looked at)");
+    let starting = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nstarting";
+    assert!(outcome(ready(), starting, false, LONG).await.is_err());
+    let failed = b"HTTP/1.1 503 No\r\ncontent-length: 5\r\n\r\nready";
+    assert!(matches!(
+        outcome(ready(), failed, false, LONG).await,
+        Err(ProbeFailure::Status { got: 503, .. })
+    ));
+    // Of a body that does not end, what came in time counts.
+    let endless = b"HTTP/1.1 200 OK\r\n\r\nhalf";
+    match outcome(ready(), endless, true, Duration::from_millis(200)).await {
+        Err(ProbeFailure::Body { looked_at: 4, in_time: false, .. }) => {}
+        // A machine so slow that nothing came.
+        Err(
+            ProbeFailure::Body { looked_at: 0, .. }
+            | ProbeFailure::NoAnswer(_)
+            | ProbeFailure::ConnectTimeout(_),
+        ) => {}
+        other => panic!("{other:?}"),
+    }
 }
