@@ -11,6 +11,7 @@ mod histogram;
 mod identity;
 mod load;
 mod origin;
+mod picks;
 mod report;
 mod run;
 mod sys;
@@ -42,6 +43,8 @@ enum Verb {
     Run(run::Options),
     /// Time `tollgate check` on a document with very many routes
     Compile(compile::Options),
+    /// Time how endpoints are chosen, balancer by balancer
+    Picks(picks::Options),
     /// Load a server and check every response
     Load(LoadOptions),
     /// Load a server with datagrams, each of which must come back as it was
@@ -274,6 +277,7 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         Verb::Run(options) => return run::run(&options),
+        Verb::Picks(options) => return picks::run(&options),
         Verb::Compile(options) => return compile::run(&options),
         Verb::Load(options) => return load(&options),
         Verb::Datagrams(options) => return datagrams(&options),

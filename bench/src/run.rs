@@ -181,7 +181,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let text = if options.json { report.json()? } else { report.text() };
     writeln!(io::stdout().lock(), "{text}")?;
     if let Some(file) = &options.save {
-        std::fs::write(file, report.markdown())
+        let saved = std::fs::read_to_string(file).unwrap_or_default();
+        std::fs::write(file, report.markdown() + crate::picks::section(&saved))
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(exit_code(&rows, &results, &reloads, rate.as_ref(), options.strict))

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod auth;
+mod balance;
 mod consumers;
 mod document;
 mod edits;
@@ -32,6 +33,9 @@ pub use auth::{
     AnswerCache, ApiKeyAuth, AuthMethod, BasicAuth, CertificateAuth, ExtAuthzAuth, ForwardAuth,
     IfUnreachable, IntrospectionAuth, JwsAlgorithm, JwtAuth, JwtKey, KeyMaterial, NonceRule, OidcAuth,
     SameSite, SessionCookie, SignatureAuth, TokenPlace,
+};
+pub use balance::{
+    Balance, BalanceKey, BalanceKeyWord, BalanceWith, BalanceWord, Maglev, PeakEwma, RingHash,
 };
 pub use consumers::{
     Consumer, Credential, CredentialIdentity, PasswordCredential, SignatureAlgorithm, SignatureKey,
@@ -71,4 +75,4 @@ pub use tls::{
     ListenerTls, RedirectHttps, TlsProfile, TlsVersion, UnknownNames, UpstreamTls,
 };
 pub use tracing::Tracing;
-pub use upstream::{Balance, Endpoint, Pool, Protocol, ProxyHeader, Upstream};
+pub use upstream::{Endpoint, Pool, Protocol, ProxyHeader, Upstream};

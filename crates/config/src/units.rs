@@ -16,6 +16,7 @@ mod http;
 mod https;
 mod json_path;
 mod key;
+mod load_bound;
 mod media;
 mod name;
 mod origin;
@@ -46,6 +47,7 @@ pub use http::{CookieName, FieldValue, HeaderName, MethodName, Scheme, StatusRan
 pub use https::HttpAddress;
 pub use json_path::JsonPath;
 pub use key::KeySecret;
+pub use load_bound::LoadBound;
 pub use media::MediaType;
 pub use name::Name;
 pub use origin::OriginPattern;

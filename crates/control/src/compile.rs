@@ -2,6 +2,7 @@
 
 pub mod acceptors;
 pub mod acme;
+mod balance;
 mod consumers;
 mod files;
 mod grpc;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use tollgate_config::{Diagnostic, Diagnostics, Document, EncodedSlash, Forwarded, Origin};
 use tollgate_http1::HeadLimits;
+use tollgate_policy::KeySource;
 use tollgate_proxy::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Snapshot, Transport};
 use tollgate_routing::normalise::{Encoded, PathRules};
 use tollgate_routing::{Finding, RouteTable};
@@ -70,7 +72,7 @@ pub fn compile_after(
         before,
         diagnostics: Diagnostics::default(),
         upstreams: Vec::new(),
-        transports: Vec::new(),
+        spoken: Vec::new(),
         plans: HashMap::new(),
         tls: before.tls().successor(),
         system_roots: None,
@@ -100,14 +102,15 @@ pub fn compile_after(
     let acme = compiler.acme();
     let logs = compiler.logs(&specs);
     let consumers = compiler.consumers();
-    let failed = compiler.diagnostics.has_errors();
-    let snapshot = table.filter(|_| !failed).map(|table| {
+    let (transports, keys) = compiler.spoken.into_iter().unzip();
+    let snapshot = table.filter(|_| !compiler.diagnostics.has_errors()).map(|table| {
         Arc::new(Snapshot {
             number: before.number + 1,
             listeners,
             table,
             routes,
-            transports: compiler.transports,
+            transports,
+            keys,
             upstreams: compiler.upstreams,
             http: http_settings(document),
             logs: Arc::new(logs),
@@ -141,8 +144,8 @@ struct Compiler<'a> {
     before: &'a Predecessor,
     diagnostics: Diagnostics,
     upstreams: Vec<Arc<Upstream>>,
-    /// By the same index.
-    transports: Vec<Arc<Transport>>,
+    /// By the same index: how it is spoken to, and what its balancer goes by.
+    spoken: Vec<(Arc<Transport>, Option<KeySource>)>,
     plans: HashMap<String, Arc<Plan>>,
     tls: ListenerTls,
     /// Read at most once, and only if something needs them.

@@ -6,6 +6,7 @@ mod mirrors;
 mod policies;
 mod told;
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ pub struct Picked {
     pub endpoints: Vec<(String, String)>,
     /// The endpoint that is picked; `None` for nobody.
     pub endpoint: Option<String>,
+    /// The key that the balancer went by, where it goes by one: what it is made of, and its hash.
+    pub by: Option<String>,
 }
 
 /// Decides a made-up request on a snapshot, at `now_ms`, with limits and the endpoints' health as they are now.
@@ -149,10 +152,10 @@ fn decide_made_up(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64, ext
     };
     let decided = choose(snapshot, &bytes, &how, &mut told);
     let mut left = None;
-    let picked = decided.and_then(|Chosen { upstream, gate }| {
+    let picked = decided.and_then(|Chosen { to, gate }| {
         left = gate;
-        let Some(upstream) = upstream.filter(|_| extent.state) else { return Ok(()) };
-        pick_now(upstream, request.seed, now_ms, &mut told)
+        let Some(to) = to.filter(|_| extent.state) else { return Ok(()) };
+        pick_now(to, request, now_ms, &mut told)
     });
     if let (Err(refusal), None) = (picked, &told.answers) {
         let method = Method::from_bytes(request.method.as_bytes());
@@ -163,14 +166,26 @@ fn decide_made_up(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64, ext
 }
 
 /// Picks an endpoint as things are now.
-fn pick_now(upstream: &Upstream, seed: u64, now_ms: u64, told: &mut Explanation) -> Result<(), Refusal> {
+fn pick_now(
+    to: Towards<'_>,
+    request: &MadeUpRequest,
+    now_ms: u64,
+    told: &mut Explanation,
+) -> Result<(), Refusal> {
+    let upstream = to.upstream;
     let mut view = View::default();
     view.refresh(upstream, now_ms);
-    let key = PickKey { turn: seed, seed: decide::attempt_seed(seed, 0), ..PickKey::default() };
-    let state = |number| upstream.endpoint(number).map(|e| (e.weight(), Some(e.in_flight()), "now"));
+    let (seed, now_us) = (decide::attempt_seed(request.seed, 0), now_ms * 1000);
+    let hash = to.hash.as_ref().map(|(_, hash)| *hash);
+    let key = PickKey { turn: request.seed, seed, hash, now_us, ..PickKey::default() };
+    let state = |number| {
+        let load = key.load(upstream, number)?;
+        Some(State { weight: load.weight, load: Some(load), when: "now" })
+    };
     let endpoints = tell_endpoints(upstream, &view, now_ms, &[], state);
     let picked = decide::endpoint(upstream, &view, &key);
-    told.picks.push(picked_one(upstream, endpoints, picked.ok()));
+    let by = to.hash.map(|(source, hash)| tell_key(&source, hash));
+    told.picks.push(picked_one(upstream, endpoints, picked.ok(), by));
     picked.map(drop).map_err(Into::into)
 }
 
@@ -185,7 +200,7 @@ pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
                 verdicts: Verdicts::Recorded(entry),
                 routes: true,
             };
-            choose(snapshot, head, &how, &mut told).map(|chosen| chosen.upstream)
+            choose(snapshot, head, &how, &mut told).map(|chosen| chosen.to.map(|to| to.upstream))
         }
         // A connection has no head: its upstream stands for itself.
         None => {
@@ -212,10 +227,17 @@ struct How<'a> {
 
 /// What the choices come to.
 struct Chosen<'s> {
-    /// The upstream; `None` where the route answers.
-    upstream: Option<&'s Upstream>,
+    /// Where it goes; `None` where the route answers.
+    to: Option<Towards<'s>>,
     /// What the policies of a request leave behind that nobody sent.
     gate: Option<Gate>,
+}
+
+/// The upstream of a request.
+struct Towards<'s> {
+    upstream: &'s Upstream,
+    /// What its balancer goes by, in words, and the hash of that, where it is of a request that nobody sent.
+    hash: Option<(String, u64)>,
 }
 
 /// Where the verdicts of policies come from.
@@ -254,12 +276,19 @@ fn choose<'s>(
     }
     let upstream = choice.upstream.and_then(|index| snapshot.upstreams.get(index as usize));
     told.upstream = upstream.map(|upstream| upstream.name().to_string());
-    let mut gate = None;
+    let (mut gate, mut hash) = (None, None);
     if let (Some(found), None) = (choice.found, choice.refusal) {
         match &how.verdicts {
             Verdicts::Ask(arrival) => {
                 let judged = policies::ask(snapshot, found.route, &understood, arrival, told);
                 gate = heads::tell(snapshot, found, &understood, arrival, judged, told)?;
+                hash = choice.upstream.and_then(|upstream| {
+                    let caller = gate.as_ref().map(|gate| &gate.caller);
+                    let source = decide::key::source(snapshot, upstream)?;
+                    let hash =
+                        decide::key::explained(snapshot, found.route, source, &understood, arrival, caller)?;
+                    Some((source.to_string(), hash))
+                });
             }
             Verdicts::Recorded(entry) => policies::tell_recorded(entry, told)?,
         }
@@ -267,7 +296,7 @@ fn choose<'s>(
     }
     match choice.refusal {
         Some(refusal) => Err(refusal),
-        None => Ok(Chosen { upstream: upstream.map(|upstream| &**upstream), gate }),
+        None => Ok(Chosen { to: upstream.map(|upstream| Towards { upstream, hash }), gate }),
     }
 }
 
@@ -313,10 +342,11 @@ fn pick_again(snapshot: &Snapshot, entry: &Entry, told: &mut Explanation) -> Res
     let mut tried = Vec::new();
     for (number, pick) in entry.picks.iter().enumerate() {
         let (attempt, loads) = (attempts.next(), entry.loads_of(number));
-        let upstream = entry.record.upstream_of(number);
-        let Some(upstream) = upstream.and_then(|index| snapshot.upstreams.get(index as usize)) else {
+        let index = entry.record.upstream_of(number);
+        let Some(upstream) = index.and_then(|index| snapshot.upstreams.get(index as usize)) else {
             return Ok(());
         };
+        let source = index.and_then(|index| decide::key::source(snapshot, index));
         if pick.anew {
             tried.clear();
         }
@@ -324,49 +354,79 @@ fn pick_again(snapshot: &Snapshot, entry: &Entry, told: &mut Explanation) -> Res
         let key = PickKey {
             turn: pick.turn,
             seed: decide::attempt_seed(entry.record.seed, number as u32),
+            hash: pick.hash,
+            now_us: 0,
             tried: &tried,
             loads: Loads::Recorded(&recorded),
             ..PickKey::default()
         };
         let picked = decide::endpoint(upstream, &pick.view, &key);
         let state = |number| {
-            let load: Option<&Load> = loads.iter().find(|load| load.endpoint == number);
+            let load: Option<Load> = loads.iter().find(|load| load.endpoint == number).copied();
             let weight =
                 load.map(|load| load.weight).or_else(|| upstream.endpoint(number).map(|e| e.weight()));
-            weight.map(|weight| (weight, load.map(|load| load.in_flight), "then"))
+            weight.map(|weight| State { weight, load, when: "then" })
         };
         let at_us = entry.started_us + attempt.map_or(entry.timings.total_us, |attempt| attempt.start_us);
         let endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, &tried, state);
-        told.picks.push(picked_one(upstream, endpoints, picked.ok()));
+        let by = source.zip(pick.hash).map(|(source, hash)| tell_key(&source.to_string(), hash));
+        told.picks.push(picked_one(upstream, endpoints, picked.ok(), by));
         tried.extend(picked.ok().filter(|endpoint| !tried.contains(endpoint)));
         picked?;
     }
     Ok(())
 }
 
-fn picked_one(upstream: &Upstream, endpoints: Vec<(String, String)>, picked: Option<u32>) -> Picked {
+fn picked_one(
+    upstream: &Upstream,
+    endpoints: Vec<(String, String)>,
+    picked: Option<u32>,
+    by: Option<String>,
+) -> Picked {
     let endpoint = picked.and_then(|picked| upstream.endpoint(picked)).map(|e| e.name().to_string());
-    Picked { endpoints, endpoint }
+    Picked { endpoints, endpoint, by }
 }
 
-/// Each endpoint of an upstream, and whether it can be picked, or was `tried` before. `state` knows its weight, the requests in flight
-/// where they are known, and the word for when.
+/// What a balancer went by. Of the key only the hash: it may be a secret.
+fn tell_key(source: &str, hash: u64) -> String {
+    format!("the key ({source}) with the hash {hash:016x}")
+}
+
+/// What is known of an endpoint that can be picked.
+struct State {
+    weight: u32,
+    /// What the balancer read of it, if it did.
+    load: Option<Load>,
+    when: &'static str,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "weight {}", self.weight)?;
+        let Some(load) = self.load else { return Ok(()) };
+        write!(f, ", {} requests {}", load.in_flight, self.when)?;
+        match load.latency_us {
+            0 => Ok(()),
+            us => write!(f, ", latency {}.{:03}ms", us / 1000, us % 1000),
+        }
+    }
+}
+
+/// Each endpoint of an upstream, and whether it can be picked, or was `tried` before.
 fn tell_endpoints(
     upstream: &Upstream,
     view: &View,
     at_ms: u64,
     tried: &[u32],
-    state: impl Fn(u32) -> Option<(u32, Option<u32>, &'static str)>,
+    state: impl Fn(u32) -> Option<State>,
 ) -> Vec<(String, String)> {
     // What was not there yet or not any more need not be told of.
     let known = upstream.endpoints().take_while(|(number, _)| *number < view.endpoints());
     let present = known.filter(|(number, _)| view.exclusion(*number) != Some(Exclusion::Removed));
     let each = present.map(|(number, endpoint)| {
         let told = match (view.exclusion(number), state(number)) {
-            (None, Some((weight, Some(load), when))) => {
-                format!("can be picked, weight {weight}, {load} requests {when}")
-            }
-            (None, weight) => format!("can be picked, weight {}", weight.map_or(0, |(weight, ..)| weight)),
+            (None, Some(state)) => format!("can be picked, {state}"),
+            (None, None) => "can be picked, weight 0".to_owned(),
             (Some(exclusion), _) if view.is_panicking() && !exclusion.is_meant() => {
                 format!("{}, but too few others are left, so it is used", tell_exclusion(exclusion, at_ms))
             }

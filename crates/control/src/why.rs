@@ -391,6 +391,9 @@ impl Why {
                 for (endpoint, state) in &pick.endpoints {
                     writeln!(f, "            {endpoint}: {state}")?;
                 }
+                if let Some(by) = &pick.by {
+                    writeln!(f, "            picked by {by}")?;
+                }
             }
         }
         Ok(())

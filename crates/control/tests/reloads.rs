@@ -19,7 +19,15 @@ use tollgate_testkit::{Client, Gate, Origin, PATIENCE};
 use tollgate_upstream::{Failure, Health, HealthEvents, Upstream};
 
 const ORIGINS: usize = 4;
-const BALANCERS: [&str; 4] = ["round_robin", "least_requests", "two_choices", "random"];
+const BALANCERS: [&str; 7] = [
+    "round_robin",
+    "least_requests",
+    "two_choices",
+    "random",
+    "peak_ewma",
+    "{ ring_hash: { by: path, bounded_load: 150% } }",
+    "maglev",
+];
 
 /// An upstream as the test knows it.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub(crate) use tollgate_policy::key::is_token;
+
 /// A setting that a policy cannot be made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable {
@@ -27,12 +29,6 @@ impl fmt::Display for Unusable {
 }
 
 impl std::error::Error for Unusable {}
-
-/// Whether this is a token (RFC 9110 section 5.6.2): a method, a field name, half of a media type.
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    let in_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(in_token)
-}
 
 /// Whether this can be the value of a field without being read in another way: visible ASCII and blanks, none
 /// of them at an end.

@@ -12,6 +12,7 @@ mod caller;
 mod chain;
 mod gate;
 mod inputs;
+pub mod key;
 mod key_table;
 mod series;
 mod verdict;
@@ -21,5 +22,6 @@ pub use caller::{Caller, Claims, Consumer, ConsumerCell, Consumers, CredentialKi
 pub use chain::{Chain, Entry, Passed};
 pub use gate::{BodyCheck, Gate};
 pub use inputs::Told;
+pub use key::KeySource;
 pub use series::{Outcome, PolicySeries};
 pub use verdict::{Answer, Policy, Refused, Resolution, Stage, Verdict, Wait};

@@ -4,6 +4,7 @@
 
 pub mod again;
 pub mod gate;
+pub mod key;
 pub mod written;
 
 use tollgate_decision::Reason;

@@ -15,6 +15,8 @@ pub struct Pick {
     pub view: Arc<View>,
     /// The worker's turn.
     pub turn: u64,
+    /// The hash of the key that it went by, where it goes by one.
+    pub hash: Option<u64>,
     /// Where its counts in flight end among those of the exchange; they begin where the pick before ends.
     pub loads_end: usize,
     /// Endpoints that were tried before do not count as such from here on.
@@ -53,9 +55,10 @@ impl Evidence {
 
     /// Notes that a balancer was asked.
     #[inline]
-    pub fn asked(&mut self, view: &Arc<View>, turn: u64, anew: bool) {
+    pub fn asked(&mut self, view: &Arc<View>, turn: u64, hash: Option<u64>, anew: bool) {
         if self.on {
-            self.picks.push(Pick { view: Arc::clone(view), turn, loads_end: self.loads.len(), anew });
+            let (view, loads_end) = (View::for_record(view), self.loads.len());
+            self.picks.push(Pick { view, turn, hash, loads_end, anew });
         }
     }
 
@@ -64,6 +67,13 @@ impl Evidence {
         self.picks.pop();
         let end = self.picks.last().map_or(0, |pick| pick.loads_end);
         self.loads.get_mut().truncate(end);
+    }
+
+    /// Forgets a question that led to no attempt, of which there were so many: the exchange goes on elsewhere.
+    pub fn forget_beyond(&mut self, attempts: u32) {
+        if self.picks.len() > attempts as usize {
+            self.forget_latest();
+        }
     }
 
     /// The head's bytes.

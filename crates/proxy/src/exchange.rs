@@ -139,6 +139,8 @@ pub struct Facts {
     pub deadline: Option<Deadline>,
     /// It is a copy for a mirror. Nobody waits for its response, so that it neither waits for a place nor is saved.
     pub copied: bool,
+    /// The hash of the key that its endpoint is picked by, where the balancer goes by one.
+    pub key_hash: Option<u64>,
 }
 
 impl Default for Facts {
@@ -153,6 +155,7 @@ impl Default for Facts {
             call: false,
             deadline: None,
             copied: false,
+            key_hash: None,
         }
     }
 }

@@ -28,7 +28,7 @@ mod response_head;
 pub mod retry;
 pub mod secured;
 pub mod serve;
-mod tally;
+pub(crate) mod tally;
 mod trace;
 mod waits;
 

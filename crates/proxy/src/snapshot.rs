@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tollgate_acme::Challenges;
 use tollgate_http1::HeadLimits;
 use tollgate_http1::edits::Edits;
-use tollgate_policy::{Chain, ConsumerCell};
+use tollgate_policy::{Chain, ConsumerCell, KeySource};
 use tollgate_routing::RouteTable;
 use tollgate_routing::normalise::PathRules;
 use tollgate_routing::rewrite::{PathChange, Redirect};
@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// How each of them is spoken to, by the same index.
     pub transports: Vec<Arc<Transport>>,
+    /// What the balancer of each goes by, by the same index; `None` for one that goes by nothing of the request.
+    pub keys: Vec<Option<KeySource>>,
     /// How messages are read and what is told to origins about clients.
     pub http: HttpSettings,
     /// What is told of exchanges, and to whom.

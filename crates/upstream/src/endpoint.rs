@@ -8,6 +8,7 @@ use crate::admission::Desk;
 use crate::admission::slots::{Slots, Taken, UNLIMITED};
 use crate::health::outlier::EjectionState;
 use crate::health::{Health, ProbeHealth};
+use crate::latency::Latency;
 
 /// Who an endpoint is, across reloads. Never given twice in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +40,7 @@ pub struct Endpoint {
     load: Arc<Load>,
     probe: AtomicU8,
     ejection: EjectionState,
+    total: Option<Arc<Total>>,
 }
 
 /// Shared by an endpoint and its successors, so that exchanges begun before a reload count on and what the
@@ -59,10 +61,25 @@ const NO_OVERRIDE: u64 = u64::MAX;
 
 /// The references to a lane are the count of what is in flight on it: one of [`Load`], one of each
 /// [`InFlight`]. So a guard that may outlive everything costs one atomic addition and one subtraction, not
-/// two of each. Aligned to two cache lines, as processors fetch them in pairs.
-#[derive(Debug)]
+/// two of each. Aligned to two cache lines, as processors fetch them in pairs; what it holds begins where the
+/// next two do.
+#[derive(Debug, Default)]
 #[repr(align(128))]
-struct Lane;
+struct Lane {
+    latency: Latency,
+}
+
+/// Counts what is in flight at all endpoints of an upstream together, by the references to its lane as well.
+#[derive(Debug, Default)]
+pub(crate) struct Total {
+    lane: Arc<Lane>,
+}
+
+impl Total {
+    pub(crate) fn in_flight(&self) -> u32 {
+        (Arc::strong_count(&self.lane) - 1) as u32
+    }
+}
 
 impl Endpoint {
     /// A new endpoint. `name` is the address as the document or the discovery source wrote it; an endpoint
@@ -76,7 +93,7 @@ impl Endpoint {
             removed: AtomicBool::new(false),
             cap: UNLIMITED,
             load: Arc::new(Load {
-                lane: Arc::new(Lane),
+                lane: Arc::default(),
                 seats: Arc::new(Slots::new(UNLIMITED)),
                 drained: AtomicBool::new(false),
                 weight: AtomicU64::new(NO_OVERRIDE),
@@ -84,6 +101,7 @@ impl Endpoint {
             }),
             probe: AtomicU8::new(ProbeHealth::Unknown as u8),
             ejection: EjectionState::default(),
+            total: None,
         }
     }
 
@@ -102,6 +120,7 @@ impl Endpoint {
             load: Arc::clone(&self.load),
             probe: AtomicU8::new(self.probe_health() as u8),
             ejection: self.ejection.copy(),
+            total: self.total.clone(),
         }
     }
 
@@ -173,7 +192,8 @@ impl Endpoint {
 
     /// Counts one exchange in flight until the guard is dropped.
     pub fn begin(&self) -> InFlight {
-        InFlight { lane: Some(Arc::clone(&self.load.lane)), seat: None }
+        let total = self.total.as_ref().map(|total| Arc::clone(&total.lane));
+        InFlight { lane: Some(Arc::clone(&self.load.lane)), seat: None, _total: total }
     }
 
     /// Counts one exchange in flight until the guard is dropped, unless there are as many as may be. Never more than
@@ -184,7 +204,8 @@ impl Endpoint {
             return Some(self.begin());
         }
         let seat = Seat { seats: Arc::clone(&self.load.seats), desk: Arc::clone(desk) };
-        let begun = InFlight { lane: Some(Arc::clone(&self.load.lane)), seat: Some(seat) };
+        let mut begun = self.begin();
+        begun.seat = Some(seat);
         // The seats do not have those begun before there was a cap; the lane has all. Whoever comes last sees all others.
         (self.in_flight() <= self.cap).then_some(begun)
     }
@@ -266,6 +287,20 @@ impl Endpoint {
         self.probe.store(health as u8, Ordering::Release);
     }
 
+    /// What is in flight here counts there too from now on; with `None`, nowhere else.
+    pub(crate) fn count_in(&mut self, total: Option<Arc<Total>>) {
+        self.total = total;
+    }
+
+    /// Where it counts besides, or the one that it succeeds did.
+    pub(crate) fn total(&self) -> Option<&Arc<Total>> {
+        self.total.as_ref()
+    }
+
+    pub(crate) fn latency(&self) -> &Latency {
+        &self.load.lane.latency
+    }
+
     pub(crate) fn ejection(&self) -> &EjectionState {
         &self.ejection
     }
@@ -278,6 +313,8 @@ pub struct InFlight {
     lane: Option<Arc<Lane>>,
     /// Where the endpoint has a cap.
     seat: Option<Seat>,
+    /// Where the upstream counts all together.
+    _total: Option<Arc<Lane>>,
 }
 
 /// A place at an endpoint that has a cap.

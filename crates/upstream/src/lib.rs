@@ -8,7 +8,8 @@
 //! 2. [`Upstream::pick`]: the balancer chooses among the endpoints of the view, or says why it cannot;
 //! 3. [`Upstream::begin`]: counts the exchange in flight at the endpoint until the guard is dropped;
 //! 4. [`Pool::take`], and [`Pool::put`] when the connection is idle again;
-//! 5. [`Upstream::report_success`] or [`Upstream::report_failure`], which may eject the endpoint;
+//! 5. [`Upstream::report_success`] or [`Upstream::report_failure`], which may eject the endpoint, and
+//!    [`Upstream::report_latency`] for balancers that pick by it;
 //! 6. [`Upstream::try_retry`] and [`BackOff`] before another attempt.
 //!
 //! Everything here but the probes is pure: time comes in as `now_ms` (monotonic milliseconds since the
@@ -18,10 +19,13 @@
 pub mod admission;
 pub mod back_off;
 pub mod balancers;
+mod balancing;
 pub mod breaker;
 pub mod endpoint;
 pub mod health;
 pub mod hold;
+mod key_hash;
+pub mod latency;
 pub mod loads;
 pub mod pool;
 pub mod probes;
@@ -29,6 +33,7 @@ mod random;
 pub mod retry_budget;
 mod schedule;
 mod slots;
+pub mod tables;
 pub mod upstream;
 mod version;
 pub mod view;
@@ -38,7 +43,7 @@ pub use admission::{
     Refused, Ticket, Waited, Waiting,
 };
 pub use back_off::BackOff;
-pub use balancers::{BALANCERS, Balancer, BalancerRow, Pick, PickKey};
+pub use balancers::{BALANCERS, Balancer, BalancerRow, BalancerSettings, BoundedLoad, Pick, PickKey};
 pub use breaker::{Breaker, BreakerSettings, Leave, Outcome, SlowSettings, Trial};
 pub use endpoint::{Endpoint, EndpointId, InFlight};
 pub use health::{
@@ -46,6 +51,8 @@ pub use health::{
     ProbeHealth, Rule, SuccessRate, Why,
 };
 pub use hold::{Held, HoldLimits, Holds};
+pub use key_hash::key_hash;
+pub use latency::Decay;
 pub use loads::{Load, Loads, NotedLoads, RecordedLoads};
 pub use pool::{Pool, PoolCounts, PoolSettings};
 pub use probes::{PROBES, Probe, ProbeFailure, ProbePlan, ProbeRow, run_probes};

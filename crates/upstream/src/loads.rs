@@ -3,6 +3,10 @@
 use std::cell::{Cell, RefCell};
 
 use crate::endpoint::Endpoint;
+use crate::latency::Decay;
+
+/// Stands for all endpoints together.
+const ALL: u32 = u32::MAX;
 
 /// What a balancer read of one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub struct Load {
     pub weight: u32,
     /// Whether it had as many exchanges as it may.
     pub full: bool,
+    /// Its latency estimate in microseconds; 0 where there is none, or nobody asked for one.
+    pub latency_us: u32,
 }
 
 /// Where a balancer reads how busy endpoints are.
@@ -30,15 +36,30 @@ pub enum Loads<'a> {
 }
 
 impl Loads<'_> {
-    /// How busy one endpoint is, known by its index.
+    /// How busy one endpoint is, known by its index; with its latency as it counts at a time, where that is asked
+    /// for.
     #[inline]
-    pub(crate) fn read(&self, endpoint: &Endpoint, index: u32) -> Load {
-        let live = || Load {
+    pub(crate) fn read(&self, endpoint: &Endpoint, index: u32, latency: Option<(u64, Decay)>) -> Load {
+        self.take(index, || Load {
             endpoint: index,
             in_flight: endpoint.in_flight(),
             weight: endpoint.weight(),
             full: endpoint.is_full(),
-        };
+            latency_us: latency.map_or(0, |(now_us, decay)| endpoint.latency().estimate_us(now_us, decay)),
+        })
+    }
+
+    /// How many exchanges are in flight at all endpoints. Noted and recorded as one of an endpoint that is none.
+    #[inline]
+    pub(crate) fn read_all(&self, in_flight: u32) -> u64 {
+        u64::from(
+            self.take(ALL, || Load { endpoint: ALL, in_flight, weight: 0, full: false, latency_us: 0 })
+                .in_flight,
+        )
+    }
+
+    #[inline]
+    fn take(&self, index: u32, live: impl FnOnce() -> Load) -> Load {
         match self {
             Self::Live => live(),
             Self::Noted(noted) => {
@@ -106,7 +127,7 @@ impl<'a> RecordedLoads<'a> {
             }
             None => {
                 self.diverged.set(true);
-                Load { endpoint, in_flight: 0, weight: 1, full: false }
+                Load { endpoint, in_flight: 0, weight: 1, full: false, latency_us: 0 }
             }
         }
     }

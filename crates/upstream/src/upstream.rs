@@ -7,6 +7,7 @@ use tokio::sync::futures::Notified;
 
 use crate::admission::{Admission, AdmissionSettings, Entry, Permit, Ticket, room};
 use crate::balancers::{Balancer, Pick, PickKey};
+use crate::balancing::Balancing;
 use crate::breaker::{Breaker, BreakerSettings};
 use crate::endpoint::{Endpoint, EndpointId, InFlight};
 use crate::health::compare::compare;
@@ -15,6 +16,7 @@ use crate::health::{
     Cause, EjectionCause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth, Rule, Why,
 };
 use crate::hold::Holds;
+use crate::latency::Decay;
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
@@ -62,7 +64,7 @@ impl Default for UpstreamSettings {
 pub struct Upstream {
     name: Arc<str>,
     endpoints: Slots<Endpoint>,
-    balancer: Box<dyn Balancer>,
+    balancing: Balancing,
     settings: UpstreamSettings,
     version: Version,
     outliers: Outliers,
@@ -88,7 +90,8 @@ impl Upstream {
             None => endpoint.capped(settings.admission.endpoint),
             Some(_) => endpoint,
         };
-        let endpoints: Vec<Endpoint> = endpoints.into_iter().map(cap).collect();
+        let mut endpoints: Vec<Endpoint> = endpoints.into_iter().map(cap).collect();
+        let balancing = Balancing::new(balancer, &mut endpoints);
         let start_down = settings.probes.as_ref().is_some_and(|plan| plan.start_down);
         for endpoint in &endpoints {
             probe_health_for(endpoint, &settings);
@@ -105,7 +108,7 @@ impl Upstream {
             outliers: Outliers::new(settings.outliers, &endpoints),
             retries: RetryBudget::new(settings.retries),
             endpoints: Slots::new(endpoints),
-            balancer,
+            balancing,
             settings,
             version: Version::first(),
             holds: Holds::default(),
@@ -206,7 +209,28 @@ impl Upstream {
 
     /// The balancer's choice, whoever is full.
     pub(crate) fn balanced(&self, view: &View, key: &PickKey<'_>) -> Pick {
-        self.balancer.pick(self, view, key)
+        self.balancing.balancer().pick(self, view, key)
+    }
+
+    /// How its endpoints are picked, and what that needs.
+    pub(crate) fn balancing(&self) -> &Balancing {
+        &self.balancing
+    }
+
+    /// Whether its balancer picks by [`PickKey::hash`].
+    pub fn uses_key(&self) -> bool {
+        self.balancing.balancer().uses_key()
+    }
+
+    /// How fast the latencies are forgotten that its balancer picks by; `None` where it asks for none.
+    #[inline]
+    pub fn latency_decay(&self) -> Option<Decay> {
+        self.balancing.latency_decay()
+    }
+
+    /// How many exchanges are in flight at all endpoints, where the balancer wants that counted; else 0.
+    pub(crate) fn counted_in_flight(&self) -> u32 {
+        self.balancing.in_flight()
     }
 
     /// How many exchanges it takes at once, and who waits; `None` where nothing is limited, and there is nothing to ask.
@@ -285,6 +309,23 @@ impl Upstream {
         }
     }
 
+    /// Notes how long an attempt that did not fail took to its first byte. Costs nothing where the balancer does not
+    /// pick by latency.
+    #[inline]
+    pub fn report_latency(&self, endpoint: u32, latency_us: u64, now_us: u64) {
+        if let Some((endpoint, decay)) = self.endpoint(endpoint).zip(self.latency_decay()) {
+            endpoint.latency().observe(latency_us, now_us, decay);
+        }
+    }
+
+    /// Notes that an attempt failed after this time: that counts as a high latency, however soon it failed.
+    #[inline]
+    pub fn report_failed_latency(&self, endpoint: u32, took_us: u64, now_us: u64) {
+        if let Some((endpoint, decay)) = self.endpoint(endpoint).zip(self.latency_decay()) {
+            endpoint.latency().observe_failure(took_us, now_us, decay);
+        }
+    }
+
     /// Notes that an attempt at the endpoint failed. Whether that ejected it.
     pub fn report_failure(&self, endpoint: u32, failure: Failure, now_ms: u64, seed: u64) -> bool {
         let Some(endpoint) = self.endpoint(endpoint) else { return false };
@@ -353,6 +394,8 @@ impl Upstream {
     fn directed(&self, changed: bool) {
         if changed {
             self.outliers.count(self.endpoints().map(|(_, e)| e));
+            // Here, so that no worker has to stop for it.
+            self.balancing.table(self.endpoints().map(|(_, e)| e));
             self.version.rise();
             self.look_again();
         }

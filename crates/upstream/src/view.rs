@@ -1,5 +1,7 @@
 //! What a worker keeps of an upstream: who may be used now, and in which order.
 
+mod lookup;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,9 +13,11 @@ use crate::random::Random;
 use crate::schedule;
 use crate::upstream::Upstream;
 
+use lookup::Lookup;
+
 /// A worker's own picture of one upstream, rebuilt only when something changed. A new view
 /// (`View::default()`) is empty until its first [`View::refresh`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct View {
     version: u64,
     valid_until_ms: u64,
@@ -27,6 +31,8 @@ pub struct View {
     uniform: bool,
     schedule: Vec<u32>,
     exclusions: Vec<Option<Exclusion>>,
+    /// Only where the balancer looks endpoints up in a table.
+    lookup: Option<Box<Lookup>>,
 }
 
 /// Why an endpoint is not used.
@@ -143,6 +149,7 @@ impl View {
             + self.sums.capacity() * size_of::<u64>()
             + self.schedule.capacity() * size_of::<u32>()
             + self.exclusions.capacity() * size_of::<Option<Exclusion>>()
+            + self.lookup.as_ref().map_or(0, |lookup| lookup.bytes())
     }
 
     /// The endpoints that may be picked, by index, ascending.
@@ -196,6 +203,11 @@ impl View {
         }
     }
 
+    /// The weight of all members.
+    pub(crate) fn total_weight(&self) -> u64 {
+        self.sums.last().copied().unwrap_or(0)
+    }
+
     /// Draws a member at random, by weight: in one step where all weigh the same, else in a binary search.
     pub(crate) fn draw(&self, random: &mut Random) -> Option<u32> {
         if self.uniform {
@@ -241,6 +253,7 @@ impl View {
         }
         self.choose_members(upstream);
         schedule::build(&self.members, &self.weights, &mut self.schedule);
+        self.look_up(upstream);
     }
 
     fn choose_members(&mut self, upstream: &Upstream) {

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 const PROGRAM: &str = "tollgate-bench";
 
 /// The verbs of the benchmark's binary; anything else is an argument for its `run`.
-const VERBS: &[&str] = &["run", "load", "alternate", "origin", "collector", "floor", "compile", "help"];
+const VERBS: &[&str] =
+    &["run", "load", "alternate", "origin", "collector", "floor", "compile", "picks", "help"];
 
 /// Builds what is measured and what measures, then hands the arguments on.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode, String> {

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::{health, shared_retry, tls};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Document, Upstream};
-use crate::source::Origin;
+use crate::model::{Balance, BalanceWith, Document, Upstream};
+use crate::source::{Located, Origin};
 
 /// Checks all upstreams. `used` holds the names that routes send to, or is `None` if that is not known.
 pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &mut Diagnostics) {
@@ -18,6 +18,7 @@ pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &m
         tls::upstream(name.as_str(), upstream, found);
         health::probes(upstream, found);
         health::ejection(upstream, found);
+        balance(&upstream.balance, found);
         if let Some(retry) = &upstream.retry {
             shared_retry(retry, &format!("the upstream `{}`", name.as_str()), found);
         }
@@ -38,5 +39,21 @@ fn endpoints(name: &str, origin: Origin, upstream: &Upstream, found: &mut Diagno
             let finding = Diagnostic::error(address.origin, message).note(first, "first here");
             found.push(finding.mend("give it a `weight` if it is to get more traffic"));
         }
+    }
+}
+
+fn balance(balance: &Located<Balance>, found: &mut Diagnostics) {
+    if balance.by().is_some_and(<[_]>::is_empty) {
+        let finding =
+            Diagnostic::error(balance.origin, "`by` is empty, so all requests would go to one endpoint");
+        found.push(finding.mend("write `by: address`, or `by: { header: X-User }`"));
+    }
+    if let Balance::With(BalanceWith::RingHash(ring)) = &balance.value
+        && ring.min_size.get() > ring.max_size.get()
+    {
+        let (least, most) = (ring.min_size.get(), ring.max_size.get());
+        let message = format!("ring_hash: `min_size` ({least}) is more than `max_size` ({most})");
+        let place = if ring.min_size.origin.is_known() { &ring.min_size } else { &ring.max_size };
+        found.push(Diagnostic::error(place.origin, message));
     }
 }

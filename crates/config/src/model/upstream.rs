@@ -1,6 +1,6 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{Ejection, Health, Hold, SharedRetry, Timeouts, UpstreamTls};
+use super::{Balance, BalanceWord, Ejection, Health, Hold, SharedRetry, Timeouts, UpstreamTls};
 use crate::section::{section, words};
 use crate::setting::{NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
@@ -12,7 +12,7 @@ section! {
         /// The endpoints.
         endpoints: NonEmpty<Located<Endpoint>> = required;
         /// How an endpoint is chosen.
-        balance: Balance = default(Balance::RoundRobin);
+        balance: Located<Balance> = default(Located::nowhere(Balance::Of(BalanceWord::RoundRobin)));
         /// The protocol that the endpoints speak.
         protocol: Located<Protocol> = default(Located::nowhere(Protocol::H1));
         /// Requests at once on one connection, for HTTP/2; 100 if left out.
@@ -47,20 +47,6 @@ section! {
         address: Located<EndpointAddress> = required;
         /// Its share of the traffic relative to the others; with 0 it gets none.
         weight: Whole<0, 65_535> = default(Whole::of::<1>());
-    }
-}
-
-words! {
-    /// How an endpoint is chosen.
-    pub enum Balance {
-        /// In turn, by weight.
-        RoundRobin = "round_robin";
-        /// The one with the fewest open requests for its weight.
-        LeastRequests = "least_requests" | "least_request";
-        /// The better of two chosen at random: nearly as even as the fewest, without looking at all.
-        TwoChoices = "two_choices";
-        /// At random, by weight.
-        Random = "random";
     }
 }
 

@@ -3,16 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tollgate_config::{self as config, Balance, Diagnostic, EndpointAddress, Located};
+use tollgate_config::{self as config, Diagnostic, EndpointAddress, Located};
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_tls::Connector;
-use tollgate_upstream::balancers::balancer;
 use tollgate_upstream::{PoolSettings, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings};
 
-use super::Compiler;
 use super::health::outliers;
 use super::predecessor::{Plan, TransportPlan};
 use super::tls::ConnectorPlan;
+use super::{Compiler, balance};
 
 /// Streams of one connection that are used at once, where the document says nothing: what servers allow at least
 /// (RFC 9113 section 6.5.2).
@@ -59,8 +58,9 @@ impl Compiler<'_> {
             Some((upstream, plan)) => (upstream.clone(), plan.clone()),
             None => (Arc::new(self.upstream(&name, &plan, &transport)), Arc::new(plan)),
         };
+        let key = plan.settings.as_ref().and_then(|settings| self.balancing_key(&settings.balance));
         self.upstreams.push(upstream);
-        self.transports.push(transport);
+        self.spoken.push((transport, key));
         self.plans.insert(name, plan);
         index
     }
@@ -97,22 +97,21 @@ impl Compiler<'_> {
     }
 
     fn upstream(&mut self, name: &str, plan: &Plan, transport: &Transport) -> Upstream {
-        let (settings, balance) = match &plan.settings {
+        let (settings, balancer) = match &plan.settings {
             Some(upstream) => {
                 let probes = upstream
                     .health
                     .as_ref()
                     .and_then(|health| self.probes(health, &plan.transport, transport));
-                (settings(upstream, plan.budget, probes), upstream.balance)
+                (settings(upstream, plan.budget, probes), balance::made(&upstream.balance))
             }
             None => (
                 UpstreamSettings { retries: plan.budget, ..UpstreamSettings::default() },
-                Balance::RoundRobin,
+                tollgate_upstream::BALANCERS[0].standard(),
             ),
         };
-        let row = balancer(balance.word()).unwrap_or(&tollgate_upstream::BALANCERS[0]);
         let endpoints = self.before.endpoints(name, plan);
-        Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone())
+        Upstream::new(name, endpoints, balancer, settings, self.events.clone())
     }
 
     /// One endpoint for each address that the name has now. A name that cannot be resolved keeps the

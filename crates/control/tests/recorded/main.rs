@@ -2,6 +2,7 @@
 //! tells what happened.
 
 mod compared;
+mod keyed;
 mod page;
 mod plaza;
 mod replay;

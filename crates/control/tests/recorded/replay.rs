@@ -52,7 +52,16 @@ fn document(origins: &[Origin], refused: SocketAddr) -> String {
         recorder: { memory: 256MiB, slow: 1h, sample: 100% }\n\
         defaults: { retry: { attempts: 3, backoff: 1ms, max_backoff: 2ms } }\nupstreams:\n"
         .to_owned();
-    for (number, balance) in ["round_robin", "least_requests", "two_choices", "random"].iter().enumerate() {
+    let balancers = [
+        "round_robin",
+        "least_requests",
+        "two_choices",
+        "random",
+        "{ peak_ewma: { decay: 100ms } }",
+        "{ ring_hash: { by: [path, { header: X-Beta }], bounded_load: 110% } }",
+        "{ maglev: { by: { query: n }, bounded_load: 125%, table: 1009 } }",
+    ];
+    for (number, balance) in balancers.iter().enumerate() {
         text += &upstream(&format!("u{number}"), balance, number * 3 % 6);
     }
     text += &format!(
@@ -63,6 +72,9 @@ fn document(origins: &[Origin], refused: SocketAddr) -> String {
   - { name: least, path: /least, to: u1 }
   - { name: two, path: /two, to: u2, methods: [GET, POST] }
   - { name: any, host: \"*.example\", path: /any, to: u3 }
+  - { name: quick, path: /quick, to: u4 }
+  - { name: ring, path: /ring, to: u5 }
+  - { name: maglev, path: /maglev, to: u6 }
   - { name: lost, path: /lost, to: lost }
   - { name: gone, path: /gone, to: gone }
   - { name: split, path: /split, split: { u0: 3, u1: 2, u2: 1, u3: 4 } }
@@ -75,7 +87,12 @@ fn document(origins: &[Origin], refused: SocketAddr) -> String {
 }
 
 pub fn head(random: &mut Random) -> Vec<u8> {
-    const PATHS: [&str; 15] = [
+    const PATHS: [&str; 20] = [
+        "/quick",
+        "/ring/a",
+        "/ring/b",
+        "/maglev?n=1",
+        "/maglev?n=2",
         "/turns/a",
         "/least",
         "/two?x=1",

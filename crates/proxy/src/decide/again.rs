@@ -223,6 +223,8 @@ fn same_picks(snapshot: &Snapshot, entry: &Entry) -> Result<(), Divergence> {
         let key = PickKey {
             turn: pick.turn,
             seed,
+            hash: pick.hash,
+            now_us: 0,
             tried: &tried,
             loads: Loads::Recorded(&loads),
             ..PickKey::default()

@@ -110,6 +110,21 @@ pub fn judge(
             Arc::new(Chain::new(entries.cloned().collect())?)
         }
     };
+    let (mut gate, mut record) = (Gate::default(), Record::default());
+    let passed = explained(snapshot, &route.name, understood, arrival, |asked| {
+        chain.run(asked, &mut gate, &mut record, None)
+    });
+    Some(Judged { passed, verdicts: record.verdicts().to_vec(), gate, chain })
+}
+
+/// Does something with a request that is explained, as policies see it.
+pub(super) fn explained<T>(
+    snapshot: &Snapshot,
+    route: &str,
+    understood: &Understood<'_>,
+    arrival: &Arrival<'_>,
+    work: impl FnOnce(&Asked<'_>) -> T,
+) -> T {
     let consumers = snapshot.consumers.get();
     let connection = Connection {
         listener: arrival.listener,
@@ -122,16 +137,13 @@ pub fn judge(
     };
     let asking = Asking {
         connection,
-        route: &route.name,
+        route,
         request_id: b"",
         moment: arrival.moment,
         consumers: &consumers,
         mode: Mode::Explain(arrival.caller),
     };
-    let asked = asked(&understood.head, &understood.identity, understood.body, asking);
-    let (mut gate, mut record) = (Gate::default(), Record::default());
-    let passed = chain.run(&asked, &mut gate, &mut record, None);
-    Some(Judged { passed, verdicts: record.verdicts().to_vec(), gate, chain })
+    work(&asked(&understood.head, &understood.identity, understood.body, asking))
 }
 
 /// Asks those policies of a recorded exchange again whose verdicts depend on nothing that has changed since, and

@@ -76,15 +76,18 @@ fn pick(
     for _ in 0..=LOST_RACES {
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
+        let (hash, now_us) = (exchange.facts.key_hash, worker.clock.now_us());
         let key = PickKey {
             turn,
             seed,
+            hash,
+            now_us,
             tried: &exchange.retries.tried,
             loads: exchange.evidence.loads(),
             ..PickKey::default()
         };
         let picked = decide::endpoint(upstream, view, &key);
-        exchange.evidence.asked(view, turn, exchange.retries.is_anew());
+        exchange.evidence.asked(view, turn, hash, exchange.retries.is_anew());
         match picked {
             Ok(endpoint) => {
                 if let Some(in_flight) = upstream.try_begin(endpoint) {

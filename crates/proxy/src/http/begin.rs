@@ -183,8 +183,8 @@ fn go_on(
     if work.resolved.is_none() {
         trace::routed(&mut exchange, route.settings.trace, &understood.head.fields);
     }
+    let place = gate::Place { published: &published, listener: work.listener, route };
     if let Some(chain) = &route.settings.policies {
-        let place = gate::Place { published: &published, listener: work.listener, route };
         let resolved = work.resolved.take();
         match gate::pass(worker, &mut exchange, chain, &understood, &place, resolved) {
             Passed::On => {}
@@ -203,12 +203,17 @@ fn go_on(
         answer_action(worker, &mut exchange, route, &place, work.rewritten);
         return Step::Answered(exchange);
     };
+    let mut key_hash = |exchange: &Exchange, upstream| {
+        gate::key_hash(worker, exchange, upstream, &understood, &place, work.rewritten)
+    };
+    exchange.facts.key_hash = exchange.record.upstream.and_then(|upstream| key_hash(&exchange, upstream));
     // A request whose body is still coming could not be told from what follows the upgrade.
     let upgrade = body == BodyLength::None
         && wants_upgrade(&understood.head, understood.options)
         && route.settings.upgrade
         && !exchange.speaks_streams();
     exchange.facts.upgrade = upgrade;
+    mirror::choose(&mut exchange, key_hash);
     let Understood { head, bytes, list, options, identity, origins, .. } = understood;
     let gate = exchange.gate.take();
     let mut source = Source {
@@ -367,6 +372,7 @@ fn open(
         call: client.link.is_stream() && grpc::is_call(head),
         deadline: None,
         copied: false,
+        key_hash: None,
     };
     exchange.secured = client.secured.clone();
     exchange
@@ -429,7 +435,6 @@ fn forward(
     let total_ms = exchange.route().map_or(0, |r| r.settings.timeouts.total_ms);
     exchange.times.total_deadline_ms = now.saturating_add(total_ms).min(exchange.times.call_ms);
     exchange.request.replayable = true;
-    mirror::choose(&mut exchange);
     let trailers_max =
         exchange.published.as_ref().map_or(usize::MAX, |p| p.snapshot.http.request_head.head_size);
     let streams = exchange.speaks_streams();

@@ -7,7 +7,10 @@ use std::task::Poll;
 use tollgate_decision::Reason;
 use tollgate_http1::request;
 use tollgate_http1::{HeadLimits, Progress};
-use tollgate_policy::{BodyCheck, Certificate, Chain, Connection, Mode, Moment, Passed, Resolution};
+use tollgate_message::Version;
+use tollgate_policy::{
+    Asked, BodyCheck, Caller, Certificate, Chain, Connection, Mode, Moment, Passed, Resolution,
+};
 
 use super::answer::{answer_policy, answer_refusal};
 use super::begin::{Arrived, Understood, resume};
@@ -15,6 +18,7 @@ use super::client::Client;
 use super::intake::{Intake, Paused};
 use super::request_body;
 use crate::buffers::HEADROOM;
+use crate::decide;
 use crate::decide::gate::{Asking, asked};
 use crate::decide::written;
 use crate::exchange::Exchange;
@@ -43,13 +47,48 @@ pub fn pass(
     place: &Place<'_>,
     resolved: Option<Resolved>,
 ) -> Passed {
+    let (version, seed) = (exchange.facts.version, exchange.record.seed);
+    let Exchange { gate, record, .. } = exchange;
+    with_asked(worker, (version, seed), understood, place, |asked| {
+        chain.run(asked, gate.get_or_insert_default(), record, resolved)
+    })
+}
+
+/// The hash of the key that the request's endpoint at an upstream is picked by, where the balancer there goes by one. The
+/// key is made in `space`.
+#[inline]
+pub fn key_hash(
+    worker: &Worker,
+    exchange: &Exchange,
+    upstream: u32,
+    understood: &Understood<'_>,
+    place: &Place<'_>,
+    space: &mut Vec<u8>,
+) -> Option<u64> {
+    let source = decide::key::source(&place.published.snapshot, upstream)?;
+    let nobody = Caller::default();
+    let caller = exchange.gate.as_deref().map_or(&nobody, |gate| &gate.caller);
+    let about = (exchange.facts.version, exchange.record.seed);
+    Some(with_asked(worker, about, understood, place, |asked| {
+        decide::key::of_request(source, asked, caller, space)
+    }))
+}
+
+/// Does something with a request as policies see it.
+fn with_asked<T>(
+    worker: &Worker,
+    (version, seed): (Version, u64),
+    understood: &Understood<'_>,
+    place: &Place<'_>,
+    work: impl FnOnce(&Asked<'_>) -> T,
+) -> T {
     let Understood { head, identity, body, origins, .. } = understood;
     let secured = origins.secured;
     let connection = Connection {
         listener: &place.listener.name,
         client: origins.client(&place.listener.trusted, &head.fields),
         peer: origins.peer,
-        version: exchange.facts.version,
+        version,
         tls: secured.is_some(),
         server_name: secured.and_then(|secured| secured.server_name.as_deref()),
         certificate: secured.and_then(|s| s.certificate.as_deref()).map(|der| Certificate { der }),
@@ -62,14 +101,12 @@ pub fn pass(
         moment: Moment {
             now_us: worker.clock.now_us(),
             wall_us: worker.clock.wall().as_micros() as u64,
-            seed: exchange.record.seed,
+            seed,
         },
         consumers: &consumers,
         mode: Mode::Serve,
     };
-    let asked = asked(head, identity, *body, asking);
-    let Exchange { gate, record, .. } = exchange;
-    chain.run(&asked, gate.get_or_insert_default(), record, resolved)
+    work(&asked(head, identity, *body, asking))
 }
 
 /// Puts the answer to a request that does not pass in the place of a response.

@@ -28,12 +28,21 @@ pub struct Mirroring(Option<Box<Wanted>>);
 
 #[derive(Debug, Default)]
 struct Wanted {
-    /// The mirrors that get a copy, by their places among the route's; empty once they have it.
-    places: Vec<usize>,
+    /// The mirrors that get a copy; empty once they have it.
+    chosen: Vec<Chosen>,
     /// The response, where it is compared.
     capture: Option<Capture>,
     /// What it is compared with.
     pairs: Vec<Rc<Pair>>,
+}
+
+/// A mirror that gets a copy.
+#[derive(Clone, Copy, Debug)]
+struct Chosen {
+    /// Its place among the route's.
+    place: usize,
+    /// The hash of the key that its balancer picks by, where that goes by one.
+    key_hash: Option<u64>,
 }
 
 impl Mirroring {
@@ -63,16 +72,17 @@ impl Mirroring {
     }
 }
 
-/// The request is about to be forwarded: notes which mirrors get a copy.
+/// The request is about to be forwarded: notes which mirrors get a copy. `key_hash` gives the hash of its key at an
+/// upstream.
 #[inline]
-pub fn choose(exchange: &mut Exchange) {
+pub fn choose(exchange: &mut Exchange, key_hash: impl FnMut(&Exchange, u32) -> Option<u64>) {
     if exchange.route().is_some_and(|route| route.settings.mirrors.is_some()) {
-        choose_among(exchange);
+        choose_among(exchange, key_hash);
     }
 }
 
 #[cold]
-fn choose_among(exchange: &mut Exchange) {
+fn choose_among(exchange: &mut Exchange, mut key_hash: impl FnMut(&Exchange, u32) -> Option<u64>) {
     // What becomes of those is no response that could be thrown away.
     if exchange.facts.upgrade || exchange.facts.method == Method::Connect {
         return;
@@ -86,7 +96,10 @@ fn choose_among(exchange: &mut Exchange) {
     }
     let most = chosen.iter().filter_map(|(_, mirror)| Some(mirror.compare.as_ref()?.max_body)).max();
     let wanted = Wanted {
-        places: chosen.iter().map(|(place, _)| *place).collect(),
+        chosen: chosen
+            .iter()
+            .map(|(place, mirror)| Chosen { place: *place, key_hash: key_hash(exchange, mirror.upstream) })
+            .collect(),
         capture: most.map(Capture::new),
         pairs: Vec::new(),
     };
@@ -100,7 +113,7 @@ fn mirrors(exchange: &Exchange) -> std::sync::Arc<[Mirror]> {
 /// Sends the copies once the request is complete.
 #[inline]
 pub fn look(worker: &Rc<Worker>, client: &Client, exchange: &mut Exchange) {
-    let waits = exchange.response.mirroring.0.as_deref().is_some_and(|wanted| !wanted.places.is_empty());
+    let waits = exchange.response.mirroring.0.as_deref().is_some_and(|wanted| !wanted.chosen.is_empty());
     if waits && exchange.body.is_done() {
         send(worker, client, exchange);
     }
@@ -110,9 +123,10 @@ pub fn look(worker: &Rc<Worker>, client: &Client, exchange: &mut Exchange) {
 fn send(worker: &Rc<Worker>, client: &Client, exchange: &mut Exchange) {
     let mirrors = mirrors(exchange);
     let wanted = exchange.response.mirroring.0.as_deref_mut();
-    let places = wanted.map(|wanted| std::mem::take(&mut wanted.places)).unwrap_or_default();
+    let chosen = wanted.map(|wanted| std::mem::take(&mut wanted.chosen)).unwrap_or_default();
     let parts = exchange.request.replayable.then(|| copy::Parts::of(&exchange.request)).flatten();
-    for (place, mirror) in places.into_iter().filter_map(|place| Some((place, mirrors.get(place)?))) {
+    for (chosen, mirror) in chosen.into_iter().filter_map(|chosen| Some((chosen, mirrors.get(chosen.place)?)))
+    {
         let Some(parts) = parts.as_ref().filter(|parts| parts.body.len() <= mirror.max_body) else {
             mirror.series.mirrored(Mirrored::BodyTooLarge);
             continue;
@@ -126,7 +140,7 @@ fn send(worker: &Rc<Worker>, client: &Client, exchange: &mut Exchange) {
         if let (Some(pair), Some(wanted)) = (&pair, exchange.response.mirroring.0.as_deref_mut()) {
             wanted.pairs.push(pair.clone());
         }
-        let copied = carry::exchange(worker, exchange, parts, mirror, place);
+        let copied = carry::exchange(worker, exchange, parts, mirror, chosen);
         let mut sink = client.stream(Box::new(sink::Sink::default()), Version::Http2);
         if copied.transport().is_some_and(|transport| transport.proxy_header.is_some()) {
             // Asking the kernel costs a call, and only a PROXY header tells it.

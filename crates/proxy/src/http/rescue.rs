@@ -46,6 +46,7 @@ pub fn go_elsewhere(exchange: &mut Exchange, reason: Reason) -> Result<(), Reaso
     exchange.record.fallback = Some(Went { upstream, after, because: reason });
     exchange.record.detail = None;
     exchange.attempt = None;
+    exchange.evidence.forget_beyond(after);
     exchange.retries.begin_elsewhere();
     exchange.place.leave();
     exchange.response.partial = Vec::new();

@@ -421,6 +421,7 @@ fn report(worker: &Worker, exchange: &mut Exchange, failure: Option<EndpointFail
         }
         None => upstream.report_success(endpoint),
     }
+    tally::report_latency(worker, exchange, failure.is_some());
 }
 
 /// Sends the body bytes in `scratch[start..end]`, with the head in `buffers.head` before them if there

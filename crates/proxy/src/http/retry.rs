@@ -94,6 +94,7 @@ pub fn report(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     admit::report(worker, exchange, Outcome::Failure);
     let (Some(upstream), Some(attempt)) = (exchange.upstream(), &exchange.attempt) else { return };
     upstream.report_failure(attempt.endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
+    tally::report_latency(worker, exchange, true);
 }
 
 /// A request may be sent again if nothing of it was sent, or if sending it twice has the effect of

@@ -155,9 +155,12 @@ async fn receive(client: &mut Client) -> Intake {
 async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchange) -> Result<(), Reason> {
     let mut fresh = false;
     loop {
-        if let Err(stopped) = attempt::begin(worker, exchange) {
-            // Boxed: most exchanges find an endpoint.
-            Box::pin(rescue::unplaced(worker, client, exchange, stopped)).await?;
+        // Boxed: most exchanges find an endpoint. What stopped it would lie in every connection's future too.
+        let stopped = attempt::begin(worker, exchange).err();
+        if let Some(placed) =
+            stopped.map(|stopped| Box::pin(rescue::unplaced(worker, client, exchange, stopped)))
+        {
+            placed.await?;
             continue;
         }
         let connected = if !fresh && attempt::lease(worker, exchange) {

@@ -76,6 +76,23 @@ pub fn attempt_ended(worker: &Worker, exchange: &Exchange, reason: Reason) {
     }
 }
 
+/// Tells the endpoint of the attempt under way how long it took: to the first byte of a response, or until it failed.
+/// For balancers that go by it; costs a branch with others.
+pub fn report_latency(worker: &Worker, exchange: &Exchange, failed: bool) {
+    let (Some(upstream), Some(attempt)) = (exchange.upstream(), &exchange.attempt) else { return };
+    if upstream.latency_decay().is_none() {
+        return;
+    }
+    let now_us = worker.clock.now_us();
+    match failed {
+        false => upstream.report_latency(attempt.endpoint, waited(exchange), now_us),
+        true => {
+            let took_us = now_us.saturating_sub(exchange.times.attempt_us);
+            upstream.report_failed_latency(attempt.endpoint, took_us, now_us);
+        }
+    }
+}
+
 /// From the beginning of the attempt under way to the first byte of its response, in microseconds.
 fn waited(exchange: &Exchange) -> u64 {
     let times = &exchange.times;

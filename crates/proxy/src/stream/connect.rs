@@ -7,7 +7,7 @@ use super::account;
 use crate::connect::{self, Place};
 use crate::exchange::Exchange;
 use crate::http::admit::{self, Stopped};
-use crate::http::{attempt, retry};
+use crate::http::{attempt, retry, tally};
 use crate::snapshot::TcpService;
 use crate::socket::Socket;
 use crate::worker::Worker;
@@ -73,6 +73,10 @@ async fn open(
     exchange.times.connect_us = worker.clock.now_us().saturating_sub(began);
     let connect_us = exchange.times.connect_us;
     exchange.record.latest().into_iter().for_each(|latest| latest.connect_us = connect_us);
+    // What comes later depends on when the client speaks.
+    if let (Ok(_), Some(upstream), Some(attempt)) = (&result, exchange.upstream(), &exchange.attempt) {
+        upstream.report_latency(attempt.endpoint, connect_us, worker.clock.now_us());
+    }
     exchange.record.detail = result.as_ref().err().and_then(|refusal| refusal.detail);
     if let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream_now()) {
         let series = &published.shard.upstreams[index as usize];
@@ -87,5 +91,6 @@ pub fn report_failure(worker: &Worker, exchange: &Exchange, reason: Reason) {
     let (Some(upstream), Some(attempt)) = (exchange.upstream(), &exchange.attempt) else { return };
     if let Some(failure) = Failure::from_reason(reason) {
         upstream.report_failure(attempt.endpoint, failure, worker.clock.now_ms(), exchange.record.seed);
+        tally::report_latency(worker, exchange, true);
     }
 }

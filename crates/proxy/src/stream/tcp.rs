@@ -14,6 +14,7 @@ use super::account::account;
 use super::carry::Carry;
 use super::hello::Hello;
 use super::{connect, hello, names, prelude, proxy_header, tls};
+use crate::decide;
 use crate::exchange::Exchange;
 use crate::http::forwarded::make_id;
 use crate::listen::ConnectionGuard;
@@ -139,7 +140,12 @@ async fn reach(caller: &mut Caller, exchange: &mut Exchange) -> Result<(Socket, 
         })?;
     }
     let upstream = choose(caller, exchange, service, agreed.server_name.take()).await;
-    exchange.record.upstream = Some(upstream?);
+    let upstream = upstream?;
+    exchange.record.upstream = Some(upstream);
+    exchange.facts.key_hash = exchange
+        .published
+        .as_ref()
+        .and_then(|published| decide::key::of_address(&published.snapshot, upstream, caller.client.ip()));
     let header = proxy_header::announcement(caller, exchange, agreed.alpn.as_deref());
     // Where TLS follows, the header goes before it; else it leaves with the client's first bytes.
     let before_tls = exchange.transport().is_some_and(|transport| transport.tls.is_some());

@@ -40,6 +40,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
         routes: Vec::new(),
         upstreams: Vec::new(),
         transports: Vec::new(),
+        keys: Vec::new(),
         tracing: None,
         consumers: Arc::default(),
         challenges: None,

@@ -23,7 +23,7 @@ fn with_outliers(count: usize, outliers: OutlierSettings) -> (Upstream, Receiver
     let endpoints = (0..count).map(|i| Endpoint::new(format!("e{i}"), address, 1)).collect();
     let settings = UpstreamSettings { outliers, ..UpstreamSettings::default() };
     let (events, receiver) = HealthEvents::bounded(1000);
-    (Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, events), receiver)
+    (Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, events), receiver)
 }
 
 fn causes(receiver: &mut Receiver<HealthEvent>) -> Vec<(&'static str, &'static str, Cause)> {
@@ -204,7 +204,7 @@ fn what_is_known_of_an_endpoint_survives_a_reload() {
     // Without probes, what they have said would be forgotten.
     let probes = Some(ProbePlan::new(Arc::new(TcpProbe::default())));
     let settings = UpstreamSettings { probes, ..old.settings().clone() };
-    let new = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
+    let new = Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard());
     drop(old);
     let mut view = View::default();
     view.refresh(&new, 0);

@@ -14,7 +14,7 @@ fn upstream(weights: &[u32], panic_threshold_percent: u32) -> Upstream {
     let outliers =
         OutlierSettings { consecutive_5xx: 1, max_ejected_percent: 100, ..OutlierSettings::default() };
     let settings = UpstreamSettings { panic_threshold_percent, outliers, ..UpstreamSettings::default() };
-    Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard())
+    Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard())
 }
 
 fn down(upstream: &Upstream, endpoints: &[u32]) {
@@ -149,7 +149,8 @@ fn a_drained_endpoint_is_not_counted_among_those_that_may_be_ejected() {
     let endpoints = (0..2).map(|i| Endpoint::new(format!("e{i}"), address, 1)).collect();
     let outliers = OutlierSettings { consecutive_5xx: 1, ..OutlierSettings::default() };
     let settings = UpstreamSettings { panic_threshold_percent: 0, outliers, ..UpstreamSettings::default() };
-    let upstream = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
+    let upstream =
+        Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard());
     upstream.set_drained(0, true);
     assert!(!upstream.report_failure(1, Failure::Connect, 0, 7), "the last one must stay");
     upstream.set_drained(0, false);

@@ -9,11 +9,11 @@ use tollgate_config::{
 use tollgate_expression::Wanted;
 use tollgate_policies::limit::concurrency::{self, ConcurrencyLimit};
 use tollgate_policies::limit::fields::Style;
-use tollgate_policies::limit::key::{KeySource, USUAL_V6_PREFIX};
 use tollgate_policies::limit::quota::{self, Ledger, Quota};
 use tollgate_policies::limit::rate::{self, Rate, RateLimit};
 use tollgate_policies::limit::{Amounts, Cost};
 use tollgate_policy::Policy;
+use tollgate_policy::key::{KeySource, USUAL_V6_PREFIX};
 use tollgate_stores::disk::Quotas;
 use tollgate_stores::{Gcra, Limit, Period, SlidingWindow};
 
@@ -253,18 +253,24 @@ impl Compiler<'_> {
                 KeySource::Address { v6_prefix: USUAL_V6_PREFIX }
             }
             config::LimitKey::Of(config::KeyWord::Route) => KeySource::Route,
-            config::LimitKey::Part(part) => match part {
-                config::KeyPart::Header(name) => KeySource::Header(name.to_string().into()),
-                config::KeyPart::Cookie(name) => KeySource::Cookie(name.to_string().into()),
-                config::KeyPart::Query(name) => KeySource::Query(name.to_string().into()),
-                config::KeyPart::Claim(path) => KeySource::Claim(path.as_str().into()),
-                config::KeyPart::Expression(text) => {
-                    KeySource::Expression(self.expression(text, Wanted::Key)?)
-                }
-            },
+            config::LimitKey::Part(part) => self.key_part(part)?,
         };
-        self.usable(source.check(), origin)?;
+        if let Err(problem) = source.check() {
+            self.diagnostics.push(Diagnostic::error(origin, format!("by: {problem}")));
+            return None;
+        }
         Some(source)
+    }
+
+    /// A part of requests that tells them apart.
+    pub(in crate::compile) fn key_part(&mut self, part: &config::KeyPart) -> Option<KeySource> {
+        Some(match part {
+            config::KeyPart::Header(name) => KeySource::Header(name.to_string().into()),
+            config::KeyPart::Cookie(name) => KeySource::Cookie(name.to_string().into()),
+            config::KeyPart::Query(name) => KeySource::Query(name.to_string().into()),
+            config::KeyPart::Claim(path) => KeySource::Claim(path.as_str().into()),
+            config::KeyPart::Expression(text) => KeySource::Expression(self.expression(text, Wanted::Key)?),
+        })
     }
 }
 

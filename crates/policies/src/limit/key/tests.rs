@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tollgate_policy::{Caller, Consumer};
 
 use super::*;
@@ -27,6 +27,26 @@ fn from(source: &KeySource, address: &str) -> Vec<u8> {
 fn named(name: &str) -> Caller {
     let consumer = Some(Arc::new(Consumer { name: name.into(), ..Consumer::default() }));
     Caller { consumer, ..Caller::default() }
+}
+
+#[test]
+fn a_path_is_a_key_and_connections_go_by_their_address() {
+    assert_eq!(get(&KeySource::Path, "/a?b", ""), b"\x0c\x02/a");
+    let address = "2001:db8::1".parse().unwrap();
+    let of = |source: &KeySource| {
+        let mut out = Vec::new();
+        source.write_address(address, &mut out);
+        out
+    };
+    let whole = KeySource::Address { v6_prefix: 128 };
+    assert_eq!(of(&whole), from(&whole, "2001:db8::1"));
+    assert_eq!(of(&KeySource::Path), from(&KeySource::Address { v6_prefix: USUAL_V6_PREFIX }, "2001:db8::2"));
+}
+
+#[test]
+fn a_source_is_told_without_any_value() {
+    let sources = vec![KeySource::Consumer, KeySource::Header("x-team".into()), KeySource::Path];
+    assert_eq!(KeySource::Several(sources).to_string(), "consumer, header x-team, path");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use super::super::admit::Stopped;
 use super::super::client::Client;
 use super::super::forward::Failure;
 use super::super::{attempt, forward, retry, tally};
-use super::Mirroring;
 use super::copy::Parts;
 use super::pair::Pair;
+use super::{Chosen, Mirroring};
 use crate::exchange::{Exchange, Facts};
 use crate::mirroring::{Flight, Mirror, MirrorSeries, Mirrored};
 use crate::worker::Worker;
@@ -25,16 +25,23 @@ pub fn exchange(
     original: &Exchange,
     parts: &Parts,
     mirror: &Mirror,
-    place: usize,
+    chosen: Chosen,
 ) -> Box<Exchange> {
     let mut copied = worker.new_exchange();
     copied.published.clone_from(&original.published);
     copied.record.route = original.record.route;
     copied.record.upstream = Some(mirror.upstream);
-    copied.record.seed = Mirror::seed(place, original.record.seed);
+    copied.record.seed = Mirror::seed(chosen.place, original.record.seed);
     let Facts { method, call, deadline, .. } = original.facts;
-    copied.facts =
-        Facts { method, call, deadline, version: Version::Http2, copied: true, ..Facts::default() };
+    copied.facts = Facts {
+        method,
+        call,
+        deadline,
+        version: Version::Http2,
+        copied: true,
+        key_hash: chosen.key_hash,
+        ..Facts::default()
+    };
     copied.notes.keep([original.notes.parts()[0], b"", b"", b""]);
     let streams = copied.speaks_streams();
     parts.write(&mut copied.request, streams);

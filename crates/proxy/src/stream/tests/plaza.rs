@@ -171,7 +171,7 @@ impl Drop for Plaza {
 fn snapshot(listeners: Vec<Arc<Listener>>, upstreams: &[(Vec<SocketAddr>, Option<ProxyHeader>)]) -> Snapshot {
     let upstream = |(index, (endpoints, _)): (usize, &(Vec<SocketAddr>, Option<ProxyHeader>))| {
         let endpoints = endpoints.iter().map(|address| Endpoint::new(address.to_string(), *address, 1));
-        let balancer = (balancers::balancer("round_robin").unwrap().make)();
+        let balancer = balancers::balancer("round_robin").unwrap().standard();
         let events = tollgate_upstream::HealthEvents::unheard();
         let settings = UpstreamSettings::default();
         Arc::new(Upstream::new(format!("u{index}"), endpoints.collect(), balancer, settings, events))
@@ -184,6 +184,7 @@ fn snapshot(listeners: Vec<Arc<Listener>>, upstreams: &[(Vec<SocketAddr>, Option
         routes: Vec::new(),
         upstreams: upstreams.iter().enumerate().map(upstream).collect(),
         transports: upstreams.iter().map(|(_, header)| Arc::new(transport(*header))).collect(),
+        keys: upstreams.iter().map(|_| None).collect(),
         tracing: None,
         consumers: Arc::default(),
         challenges: None,

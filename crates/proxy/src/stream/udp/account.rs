@@ -37,7 +37,9 @@ pub(super) fn answered(worker: &Worker, decision: &mut Decision) {
     if worker.counts {
         decision.place.series.first_byte.record(since(decision.times.attempt_us));
     }
-    decision.place.upstream.report_success(decision.place.endpoint);
+    let place = &decision.place;
+    place.upstream.report_success(place.endpoint);
+    place.upstream.report_latency(place.endpoint, since(decision.times.attempt_us), worker.clock.now_us());
     if let Some(attempt) = decision.record.latest() {
         attempt.first_byte_us = first_byte_us;
     }

@@ -2,7 +2,7 @@
 //! machine there refuses a datagram (ICMP).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
@@ -23,7 +23,7 @@ const ATTEMPTS: u32 = 3;
 /// Picks an endpoint and connects to it; another where that fails at once. `id` is what the flow is known by.
 pub(super) fn begin(round: &Round<'_>, upstream: u32, id: FlowId, flow: &mut Flow) -> Result<(), Reason> {
     while flow.decision.record.attempts < ATTEMPTS {
-        let address = pick(round, upstream, &mut flow.decision)?;
+        let address = pick(round, upstream, flow.key.client.ip(), &mut flow.decision)?;
         match open(round, address, id) {
             Ok(socket) => {
                 flow.socket = Some(socket);
@@ -42,7 +42,12 @@ pub(super) fn begin(round: &Round<'_>, upstream: u32, id: FlowId, flow: &mut Flo
     Err(Reason::ConnectFailed)
 }
 
-fn pick(round: &Round<'_>, index: u32, decision: &mut Decision) -> Result<SocketAddr, Reason> {
+fn pick(
+    round: &Round<'_>,
+    index: u32,
+    client: IpAddr,
+    decision: &mut Decision,
+) -> Result<SocketAddr, Reason> {
     let worker = round.worker;
     let upstream = &decision.place.upstream;
     let endpoint = {
@@ -51,15 +56,12 @@ fn pick(round: &Round<'_>, index: u32, decision: &mut Decision) -> Result<Socket
         View::refresh_shared(view, upstream, worker.clock.now_ms());
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(decision.record.seed, decision.record.attempts);
-        let key = PickKey {
-            turn,
-            seed,
-            tried: &decision.tried,
-            loads: decision.evidence.loads(),
-            ..PickKey::default()
-        };
+        let hash = decide::key::of_address(&round.published.snapshot, index, client);
+        let (tried, loads) = (&decision.tried[..], decision.evidence.loads());
+        let now_us = worker.clock.now_us();
+        let key = PickKey { turn, seed, hash, now_us, tried, loads, ..PickKey::default() };
         let picked = decide::endpoint(upstream, view, &key);
-        decision.evidence.asked(view, turn, false);
+        decision.evidence.asked(view, turn, hash, false);
         picked?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
@@ -87,10 +89,13 @@ pub(super) fn failed(round: &Round<'_>, flow: &mut Flow, error: &io::Error) {
     flow.socket = None;
     let worker = round.worker;
     account::attempt_ended(worker, &mut flow.decision, Reason::ConnectFailed);
-    let Decision { record, place, tried, in_flight, .. } = &mut *flow.decision;
+    let Decision { record, place, tried, in_flight, times, .. } = &mut *flow.decision;
     record.detail = describe(error);
     place.series.connects_failed.add(1);
     if !is_own(error) {
+        let now_us = worker.clock.now_us();
+        let took_us = now_us.saturating_sub(times.attempt_us);
+        place.upstream.report_failed_latency(place.endpoint, took_us, now_us);
         place.upstream.report_failure(place.endpoint, Failure::Connect, worker.clock.now_ms(), record.seed);
     }
     if !tried.contains(&place.endpoint) {

@@ -42,7 +42,7 @@ fn scripted(script: &'static str) -> Arc<Scripted> {
 fn upstream(endpoints: Vec<Endpoint>, plan: ProbePlan) -> (Arc<Upstream>, Receiver<HealthEvent>) {
     let settings = UpstreamSettings { probes: Some(plan), ..UpstreamSettings::default() };
     let (events, receiver) = HealthEvents::bounded(100);
-    (Arc::new(Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, events)), receiver)
+    (Arc::new(Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, events)), receiver)
 }
 
 fn endpoints(count: usize) -> Vec<Endpoint> {
@@ -129,7 +129,7 @@ async fn an_upstream_without_probes_or_endpoints_needs_no_driver() {
     let plain = Upstream::new(
         "api",
         endpoints(2),
-        (BALANCERS[0].make)(),
+        BALANCERS[0].standard(),
         UpstreamSettings::default(),
         HealthEvents::unheard(),
     );
@@ -193,14 +193,15 @@ async fn one_that_starts_down_is_used_after_its_first_passed_probe() {
     plan.start_down = true;
     plan.thresholds = Thresholds { rise: 5, fall: 2 };
     let (upstream, mut receiver) = upstream(endpoints(1), plan.clone());
-    assert_eq!(upstream.endpoints()[0].health(0), Health::Down);
+    assert_eq!(upstream.endpoint(0).unwrap().health(0), Health::Down);
     // A document that is put into force before changes nothing of that.
     let settings = UpstreamSettings { probes: Some(plan), ..UpstreamSettings::default() };
     let after = |settings| {
-        let endpoints = vec![upstream.endpoints()[0].successor(1)];
-        let after = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
+        let endpoints = vec![upstream.endpoint(0).unwrap().successor(1)];
+        let after =
+            Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard());
         after.catch_up(&upstream);
-        after.endpoints()[0].probe_health()
+        after.endpoint(0).unwrap().probe_health()
     };
     assert_eq!(after(settings.clone()), ProbeHealth::Awaited);
     assert_eq!(
@@ -211,7 +212,7 @@ async fn one_that_starts_down_is_used_after_its_first_passed_probe() {
     let driver = tokio::spawn(run_probes(Arc::clone(&upstream), room(), clock(), 0, pending()));
     let up = receiver.recv().await.unwrap();
     assert_eq!((up.from.label(), up.to.label(), &up.cause), ("down", "usable", &Cause::ProbePassed));
-    assert_eq!(upstream.endpoints()[0].probes_failed(), 3);
+    assert_eq!(upstream.endpoint(0).unwrap().probes_failed(), 3);
     assert_eq!(after(settings), ProbeHealth::Up);
     driver.abort();
 }
@@ -222,11 +223,13 @@ async fn an_endpoint_that_has_served_is_not_awaited_when_probes_are_added() {
     let mut plan = ProbePlan::new(scripted(""));
     plan.start_down = true;
     let settings = UpstreamSettings { probes: Some(plan), ..UpstreamSettings::default() };
-    let endpoints =
-        vec![before.endpoints()[0].successor(1), Endpoint::new("new", "127.0.0.1:81".parse().unwrap(), 1)];
-    let after = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
+    let endpoints = vec![
+        before.endpoint(0).unwrap().successor(1),
+        Endpoint::new("new", "127.0.0.1:81".parse().unwrap(), 1),
+    ];
+    let after = Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard());
     after.catch_up(&before);
-    let health: Vec<_> = after.endpoints().iter().map(Endpoint::probe_health).collect();
+    let health: Vec<_> = after.endpoints().map(|(_, e)| e.probe_health()).collect();
     assert_eq!(health, [ProbeHealth::Unknown, ProbeHealth::Awaited]);
 }
 
