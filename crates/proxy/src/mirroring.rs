@@ -223,6 +223,7 @@ impl MirrorSeries {
 mod tests {
     use super::{BYTES_IN_FLIGHT, Compared, Flights, MirrorSeries, Mirrored};
     use std::sync::Arc;
+    use tollgate_decision::Reason;
 
     #[test]
     fn copies_under_way_are_bounded_in_number_and_bytes() {
@@ -237,6 +238,16 @@ mod tests {
         drop(two);
         assert_eq!(flights.count(), 0);
         assert!(flights.begin(1, BYTES_IN_FLIGHT).is_some());
+    }
+
+    #[test]
+    fn a_mirror_without_a_place_is_busy_and_not_at_fault() {
+        for reason in [Reason::UpstreamFull, Reason::QueueFull, Reason::QueueTimeout, Reason::QueueShed] {
+            assert_eq!(Mirrored::of(reason), Mirrored::Busy, "{reason:?}");
+        }
+        for reason in [Reason::CircuitOpen, Reason::NoEndpoint, Reason::ConnectFailed] {
+            assert_eq!(Mirrored::of(reason), Mirrored::Failed, "{reason:?}");
+        }
     }
 
     #[test]

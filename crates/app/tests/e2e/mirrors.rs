@@ -108,6 +108,35 @@ fn a_mirror_that_is_dead_or_slow_harms_nobody() {
 }
 
 #[test]
+fn what_saves_requests_is_not_for_copies() {
+    let origin = Origin::saying("origin");
+    let bad = Origin::answering(|_| b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let spare = Origin::saying("spare");
+    let (refused, _guard) = refusing();
+    let tollgate = launch(
+        "admin: { listen: \"127.0.0.1:0\" }\n\
+         upstreams: { u: [\"{origin}\"], next: [\"{bad}\"], gone: [\"{refused}\"], spare: [\"{spare}\"] }\n\
+         routes: [{ name: all, path: /, to: u, mirror: [next, gone], retry: { on: 5xx }, hold: 30s,\
+         \x20fallback: { to: spare, on: 5xx } }]\n",
+        &[
+            ("origin", &origin.address()),
+            ("bad", &bad.address()),
+            ("refused", &refused),
+            ("spare", &spare.address()),
+        ],
+    );
+    let mut client = tollgate.connect();
+    for _ in 0..3 {
+        assert_eq!(client.request(get("/")).text(), "origin");
+    }
+    // Whatever the status, it is an answer.
+    tollgate.await_metric(&mirrored("answered"), 3.0);
+    let failed = "tollgate_mirrored_total{route=\"all\",upstream=\"gone\",outcome=\"failed\"}";
+    tollgate.await_metric(failed, 3.0);
+    assert_eq!((bad.requests().len(), spare.requests().len()), (3, 0));
+}
+
+#[test]
 fn a_mirror_that_takes_too_long_is_given_up() {
     let (origin, silent) = (Origin::saying("origin"), Silent::new());
     let tollgate = mirroring(origin.address(), silent.address(), "{ to: next, timeout: 50ms }");
