@@ -203,17 +203,7 @@ fn go_on(
         answer_action(worker, &mut exchange, route, &place, work.rewritten);
         return Step::Answered(exchange);
     };
-    let mut key_hash = |exchange: &Exchange, upstream| {
-        gate::key_hash(worker, exchange, upstream, &understood, &place, work.rewritten)
-    };
-    exchange.facts.key_hash = exchange.record.upstream.and_then(|upstream| key_hash(&exchange, upstream));
-    // A request whose body is still coming could not be told from what follows the upgrade.
-    let upgrade = body == BodyLength::None
-        && wants_upgrade(&understood.head, understood.options)
-        && route.settings.upgrade
-        && !exchange.speaks_streams();
-    exchange.facts.upgrade = upgrade;
-    mirror::choose(&mut exchange, key_hash);
+    settle(worker, &mut exchange, &understood, &place, work.rewritten);
     let Understood { head, bytes, list, options, identity, origins, .. } = understood;
     let gate = exchange.gate.take();
     let mut source = Source {
@@ -225,13 +215,33 @@ fn go_on(
         identity,
         matched,
         origins,
-        upgrade,
+        upgrade: exchange.facts.upgrade,
         timed_call: false,
         gate: gate.as_deref(),
     };
     write_request(worker, &mut exchange, &mut source, snapshot, &route.settings, work.rewritten);
     exchange.gate = gate;
     Step::Forward(exchange, body)
+}
+
+/// A request is to be forwarded: finds what it is picked by, whether it upgrades its connection, and its mirrors. Keys are
+/// made in `space`.
+fn settle(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    understood: &Understood<'_>,
+    place: &gate::Place<'_>,
+    space: &mut Vec<u8>,
+) {
+    let mut key_hash =
+        |exchange: &Exchange, upstream| gate::key_hash(worker, exchange, upstream, understood, place, space);
+    exchange.facts.key_hash = exchange.record.upstream.and_then(|upstream| key_hash(exchange, upstream));
+    // A request whose body is still coming could not be told from what follows the upgrade.
+    exchange.facts.upgrade = understood.body == BodyLength::None
+        && wants_upgrade(&understood.head, understood.options)
+        && place.route.settings.upgrade
+        && !exchange.speaks_streams();
+    mirror::choose(exchange, key_hash);
 }
 
 fn take_step(worker: &Rc<Worker>, client: &mut Client, step: Step, received: &mut Received<'_>) -> Intake {

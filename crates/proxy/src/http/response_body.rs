@@ -9,7 +9,7 @@ use tollgate_http1::chunked::Decoder;
 use tollgate_http1::connection::ConnectionOptions;
 use tollgate_http1::response::{self, StatusLine};
 use tollgate_http1::{Progress, encode, framing};
-use tollgate_message::{BodyLength, FieldList, Version};
+use tollgate_message::{BodyLength, FieldList, Fields, Version};
 use tollgate_runtime::splice::Pipe;
 use tollgate_upstream::{Failure as EndpointFailure, Outcome};
 
@@ -343,16 +343,7 @@ fn final_head(
     if options.too_many {
         return Err(Reason::BadResponse.into());
     }
-    if exchange.route().is_some_and(|route| route.settings.rescue.is_some())
-        && rescue::is_unwanted(worker, exchange, line.status, &view.fields)
-    {
-        exchange.record.attempt_ended(Reason::UnwantedStatus, exchange.times.first_byte_us);
-        if let Some(latest) = exchange.record.latest() {
-            latest.status = line.status;
-        }
-        report(worker, exchange, EndpointFailure::from_status(line.status));
-        return Err(Reason::UnwantedStatus.into());
-    }
+    refuse_unwanted(worker, exchange, line.status, &view.fields)?;
     let response_head_max =
         exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
     log::keep_response(exchange, &view.fields);
@@ -408,6 +399,27 @@ fn final_head(
         worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));
     });
     Ok(())
+}
+
+/// Ends the attempt where its route would rather not pass the response on.
+#[inline]
+fn refuse_unwanted(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    status: u16,
+    fields: &Fields<'_>,
+) -> Result<(), Failure> {
+    if exchange.route().is_none_or(|route| route.settings.rescue.is_none())
+        || !rescue::is_unwanted(worker, exchange, status, fields)
+    {
+        return Ok(());
+    }
+    exchange.record.attempt_ended(Reason::UnwantedStatus, exchange.times.first_byte_us);
+    if let Some(latest) = exchange.record.latest() {
+        latest.status = status;
+    }
+    report(worker, exchange, EndpointFailure::from_status(status));
+    Err(Reason::UnwantedStatus.into())
 }
 
 /// Tells the endpoint's health how the attempt went.
