@@ -8,6 +8,7 @@ pub mod events;
 pub mod exchanges;
 pub mod handover;
 pub mod logs;
+pub mod mirrors;
 pub mod status;
 pub mod trial;
 
@@ -209,6 +210,15 @@ pub static RESOURCES: &[Resource] = &[
         request: None,
         response: schema_of::<exchanges::Exchanges>,
         handler: || get(exchanges::get),
+    },
+    Resource {
+        method: Method::GET,
+        path: "/api/v1/mirrors",
+        doc: "What mirrors get, and how their answers differ from those that clients get.",
+        query: Some(schema_of::<mirrors::Query>),
+        request: None,
+        response: schema_of::<mirrors::Mirrors>,
+        handler: || get(mirrors::get),
     },
     Resource {
         method: Method::GET,

@@ -13,6 +13,7 @@ mod explain;
 mod handover;
 mod history;
 mod logs;
+mod mirrors;
 mod proxy;
 mod reference;
 mod reload;
@@ -68,6 +69,8 @@ pub enum Command {
     Rollback(rollback::Arguments),
     /// List the documents that were in force lately
     History(history::Arguments),
+    /// Tell what mirrors get, and how their answers differ from those that clients get
+    Mirrors(mirrors::Arguments),
     /// Take endpoints of the running instance out of rotation and back
     Endpoint(endpoint::Arguments),
     /// Tell what became of the endpoints' health: ejections, probes that failed or passed
@@ -103,6 +106,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Confirm(arguments) => confirm::run(&arguments),
         Command::Rollback(arguments) => rollback::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
+        Command::Mirrors(arguments) => mirrors::run(&arguments),
         Command::Endpoint(arguments) => endpoint::run(&arguments),
         Command::Events(arguments) => events::run(&arguments),
         Command::Credential(command) => credential::run(&command),

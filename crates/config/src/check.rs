@@ -7,6 +7,7 @@ mod health;
 mod http;
 mod listeners;
 mod listening;
+mod mirrors;
 mod overload;
 mod policies;
 mod references;

@@ -7,11 +7,13 @@ mod consumers;
 mod document;
 mod edits;
 mod expectations;
+mod forwarding;
 mod gate;
 mod grpc;
 mod health;
 mod limits;
 mod listen;
+mod mirror;
 mod overload;
 mod policies;
 mod process;
@@ -43,6 +45,7 @@ pub use consumers::{
 pub use document::{Document, Version};
 pub use edits::{HeaderEdits, MessageEdits};
 pub use expectations::{OnFailedTests, Test, TestCaller, TestExpectation, TestRequest};
+pub use forwarding::Forwarding;
 pub use gate::Gate;
 pub use grpc::{GrpcMatch, GrpcProbe, NameMatch};
 pub use health::{
@@ -51,12 +54,14 @@ pub use health::{
 };
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
+pub use mirror::{Compare, ComparedBody, ComparedHeaders, MayDiffer, Mirror};
 pub use overload::{AdaptiveConcurrency, CircuitBreaker, Concurrency, Priority, SlowResponses, WaitingQueue};
 pub use policies::{
     Access, AccessRule, Addresses, Anonymous, Auth, AuthMethods, ConcurrencyLimit, Cors, Csrf,
-    EffectiveAccess, EffectivePolicies, FrameOptions, IdentityHeaders, IfStoreDown, KeyPart, KeyWord,
-    LimitFields, LimitKey, LimitStore, LimitUse, Otherwise, Policies, Policy, Quota, QuotaPeriod,
-    RateAlgorithm, RateLimit, RateLimits, RedisName, RequestLimits, SecurityHeaders, StoreMode,
+    EffectiveAccess, EffectivePolicies, Fault, FaultAbort, FaultCondition, FaultDelay, FrameOptions,
+    IdentityHeaders, IfStoreDown, KeyPart, KeyWord, LimitFields, LimitKey, LimitStore, LimitUse, Otherwise,
+    Policies, Policy, Quota, QuotaPeriod, RateAlgorithm, RateLimit, RateLimits, RedisName, RequestLimits,
+    SecurityHeaders, StoreMode,
 };
 pub use process::{Admin, Forwarded, Shutdown};
 pub use recorder::Recorder;

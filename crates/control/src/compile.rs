@@ -9,6 +9,7 @@ mod grpc;
 mod health;
 mod listeners;
 mod logs;
+pub mod mirrors;
 mod overload;
 pub mod policies;
 pub mod predecessor;

@@ -2,6 +2,7 @@
 //! as things were then. It runs the functions that serve exchanges.
 
 mod heads;
+mod mirrors;
 mod policies;
 mod told;
 
@@ -77,6 +78,8 @@ pub struct Explanation {
     pub action: Option<String>,
     /// What the route's policies decided, in their order.
     pub policies: Vec<PolicyTold>,
+    /// Each mirror of the route, and whether it gets a copy.
+    pub mirrors: Vec<String>,
     /// Who they found out it is; `None` for nobody.
     pub consumer: Option<String>,
     /// The choice of an endpoint, for each attempt; one for a made-up request.
@@ -289,6 +292,7 @@ fn choose<'s>(
             }
             Verdicts::Recorded(entry) => policies::tell_recorded(entry, told)?,
         }
+        mirrors::tell(snapshot, found.route, how.seed, told);
     }
     match choice.refusal {
         Some(refusal) => Err(refusal),
@@ -311,9 +315,12 @@ fn tell_routes(considered: &[Considered<'_>], told: &mut Explanation) {
     told.routes_left_out = considered.len().saturating_sub(ROUTES_TOLD);
 }
 
+fn upstream_name(snapshot: &Snapshot, index: u32) -> String {
+    snapshot.upstreams.get(index as usize).map_or_else(String::new, |upstream| upstream.name().to_string())
+}
+
 pub(crate) fn describe(snapshot: &Snapshot, action: &Action) -> String {
-    let name =
-        |index: &u32| snapshot.upstreams.get(*index as usize).map_or(String::new(), |u| u.name().to_string());
+    let name = |index: &u32| upstream_name(snapshot, *index);
     match action {
         Action::Forward(Destination::Upstream(index)) => format!("forward to the upstream {}", name(index)),
         Action::Forward(Destination::Split(shares)) => {

@@ -13,9 +13,10 @@ use tokio::sync::Mutex as Turn;
 use tollgate_config::{Bundle, Change, Document, OnFailedTests};
 use tollgate_policy::Outcome as Decided;
 use tollgate_proxy::Snapshot;
+use tollgate_proxy::mirroring::comparer::Comparer;
 use tollgate_runtime::Clock;
 use tollgate_runtime::process::in_background;
-use tollgate_telemetry::exposition::PolicyState;
+use tollgate_telemetry::exposition::{MirrorState, PolicyState};
 use tollgate_upstream::HealthEvents;
 
 use crate::acme::Acme;
@@ -155,6 +156,27 @@ impl Instance {
             .collect();
         policies.sort_unstable();
         policies
+    }
+
+    /// What mirrors of the document in force got, by route and upstream.
+    pub fn mirrors(&self) -> Vec<MirrorState> {
+        let state = self.state();
+        let series = state.plans.carried.mirrors().series();
+        let mut mirrors: Vec<_> = series
+            .map(|(route, upstream, series)| MirrorState {
+                route: route.to_owned(),
+                upstream: upstream.to_owned(),
+                mirrored: series.mirrored_counts(),
+                compared: series.compared_counts(),
+            })
+            .collect();
+        mirrors.sort_unstable();
+        mirrors
+    }
+
+    /// Who compares the answers of mirrors, and what that came to.
+    pub fn comparer(&self) -> Arc<Comparer> {
+        self.state().plans.carried.mirrors().comparer().clone()
     }
 
     /// The stores that limits count in, by name, and whether each can be asked.

@@ -9,8 +9,8 @@ use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     AcmeState, EjectionState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState,
     SpanState, UpstreamState, Usage, Writer, write_acme, write_beside, write_certificates, write_ejections,
-    write_endpoints, write_overload, write_policies, write_process, write_shards, write_stores,
-    write_upstreams,
+    write_endpoints, write_mirrors, write_overload, write_policies, write_process, write_shards,
+    write_stores, write_upstreams,
 };
 use tollgate_upstream::{Health, Rule, Upstream};
 
@@ -79,6 +79,7 @@ pub fn text(instance: &Instance) -> String {
     write_acme(&mut writer, &certificates(instance.acme()));
     write_stores(&mut writer, &instance.stores());
     write_policies(&mut writer, &instance.policies());
+    write_mirrors(&mut writer, &instance.mirrors());
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_overload(&mut writer, &overload::states(snapshot, now_ms));
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));

@@ -2,6 +2,7 @@
 
 mod carried;
 mod cause;
+mod mirrored;
 mod place;
 pub(crate) mod request;
 mod secured;
@@ -14,12 +15,14 @@ use serde_json::{Value as Json, json};
 use tollgate_decision::{Attempt, Queued, Reason};
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::decide::again::verify;
+use tollgate_proxy::mirroring::board::Differing;
 use tollgate_proxy::recorder::{Entry, TracePlace};
 use tollgate_runtime::date;
 use tollgate_telemetry::trace::SpanId;
 
 use crate::explain::{Explanation, explain_recorded};
 use crate::recorders::Recorded;
+pub use mirrored::MirrorTold;
 pub use request::RequestTold;
 
 /// What of a request is shown.
@@ -77,6 +80,8 @@ pub struct Answer {
     pub received: u64,
     /// How long the whole exchange took, in microseconds.
     pub total_us: u64,
+    /// How those of mirrors differed from it.
+    pub mirrors: Vec<MirrorTold>,
 }
 
 /// One attempt as it is told.
@@ -161,6 +166,7 @@ fn answer(entry: &Entry) -> Answer {
         sent: entry.bytes.sent,
         received: entry.bytes.received,
         total_us: entry.timings.total_us,
+        mirrors: Vec::new(),
     }
 }
 
@@ -263,6 +269,13 @@ fn millis(us: u64) -> String {
 }
 
 impl Why {
+    /// With how the answers of mirrors differed from what the client got.
+    #[must_use]
+    pub fn beside<'m>(mut self, mirrors: impl IntoIterator<Item = &'m Differing>) -> Self {
+        self.answer.mirrors = mirrors.into_iter().map(MirrorTold::new).collect();
+        self
+    }
+
     /// For programs.
     pub fn to_json(&self) -> Json {
         let attempts = self.attempts.iter().map(|AttemptTold { endpoint, because, ended, span, facts }| {
@@ -302,6 +315,7 @@ impl Why {
                 "bytes_received": self.answer.received,
                 "total_us": self.answer.total_us,
             },
+            "mirrors": self.answer.mirrors.iter().map(MirrorTold::to_json).collect::<Vec<_>>(),
             "timeline": timeline.collect::<Vec<_>>(),
             "attempts": attempts.collect::<Vec<_>>(),
             "route": self.chosen.0,
@@ -336,6 +350,7 @@ impl fmt::Display for Why {
             0 => writeln!(f, "answer      none; {code}")?,
             status => writeln!(f, "answer      {status} from {}; {code}", self.answer.by)?,
         }
+        self.answer.mirrors.iter().try_for_each(|mirror| write!(f, "{mirror}"))?;
         let carried = if self.request.is_some() { "bodies" } else { "bytes " };
         writeln!(f, "{carried}      {} bytes received, {} sent", self.answer.received, self.answer.sent)?;
         writeln!(f, "timeline")?;

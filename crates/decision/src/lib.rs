@@ -1,5 +1,6 @@
 //! Why: the catalogue of reasons, the record that each exchange carries, and the flight recorder.
 
+pub mod chance;
 pub mod reason;
 pub mod record;
 pub mod recorder;

@@ -337,6 +337,8 @@ reasons! {
     QuotaExceeded = "quota_exceeded", 429, Client, "http_request_denied";
     /// Where the limit is counted cannot be asked now.
     LimitUnavailable = "limit_unavailable", 503, Proxy, "destination_unavailable";
+    /// The route makes some requests fail on purpose, as a test.
+    FaultInjected = "fault_injected", 503, Proxy, "proxy_internal_response";
 }
 
 impl Reason {

@@ -25,6 +25,8 @@ pub enum Class {
     Rescued,
     /// It stands for the others.
     Sample,
+    /// A mirror answered otherwise. Recorders do not give this one: it is known only afterwards.
+    Mirror,
 }
 
 impl Class {
@@ -35,11 +37,12 @@ impl Class {
             Self::Slow => "slow",
             Self::Rescued => "rescued",
             Self::Sample => "sample",
+            Self::Mirror => "mirror",
         }
     }
 
     /// How many classes there are.
-    const COUNT: usize = Reason::ALL.len() + 3;
+    const COUNT: usize = Reason::ALL.len() + 4;
 
     fn index(self) -> usize {
         match self {
@@ -47,6 +50,7 @@ impl Class {
             Self::Slow => Reason::ALL.len(),
             Self::Rescued => Reason::ALL.len() + 1,
             Self::Sample => Reason::ALL.len() + 2,
+            Self::Mirror => Reason::ALL.len() + 3,
         }
     }
 }

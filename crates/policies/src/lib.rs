@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod auth;
 pub mod cors;
 pub mod csrf;
+pub mod fault;
 pub mod limit;
 pub mod request_limits;
 pub mod security_headers;

@@ -13,6 +13,7 @@ use tollgate_telemetry::access::{Captured, Timings};
 use tollgate_upstream::{ActiveRetry, EndpointId, Held, InFlight, Trial, Upstream};
 
 use crate::evidence::Evidence;
+use crate::http::Mirroring;
 use crate::http::admit::Place;
 use crate::http::grpc::Deadline;
 use crate::http::secured::Secured;
@@ -139,6 +140,8 @@ pub struct Facts {
     pub call: bool,
     /// Where the call's time-out stands in the request, if it has one.
     pub deadline: Option<Deadline>,
+    /// It is a copy for a mirror. Nobody waits for its response, so that it neither waits for a place nor is saved.
+    pub copied: bool,
     /// The hash of the key that its endpoint is picked by, where the balancer goes by one.
     pub key_hash: Option<u64>,
 }
@@ -154,6 +157,7 @@ impl Default for Facts {
             upgrade: false,
             call: false,
             deadline: None,
+            copied: false,
             key_hash: None,
         }
     }
@@ -294,6 +298,8 @@ pub struct Incoming {
     pub answering: bool,
     /// Bytes on their way inside the kernel.
     pub pipe: Option<Pipe>,
+    /// What mirrors want of the exchange; nothing on most routes.
+    pub mirroring: Mirroring,
 }
 
 impl Incoming {
@@ -315,6 +321,7 @@ impl Incoming {
         self.cut = false;
         self.answering = false;
         self.pipe = None;
+        self.mirroring = Mirroring::default();
     }
 }
 

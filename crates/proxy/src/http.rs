@@ -19,6 +19,7 @@ pub mod http3;
 pub mod identify;
 pub mod intake;
 mod log;
+mod mirror;
 mod request_body;
 pub mod request_head;
 mod rescue;
@@ -33,6 +34,7 @@ mod trace;
 mod waits;
 
 pub use client::Client;
+pub use mirror::Mirroring;
 pub use tally::EndpointTallies;
 
 use tollgate_decision::Reason;

@@ -16,6 +16,7 @@ pub mod http;
 pub mod link;
 pub mod listen;
 mod listening;
+pub mod mirroring;
 mod multiplexed;
 pub mod publication;
 pub mod recorder;

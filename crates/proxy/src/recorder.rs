@@ -14,7 +14,7 @@ use tollgate_upstream::Load;
 
 use crate::evidence::Pick;
 use crate::exchange::{ByteCounts, Exchange};
-use crate::http::Refusal;
+use crate::http::{Client, Refusal};
 use crate::listening::Listening;
 use crate::snapshot::Snapshot;
 use crate::tracer::Context;
@@ -185,6 +185,13 @@ fn was_rescued(exchange: &Exchange) -> bool {
     let record = &exchange.record;
     let first = u32::from(exchange.retries.met_stale) + 1;
     record.attempts > first || record.fallback.is_some() || record.held_us > 0
+}
+
+/// What would be kept of an exchange, whatever became of it; `None` while nothing is recorded.
+pub fn entry_of(exchange: &Exchange, client: &Client) -> Option<Entry> {
+    let published = exchange.published.as_ref().filter(|_| exchange.evidence.is_on())?;
+    let name = client.listener.settings().name.clone();
+    Some(entry(client.worker(), exchange, published, client.peer, name))
 }
 
 /// A connection ended before anything of a request was read.

@@ -19,6 +19,7 @@ use tollgate_tls::{Acceptor, Connector};
 use tollgate_upstream::{BackOff, Class, Upstream};
 
 pub use self::rescue::{Failures, Fallback, FallbackTo, Hedge, Hold, Rescue, Responses};
+use crate::mirroring::Mirror;
 use crate::trust::TrustedProxies;
 
 /// Everything a worker needs to serve exchanges.
@@ -317,6 +318,8 @@ pub struct RouteSettings {
     pub rewrite: Rewrite,
     /// What its requests have to pass first.
     pub policies: Option<Arc<Chain>>,
+    /// Where copies of its requests go.
+    pub mirrors: Option<Arc<[Mirror]>>,
     /// When and how often an attempt is repeated.
     pub retry: Retry,
     /// What else is done to save a request; `None` for nothing.

@@ -3,6 +3,7 @@
 mod acme;
 mod beside;
 mod flows;
+mod mirrors;
 mod overload;
 mod policies;
 mod process;
@@ -13,6 +14,7 @@ mod upstreams;
 
 pub use acme::{AcmeState, write_acme};
 pub use beside::write_beside;
+pub use mirrors::{MirrorState, write_mirrors};
 pub use overload::{CircuitState, OverloadState, PlacesState, write_overload};
 pub use policies::{PolicyState, write_policies};
 pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};

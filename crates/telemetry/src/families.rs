@@ -133,6 +133,10 @@ families! {
         "Certificates whose files had changed; result ok or failed.";
     POLICY_DECISIONS = Counter "tollgate_policy_decisions_total" ["policy", "route", "outcome"]
         "What policies decided: passed, stopped, would_stop (in shadow), waited. The route is empty where several routes share the policy.";
+    MIRRORED = Counter "tollgate_mirrored_total" ["route", "upstream", "outcome"]
+        "Requests that were chosen for a mirror: answered, failed, timed_out, cut (ended from here); not sent: busy (too many under way, or no place at the upstream), body_too_large.";
+    MIRROR_COMPARED = Counter "tollgate_mirror_compared_total" ["route", "upstream", "result"]
+        "Answers of mirrors beside those that clients got: same, or the first that differs of status, headers and body; unanswered; dropped (too many to compare).";
     CONSUMERS = Gauge "tollgate_consumers" []
         "Consumers in force, of the document and of its files.";
     FILES_STUCK = Gauge "tollgate_files_stuck" ["kind"]

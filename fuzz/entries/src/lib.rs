@@ -4,6 +4,7 @@
 //! stable compiler: see `tests/smoke.rs`.
 
 mod chunked;
+mod comparison;
 mod credentials;
 mod document;
 mod expression;
@@ -39,6 +40,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry { name: "signature_fields", run: credentials::signature_fields },
     Entry { name: "cookie", run: credentials::cookie },
     Entry { name: "htpasswd", run: credentials::htpasswd },
+    Entry { name: "comparison", run: comparison::run },
 ];
 
 /// Runs the target of this name.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tollgate_config::{StatusRange, Switch, ValueError, nearest};
 use tollgate_control::why::{RequestTold, Show, why};
 use tollgate_control::{Filter, Recorded};
-use tollgate_decision::Reason;
+use tollgate_decision::{Class, Reason};
 use tollgate_runtime::{Clock, date};
 
 use crate::Api;
@@ -104,7 +104,7 @@ pub struct ExchangeStatus {
     pub went: Went,
     /// How long it took, in microseconds.
     pub total_us: u64,
-    /// What it was kept as: `failed`, `slow` or `sample`.
+    /// What it was kept as: `failed`, `slow`, `sample`, or `mirror` where a mirror answered otherwise.
     pub kept_as: String,
     /// Why it ended as it did, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,13 @@ pub(crate) async fn get(
     Path(request_id): Path<String>,
     Asked(OneQuery { query }): Asked<OneQuery>,
 ) -> Answer<Exchanges> {
-    let found = api.process().recorder().find(&request_id);
+    let mut found = api.process().recorder().find(&request_id);
+    if found.is_empty() {
+        // Of what a mirror answered otherwise the recorder has kept what it would have kept anyway.
+        let differing = api.instance.comparer().board().find(request_id.as_bytes());
+        let entry = differing.iter().find_map(|differing| differing.entry.clone());
+        found.extend(entry.map(|entry| Recorded { class: Class::Mirror, entry }));
+    }
     let recorder = RecorderStatus::of(&api);
     if found.is_empty() {
         let detail = format!("no exchange with the request id `{request_id}` is recorded; {recorder}");
@@ -269,7 +275,9 @@ fn told(api: &Api, recorded: &Recorded, explained: Option<QueryValues>) -> Excha
 fn explain(api: &Api, recorded: &Recorded, values: QueryValues) -> Explained {
     let entry = &recorded.entry;
     let snapshot = entry.snapshot.upgrade().or_else(|| api.instance.snapshot(entry.snapshot_number));
-    let why = why(recorded, snapshot.as_deref(), Show { query: values == QueryValues::Show });
+    let mirrors = api.instance.comparer().board().find(&entry.request_id);
+    let why = why(recorded, snapshot.as_deref(), Show { query: values == QueryValues::Show })
+        .beside(mirrors.iter().map(|differing| &**differing));
     let json = match why.to_json() {
         Value::Object(json) => json,
         other => Map::from_iter([("why".to_owned(), other)]),

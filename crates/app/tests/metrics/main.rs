@@ -44,7 +44,7 @@ impl Busy {
              upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none }}\n  \
              gone: {{ endpoints: [\"{refused}\"], ejection: {{ shadow: true }}, health: {{ tcp: {{}}, every: 1h }} }}\n  names: [\"{}\"]\n\
              routes:\n  - {{ name: shop, path: /shop, to: shop, retry: {{ attempts: 2 }}, rate_limit: 1000/s }}\n  \
-             - {{ name: gone, path: /gone, to: gone, retry: none }}\n",
+             - {{ name: gone, path: /gone, to: gone, retry: none, mirror: {{ to: shop, share: 0% }} }}\n",
             issued.yaml(),
             origin.address(),
             names.local_addr().unwrap()

@@ -6,7 +6,7 @@ mod shared;
 use super::edits::{Whose, refuse_repeated, refuse_reserved};
 use super::gate::{Known, Place};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Addresses, Cors, Csrf, Document, Policies, RequestLimits, SecurityHeaders};
+use crate::model::{Addresses, Cors, Csrf, Document, Fault, Policies, RequestLimits, SecurityHeaders};
 use crate::setting::Switch;
 use crate::source::{Located, Origin};
 
@@ -62,7 +62,17 @@ fn level(policies: &Policies, known: &Known<'_>, found: &mut Diagnostics) {
     if let Some((limits, origin)) = on(&policies.request_limits) {
         request_limits(limits, origin, found);
     }
+    if let Some((fault, origin)) = on(&policies.fault) {
+        self::fault(fault, origin, found);
+    }
     shared::limits(policies, known, found);
+}
+
+fn fault(fault: &Fault, origin: Origin, found: &mut Diagnostics) {
+    if fault.delay.is_none() && fault.abort.is_none() {
+        let finding = Diagnostic::error(origin, "this `fault` does nothing");
+        found.push(finding.mend("write `delay: 200ms`, or `abort: 503`"));
+    }
 }
 
 /// A policy that is set, and where.

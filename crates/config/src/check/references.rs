@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Partial;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Action, Destination, Document, FallbackTo, Route};
-use crate::source::Origin;
+use crate::source::{Located, Origin};
 use crate::suggest::nearest;
 
 /// The upstreams that there are, and those that are used.
@@ -29,11 +29,7 @@ impl<'d> References<'d> {
 
     pub(super) fn action(&mut self, action: &'d Action, found: &mut Diagnostics) {
         match action {
-            Action::To(to) => {
-                if let Destination::Upstream(name) = &to.value {
-                    self.upstream(name.as_str(), to.origin, found);
-                }
-            }
+            Action::To(to) => self.destination(to, found),
             Action::Split(split) => {
                 for (name, _) in split.iter() {
                     self.upstream(name.as_str(), name.origin, found);
@@ -48,9 +44,15 @@ impl<'d> References<'d> {
         }
     }
 
+    pub(super) fn destination(&mut self, to: &'d Located<Destination>, found: &mut Diagnostics) {
+        if let Destination::Upstream(name) = &to.value {
+            self.upstream(name.as_str(), to.origin, found);
+        }
+    }
+
     /// The upstream that a route falls back to. It gets the same bytes, so it has to speak the same kind of protocol.
     pub(super) fn fallback(&mut self, document: &'d Document, route: &'d Route, found: &mut Diagnostics) {
-        let Some(fallback) = &route.fallback else { return };
+        let Some(fallback) = &route.forwarding.fallback else { return };
         let speaks = |name: &str| document.upstreams.get(name).map(|upstream| upstream.is_http2());
         let destinations: Vec<Option<bool>> = match &route.action {
             Action::To(to) => match &to.value {

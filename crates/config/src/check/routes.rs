@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::references::References;
-use super::{backoff, edits};
+use super::{backoff, edits, mirrors};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Action, Document, PathMatch, PathRewrite, Redirect, Respond, Route};
 use crate::setting::Switch;
@@ -24,6 +24,7 @@ pub(super) fn check<'d>(document: &'d Document, references: &mut References<'d>,
         }
         references.action(&route.action, found);
         references.fallback(document, route, found);
+        mirrors::check(route, references, found);
         self::route(route, found);
     }
 }
@@ -52,7 +53,7 @@ fn route(route: &Located<Route>, found: &mut Diagnostics) {
     if let Some(conditions) = &route.conditions {
         edits::refuse_repeated(conditions.headers.iter().map(|(name, _)| name), found);
     }
-    if let Some(Switch::On(retry)) = route.retry.as_deref() {
+    if let Some(Switch::On(retry)) = route.forwarding.retry.as_deref() {
         backoff(retry.backoff, retry.max_backoff, route.origin, "this route", found);
     }
 }

@@ -2,12 +2,14 @@
 
 mod access;
 mod admission;
+mod fault;
 mod identity;
 mod limits;
 mod pages;
 
 pub use access::{Access, AccessRule, Otherwise};
 pub use admission::{Addresses, RequestLimits};
+pub use fault::{Fault, FaultAbort, FaultCondition, FaultDelay};
 pub use identity::{Anonymous, Auth, AuthMethods, IdentityHeaders};
 pub use limits::{
     ConcurrencyLimit, IfStoreDown, KeyPart, KeyWord, LimitFields, LimitKey, LimitStore, LimitUse, Quota,
@@ -53,6 +55,8 @@ section! {
         concurrency_limit: Policy<Box<LimitUse<ConcurrencyLimit>>> = optional;
         /// How many requests in a day or a month: the name of a quota, or one of the route's own.
         quota: Policy<Box<LimitUse<Quota>>> = optional;
+        /// Delays and failures on purpose, to see how callers take them.
+        fault: Policy<Box<Fault>> = optional;
     }
 }
 
@@ -80,6 +84,8 @@ pub struct EffectivePolicies<'d> {
     pub concurrency_limit: Option<Located<&'d LimitUse<ConcurrencyLimit>>>,
     /// How many requests in a long period.
     pub quota: Option<Located<&'d LimitUse<Quota>>>,
+    /// Delays and failures on purpose.
+    pub fault: Option<Located<&'d Fault>>,
 }
 
 /// What callers may do, in either form.
@@ -124,6 +130,7 @@ impl Document {
             rate_limit: first(levels, |level| &level.rate_limit),
             concurrency_limit: boxed(levels, |level| &level.concurrency_limit),
             quota: boxed(levels, |level| &level.quota),
+            fault: boxed(levels, |level| &level.fault),
         }
     }
 }

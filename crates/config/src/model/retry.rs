@@ -142,7 +142,7 @@ impl Document {
     /// `none` or a mapping decides whether, and each key comes from the most specific level that sets it,
     /// down to the last level that says `none`.
     pub fn retry_plan(&self, route: &Route, upstream: Option<&Upstream>) -> Option<RetryPlan> {
-        self.retry_plan_of(route.retry.as_deref(), upstream)
+        self.retry_plan_of(route.forwarding.retry.as_deref(), upstream)
     }
 
     /// When connections that no route is for are tried again; `None` if never.
@@ -205,7 +205,7 @@ impl Document {
         upstream: Option<&'d Upstream>,
     ) -> Option<&'d HeaderName> {
         let levels = [
-            route.timeouts.as_deref(),
+            route.forwarding.timeouts.as_deref(),
             upstream.map(|upstream| &upstream.timeouts),
             Some(&self.defaults.timeouts),
         ];
@@ -214,7 +214,7 @@ impl Document {
 
     /// The upstream-side timeouts of a route.
     pub fn timeouts(&self, route: &Route, upstream: Option<&Upstream>) -> EffectiveTimeouts {
-        self.timeouts_of(route.timeouts.as_deref(), upstream)
+        self.timeouts_of(route.forwarding.timeouts.as_deref(), upstream)
     }
 
     /// The upstream-side timeouts of connections that no route is for.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
-use super::{Fallback, GrpcMatch, HeaderEdits, Hedge, Hold, Policies, Priority, Retry, Timeouts};
+use super::{Forwarding, GrpcMatch, HeaderEdits, Policies, Priority};
 use crate::diagnostic::Diagnostic;
 use crate::section::{choice, section, words};
 use crate::setting::{Decoder, Many, Setting, Switch, ValueError, Whole, text_setting};
@@ -37,16 +37,8 @@ section! {
         rewrite: Option<Located<Box<Rewrite>>> = optional;
         /// Changes of header fields.
         headers: Option<Box<HeaderEdits>> = optional;
-        /// When to try again.
-        retry: Option<Box<Switch<Retry>>> = optional;
-        /// Holds requests while there is no endpoint for them: `hold: 10s`. What an upstream or `defaults` set is its default.
-        hold: Option<Box<Switch<Hold>>> = optional;
-        /// What requests get that the upstream could not serve.
-        fallback: Option<Located<Box<Fallback>>> = optional;
-        /// A second attempt beside one that is slow: `hedge: 200ms`.
-        hedge: Option<Box<Switch<Hedge>>> = optional;
-        /// How long to wait on the upstream side.
-        timeouts: Option<Box<Timeouts>> = optional;
+        /// How its requests are carried to their upstream.
+        forwarding: Forwarding = flatten;
         /// Limits of the request's body.
         body: Option<Body> = optional;
         /// How urgent its requests are, where they wait for an upstream that has a `queue`.

@@ -8,6 +8,7 @@ mod addresses;
 mod admission;
 mod auth;
 mod carried;
+mod fault;
 mod limits;
 mod redis;
 
@@ -170,5 +171,8 @@ fn wishes<'c>(
         None => {}
     }
     limits::wishes(document, set, effective, usage, &mut wishes);
+    if let Some(at) = effective.fault {
+        wish!(fault, at, at.value.shadow, Compiler::fault);
+    }
     wishes
 }

@@ -18,7 +18,8 @@ impl Compiler<'_> {
         upstream: Option<&config::Upstream>,
         plan: Option<&RetryPlan>,
     ) -> Option<Arc<Rescue>> {
-        let hold = match (route.hold.as_deref(), upstream.and_then(|upstream| upstream.hold.as_ref())) {
+        let forwarding = &route.forwarding;
+        let hold = match (forwarding.hold.as_deref(), upstream.and_then(|upstream| upstream.hold.as_ref())) {
             (Some(own), _) => own.on(),
             (None, inherited) => inherited.and_then(Switch::on),
         };
@@ -27,8 +28,8 @@ impl Compiler<'_> {
             methods: plan.map(|plan| methods(&plan.methods)).unwrap_or_default(),
             retry_after_ms: plan.map_or(0, |plan| plan.retry_after.as_millis() as u64),
             hold: hold.map(self::hold),
-            fallback: route.fallback.as_ref().and_then(|fallback| self.fallback(fallback)),
-            hedge: route.hedge.as_deref().and_then(Switch::on).map(hedge),
+            fallback: forwarding.fallback.as_ref().and_then(|fallback| self.fallback(fallback)),
+            hedge: forwarding.hedge.as_deref().and_then(Switch::on).map(hedge),
             deadline_field: self
                 .document
                 .deadline_header(route, upstream)

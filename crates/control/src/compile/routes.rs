@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tollgate_config::{self as config, Destination as To, EffectiveTimeouts, Located, RetryPlan};
 use tollgate_http1::edits::Edits;
+use tollgate_proxy::mirroring::Mirror;
 use tollgate_proxy::snapshot::{
     Action, Destination, FixedResponse, Rescue, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts,
 };
@@ -47,11 +48,18 @@ impl<'d> Compiler<'d> {
                 Some(switch) => switch.on().map(|s| s.bytes()),
                 None => document.limits.body_size.on().map(|s| s.bytes()),
             };
+            let mirrors = self.mirrors(route, &name);
+            let has_own =
+                mirrors.is_some() || route.rewrite.is_some() || route.headers.is_some() || !route.trace;
             let make = || {
+                let plain = settings(route, plan.as_ref(), timeouts, max_body);
+                let retry = keeping(plain.retry, mirrors.as_deref());
                 let mut settings = RouteSettings {
                     policies: policies.clone(),
+                    mirrors: mirrors.clone(),
                     rescue: rescue.clone(),
-                    ..settings(route, plan.as_ref(), timeouts, max_body)
+                    retry,
+                    ..plain
                 };
                 // What a client says of that is not for the endpoint.
                 if let Some(field) = rescue.as_ref().and_then(|rescue| rescue.deadline_field.as_deref()) {
@@ -59,8 +67,7 @@ impl<'d> Compiler<'d> {
                 }
                 Arc::new(settings)
             };
-            let is_usual = route.priority == config::Priority::Normal;
-            let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace && is_usual {
+            let settings = if !has_own && route.priority == config::Priority::Normal {
                 let at = policies.as_ref().map(|chain| Arc::as_ptr(chain).addr());
                 let key = settings_key(&action, plan.clone(), timeouts, max_body);
                 let key = SettingsKey { policies: at, rescue: rescue.clone(), ..key };
@@ -246,6 +253,7 @@ fn settings(
             path: rewrite.path.as_ref().map(|p| path_change(&p.value)),
         }),
         policies: None,
+        mirrors: None,
         rescue: None,
         retry: retry(plan),
         timeouts: upstream_timeouts(timeouts),
@@ -254,6 +262,12 @@ fn settings(
         trace: route.trace,
         priority: overload::class(route.priority),
     }
+}
+
+/// Keeps as much of requests as mirrors copy.
+fn keeping(retry: Retry, mirrors: Option<&[Mirror]>) -> Retry {
+    let copied = mirrors.into_iter().flatten().map(|mirror| mirror.max_body.saturating_add(REPLAY_HEAD));
+    Retry { replay_bytes: copied.fold(retry.replay_bytes, usize::max), ..retry }
 }
 
 fn retry(plan: Option<&RetryPlan>) -> Retry {

@@ -51,6 +51,7 @@ impl Explanation {
             "action": self.action,
             "policies": self.policies.iter().map(PolicyTold::to_json).collect::<Vec<_>>(),
             "consumer": self.consumer,
+            "mirrors": self.mirrors,
             "endpoints": pairs(endpoints, "endpoint", "state"),
             "endpoint": endpoint,
             "picked_by": self.picks.first().and_then(|pick| pick.by.as_deref()),
@@ -119,7 +120,10 @@ impl Explanation {
         for policy in &self.policies {
             writeln!(f, "policy      {policy}")?;
         }
-        self.consumer.as_ref().map_or(Ok(()), |consumer| writeln!(f, "consumer    {consumer}"))
+        if let Some(consumer) = &self.consumer {
+            writeln!(f, "consumer    {consumer}")?;
+        }
+        self.mirrors.iter().try_for_each(|mirror| writeln!(f, "mirror      {mirror}"))
     }
 }
 

@@ -93,7 +93,9 @@ pub fn wait_again(upstream: &Upstream, view: &View, exchange: &mut Exchange, now
 
 fn ticket(exchange: &Exchange) -> Ticket {
     let class = exchange.route().map_or_else(Class::default, |route| route.settings.priority);
-    Ticket { class, key: exchange.place.key, deadline_ms: exchange.times.total_deadline_ms }
+    // A place that is not there at once is of no use to a copy; nobody is pushed out of the queue for it either.
+    let deadline_ms = if exchange.facts.copied { 0 } else { exchange.times.total_deadline_ms };
+    Ticket { class, key: exchange.place.key, deadline_ms }
 }
 
 fn entered(exchange: &mut Exchange, entry: Entry) -> Result<(), Stopped> {

@@ -21,7 +21,7 @@ use super::intake::{Intake, Paused};
 use super::log;
 use super::request_head::{self, Source};
 use super::secured::Secured;
-use super::{Refusal, gate, grpc, request_body, trace};
+use super::{Refusal, gate, grpc, mirror, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Facts};
@@ -203,15 +203,7 @@ fn go_on(
         answer_action(worker, &mut exchange, route, &place, work.rewritten);
         return Step::Answered(exchange);
     };
-    let [picked_by, turns_by] = gate::key_hashes(worker, &exchange, &understood, &place, work.rewritten);
-    exchange.facts.key_hash = picked_by;
-    exchange.place.key = turns_by.unwrap_or(0);
-    // A request whose body is still coming could not be told from what follows the upgrade.
-    let upgrade = body == BodyLength::None
-        && wants_upgrade(&understood.head, understood.options)
-        && route.settings.upgrade
-        && !exchange.speaks_streams();
-    exchange.facts.upgrade = upgrade;
+    settle(worker, &mut exchange, &understood, &place, work.rewritten);
     let Understood { head, bytes, list, options, identity, origins, .. } = understood;
     let gate = exchange.gate.take();
     let mut source = Source {
@@ -223,13 +215,38 @@ fn go_on(
         identity,
         matched,
         origins,
-        upgrade,
+        upgrade: exchange.facts.upgrade,
         timed_call: false,
         gate: gate.as_deref(),
     };
     write_request(worker, &mut exchange, &mut source, snapshot, &route.settings, work.rewritten);
     exchange.gate = gate;
     Step::Forward(exchange, body)
+}
+
+/// A request is to be forwarded: finds what it is picked by, whether it upgrades its connection, and its mirrors. Keys are
+/// made in `space`.
+fn settle(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    understood: &Understood<'_>,
+    place: &gate::Place<'_>,
+    space: &mut Vec<u8>,
+) {
+    let mut hashes = |exchange: &Exchange, upstream| {
+        gate::key_hashes(worker, exchange, upstream, understood, place, space)
+    };
+    if let Some(upstream) = exchange.record.upstream {
+        let [picked_by, turns_by] = hashes(exchange, upstream);
+        exchange.facts.key_hash = picked_by;
+        exchange.place.key = turns_by.unwrap_or(0);
+    }
+    // A request whose body is still coming could not be told from what follows the upgrade.
+    exchange.facts.upgrade = understood.body == BodyLength::None
+        && wants_upgrade(&understood.head, understood.options)
+        && place.route.settings.upgrade
+        && !exchange.speaks_streams();
+    mirror::choose(exchange, |exchange, upstream| hashes(exchange, upstream)[0]);
 }
 
 fn take_step(worker: &Rc<Worker>, client: &mut Client, step: Step, received: &mut Received<'_>) -> Intake {
@@ -379,6 +396,7 @@ fn open(
         upgrade: false,
         call: client.link.is_stream() && grpc::is_call(head),
         deadline: None,
+        copied: false,
         key_hash: None,
     };
     exchange.secured = client.secured.clone();

@@ -9,7 +9,7 @@ use tollgate_http1::Malformed;
 use tollgate_runtime::wheel::NEVER;
 
 use super::client::Client;
-use super::{request_body, response_body};
+use super::{mirror, request_body, response_body};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::exchange::{Exchange, Phase, WaitingFor};
 use crate::worker::Worker;
@@ -60,6 +60,7 @@ pub fn poll(
     let mut moved = false;
     loop {
         let up = request_body::poll(cx, client, exchange, &mut buffers)?;
+        mirror::look(worker, client, exchange);
         let down = response_body::poll(cx, worker, client, exchange, &mut buffers)?;
         if is_over(exchange) {
             return Poll::Ready(Ok(()));

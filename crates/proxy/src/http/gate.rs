@@ -60,11 +60,11 @@ pub fn pass(
 pub fn key_hashes(
     worker: &Worker,
     exchange: &Exchange,
+    upstream: u32,
     understood: &Understood<'_>,
     place: &Place<'_>,
     space: &mut Vec<u8>,
 ) -> [Option<u64>; 2] {
-    let Some(upstream) = exchange.record.upstream else { return [None; 2] };
     let snapshot = &place.published.snapshot;
     let sources = [decide::key::source(snapshot, upstream), decide::key::turns(snapshot, upstream)];
     if let [None, None] = sources {

@@ -67,7 +67,7 @@ pub fn fixed_response(exchange: &Exchange, reason: Reason) -> Option<Arc<FixedRe
 /// retry budget, so that nothing but the client's leaving can come in between.
 pub fn is_unwanted(worker: &Worker, exchange: &mut Exchange, status: u16, fields: &Fields<'_>) -> bool {
     let Some(rescue) = of_route(exchange) else { return false };
-    if exchange.response.begun || !retry::is_repeatable(exchange) {
+    if exchange.facts.copied || exchange.response.begun || !retry::is_repeatable(exchange) {
         return false;
     }
     let call = exchange.facts.call.then(|| call_status(fields)).flatten();

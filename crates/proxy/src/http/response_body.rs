@@ -9,7 +9,7 @@ use tollgate_http1::chunked::Decoder;
 use tollgate_http1::connection::ConnectionOptions;
 use tollgate_http1::response::{self, StatusLine};
 use tollgate_http1::{Progress, encode, framing};
-use tollgate_message::{BodyLength, FieldList, Version};
+use tollgate_message::{BodyLength, FieldList, Fields, Version};
 use tollgate_runtime::splice::Pipe;
 use tollgate_upstream::{Failure as EndpointFailure, Outcome};
 
@@ -105,7 +105,11 @@ fn send_waiting(
 fn may_splice(worker: &Worker, client: &mut Client, exchange: &mut Exchange) -> bool {
     let response = &mut exchange.response;
     let BodyReader::Known(remaining) = response.body else { return false };
-    if response.phase == Phase::Body && response.pipe.is_none() && remaining >= SPLICE_MIN {
+    if response.phase == Phase::Body
+        && response.pipe.is_none()
+        && remaining >= SPLICE_MIN
+        && !response.mirroring.keeps(remaining)
+    {
         let upstream = exchange.attempt.as_mut().and_then(|a| a.link.as_mut()).and_then(Link::splices);
         if upstream.is_none() || client.link.splices().is_none() {
             return false;
@@ -216,6 +220,10 @@ fn end_of_upstream(
     } else {
         let link = exchange.attempt.as_mut().and_then(|a| a.link.as_mut());
         let trailers = link.map(Link::take_trailers).unwrap_or_default();
+        if let (Some(capture), BodyWriter::Chunked) = (response.mirroring.capture(), response.pending.writer)
+        {
+            capture.trailers(&trailers);
+        }
         // Of a call that was answered with a status in the head there is none here.
         let status =
             if exchange.facts.call && response.status == 200 { grpc::status_in(&trailers) } else { None };
@@ -338,22 +346,16 @@ fn final_head(
     if options.too_many {
         return Err(Reason::BadResponse.into());
     }
-    if exchange.route().is_some_and(|route| route.settings.rescue.is_some())
-        && rescue::is_unwanted(worker, exchange, line.status, &view.fields)
-    {
-        exchange.record.attempt_ended(Reason::UnwantedStatus, exchange.times.first_byte_us);
-        if let Some(latest) = exchange.record.latest() {
-            latest.status = line.status;
-        }
-        report(worker, exchange, EndpointFailure::from_status(line.status));
-        return Err(Reason::UnwantedStatus.into());
-    }
+    refuse_unwanted(worker, exchange, line.status, &view.fields)?;
     let response_head_max =
         exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);
     log::keep_response(exchange, &view.fields);
     let response = &mut exchange.response;
     response.status = line.status;
     response.phase = Phase::Body;
+    if let Some(capture) = response.mirroring.capture() {
+        capture.head(line.status, bytes);
+    }
     response.upstream_persists = options.persists(view.version) && length != BodyLength::UntilClose;
     let carried = exchange.attempt.as_ref().and_then(|a| a.link.as_ref()).is_some_and(Link::is_stream);
     response.body = match length {
@@ -402,6 +404,27 @@ fn final_head(
     Ok(())
 }
 
+/// Ends the attempt where its route would rather not pass the response on.
+#[inline]
+fn refuse_unwanted(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    status: u16,
+    fields: &Fields<'_>,
+) -> Result<(), Failure> {
+    if exchange.route().is_none_or(|route| route.settings.rescue.is_none())
+        || !rescue::is_unwanted(worker, exchange, status, fields)
+    {
+        return Ok(());
+    }
+    exchange.record.attempt_ended(Reason::UnwantedStatus, exchange.times.first_byte_us);
+    if let Some(latest) = exchange.record.latest() {
+        latest.status = status;
+    }
+    report(worker, exchange, EndpointFailure::from_status(status));
+    Err(Reason::UnwantedStatus.into())
+}
+
 /// Tells the endpoint's health how the attempt went.
 fn report(worker: &Worker, exchange: &mut Exchange, failure: Option<EndpointFailure>) {
     let Some(endpoint) = exchange.attempt.as_ref().map(|a| a.endpoint) else { return };
@@ -443,6 +466,10 @@ fn send_body(
         response.upstream_persists = false;
     }
     exchange.bytes.sent += block.data;
+    if let Some(capture) = response.mirroring.capture() {
+        capture.body(&buffers.scratch[block.content.clone()]);
+        capture.trailers(&block.tail);
+    }
     let head = std::mem::take(&mut buffers.head);
     let result = match put_in_front(&head, &block.range, &mut buffers.scratch) {
         Some(range) => send(cx, client, exchange, &buffers.scratch[range]),

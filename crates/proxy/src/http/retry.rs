@@ -88,7 +88,7 @@ fn is_held(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> bool {
     away && hold::begin(worker, exchange).is_some()
 }
 
-/// Tells what guards the upstream, and the endpoint's health, that the attempt under way failed.
+/// Tells the upstream and the endpoint's health that the attempt under way failed, where that is theirs.
 pub fn report(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     let Some(failure) = EndpointFailure::from_reason(reason) else { return };
     admit::report(worker, exchange, Outcome::Failure);

@@ -12,7 +12,7 @@ use super::answer::{answer_instead, answer_refusal};
 use super::client::Client;
 use super::handshake::{self, Spoken};
 use super::intake::{self, Intake};
-use super::{attempt, forward, gate, grpc, hedge, http2, rescue, retry};
+use super::{attempt, forward, gate, grpc, hedge, http2, mirror, rescue, retry};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
@@ -120,6 +120,7 @@ async fn serve_next(client: &mut Client) -> Next {
         exchange.record.reason = Some(failure.unwrap_or(reason));
     }
     account(client, &exchange);
+    mirror::ended(client, &mut exchange);
     let failed = exchange.record.reason.is_some_and(Reason::is_failure);
     let unread = !exchange.body.is_done() || !exchange.facts.persists && failed;
     // What is left of a body must not be taken for the next request.
@@ -154,9 +155,12 @@ async fn receive(client: &mut Client) -> Intake {
 async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchange) -> Result<(), Reason> {
     let mut fresh = false;
     loop {
-        if let Err(stopped) = attempt::begin(worker, exchange) {
-            // Boxed: most exchanges find an endpoint.
-            Box::pin(rescue::unplaced(worker, client, exchange, stopped)).await?;
+        // Boxed: most exchanges find an endpoint. What stopped it would lie in every connection's future too.
+        let stopped = attempt::begin(worker, exchange).err();
+        if let Some(placed) =
+            stopped.map(|stopped| Box::pin(rescue::unplaced(worker, client, exchange, stopped)))
+        {
+            placed.await?;
             continue;
         }
         let connected = if !fresh && attempt::lease(worker, exchange) {

@@ -95,7 +95,8 @@ pub struct Ticket {
     pub class: Class,
     /// Whose it is: exchanges of different keys take turns. 0 for those that have no key, which are one key together.
     pub key: u64,
-    /// When its answer is of no use any more, in milliseconds since the process started; `u64::MAX` for never.
+    /// When its answer is of no use any more, in milliseconds since the process started; `u64::MAX` for never. One whose time
+    /// is over already (0) joins no queue: it gets a place at once or none.
     pub deadline_ms: u64,
 }
 

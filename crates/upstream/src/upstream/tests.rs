@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc::Receiver;
 
 use super::{Upstream, UpstreamSettings};
+use crate::admission::{AdmissionSettings, Entry, QueueSettings, Ticket, Why as NotAdmitted};
 use crate::balancers::{BALANCERS, Pick, PickKey};
 use crate::endpoint::Endpoint;
 use crate::health::{
@@ -302,4 +303,39 @@ fn probe(upstream: &Upstream, seed: u64, done: &AtomicBool) {
             _ => upstream.probed(endpoint, Err(ProbeFailure::Closed), Some(ProbeHealth::Down), now_ms),
         }
     }
+}
+
+/// Copies for mirrors ask so: they must not take the place of a request in the queue.
+#[test]
+fn who_has_no_time_joins_no_queue_and_pushes_nobody_out() {
+    let address = "127.0.0.1:80".parse().unwrap();
+    let queue = Some(QueueSettings { length: 2, ..QueueSettings::default() });
+    let admission = AdmissionSettings { upstream: Some(1), queue, ..AdmissionSettings::default() };
+    let settings = UpstreamSettings { admission, ..UpstreamSettings::default() };
+    let endpoints = vec![Endpoint::new("e0", address, 1)];
+    let upstream =
+        Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard());
+    let mut view = View::default();
+    view.refresh(&upstream, 0);
+    let hurried = Ticket { deadline_ms: 0, ..Ticket::default() };
+    let enter = |ticket| upstream.enter(&view, ticket, 1_000).unwrap();
+    // A place that is free is for everybody.
+    let Entry::Admitted(permit) = enter(hurried) else { panic!("the place is free") };
+    let mut waiting = Vec::new();
+    // While nobody waits, while there is room to wait, and where the queue is full of one key's.
+    for _ in 0..3 {
+        match enter(hurried) {
+            Entry::Refused(refused) => assert_eq!(refused.why, NotAdmitted::WaitTooLong),
+            other => panic!("{other:?}"),
+        }
+        if waiting.len() < 2 {
+            let Entry::Waiting(one) = enter(Ticket { key: 1, ..Ticket::default() }) else { panic!() };
+            waiting.push(one);
+        }
+    }
+    drop(permit);
+    let mut waiting = waiting.into_iter();
+    let first = waiting.next().unwrap().time_out(2_000).expect("its turn has come");
+    drop(first);
+    assert!(waiting.next().unwrap().time_out(2_000).is_ok(), "nobody was pushed out");
 }

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("tollgate-http3", 1),
     ("tollgate-expression", 1),
     ("tollgate-credentials", 1),
+    ("tollgate-comparison", 1),
     ("tollgate-stores", 1),
     ("tollgate-acme", 2),
     ("tollgate-outbound", 2),
@@ -38,8 +39,10 @@ const LAYERS: &[(&str, u32)] = &[
 
 /// Crates that may use fewer crates of the project than their layer allows: the document knows nothing of
 /// what runs it.
-const ONLY: &[(&str, &[&str])] =
-    &[("tollgate-config", &["tollgate-message", "tollgate-expression", "tollgate-credentials"])];
+const ONLY: &[(&str, &[&str])] = &[(
+    "tollgate-config",
+    &["tollgate-message", "tollgate-expression", "tollgate-credentials", "tollgate-comparison"],
+)];
 
 /// Crates that only compute: no sockets, no tasks, no system calls.
 const PURE: &[&str] = &[
@@ -50,6 +53,7 @@ const PURE: &[&str] = &[
     "tollgate-routing",
     "tollgate-expression",
     "tollgate-credentials",
+    "tollgate-comparison",
     "tollgate-config",
 ];
 /// What they may not use.

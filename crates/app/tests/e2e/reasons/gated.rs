@@ -415,6 +415,12 @@ pub(super) const RULES: &[Row] = &[
         &["addresses: stopped the request, address_denied"],
     ),
     Row::gated(
+        Reason::FaultInjected,
+        "routes: [{ name: all, path: /, respond: 204, fault: { abort: 503 } }]\n",
+        asking!("GET /", ""),
+        &["fault: stopped the request, fault_injected, status 503 on purpose"],
+    ),
+    Row::gated(
         Reason::CrossSite,
         "routes: [{ name: all, path: /, respond: 204, csrf: true }]\n",
         asking!("POST /", "Content-Length: 0\r\nSec-Fetch-Site: cross-site\r\n"),

@@ -13,6 +13,7 @@ use tollgate_stores::disk::{QuotaEvent, QuotaSettings, Quotas};
 use tollgate_stores::memory::{Concurrency, Table};
 use tollgate_stores::redis::Leases;
 
+use super::super::mirrors::CarriedMirrors;
 use super::redis::{SharedStore, lease};
 use crate::outside::Outside;
 
@@ -35,6 +36,7 @@ pub struct Carried {
     /// By the limit's name in its store.
     leases: HashMap<String, Leased>,
     outside: Option<Arc<Outside>>,
+    mirrors: CarriedMirrors,
     /// Where the process tells what happens; `None` where documents are only looked at.
     live: Option<Say>,
 }
@@ -85,9 +87,19 @@ impl Carried {
             quotas: self.quotas.clone(),
             spare_quotas: self.spare_quotas.clone(),
             outside: self.outside.clone(),
+            mirrors: self.mirrors.successor(),
             live: self.live,
             ..Self::default()
         }
+    }
+
+    /// What is counted and found of mirrors.
+    pub fn mirrors(&self) -> &CarriedMirrors {
+        &self.mirrors
+    }
+
+    pub(in crate::compile) fn mirrors_mut(&mut self) -> &mut CarriedMirrors {
+        &mut self.mirrors
     }
 
     /// The counters of all policies, each with its name and its route's.
