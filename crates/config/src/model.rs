@@ -55,7 +55,9 @@ pub use health::{
 pub use limits::{ClientTimeouts, EncodedSlash, Limits, Paths};
 pub use listen::{Flows, Listener, Place, StreamDestination, Versions};
 pub use mirror::{Compare, ComparedBody, ComparedHeaders, MayDiffer, Mirror};
-pub use overload::{AdaptiveConcurrency, CircuitBreaker, Concurrency, Priority, SlowResponses, WaitingQueue};
+pub use overload::{
+    AdaptiveConcurrency, CircuitBreaker, Concurrency, Overload, Priority, SlowResponses, WaitingQueue,
+};
 pub use policies::{
     Access, AccessRule, Addresses, Anonymous, Auth, AuthMethods, ConcurrencyLimit, Cors, Csrf,
     EffectiveAccess, EffectivePolicies, Fault, FaultAbort, FaultCondition, FaultDelay, FrameOptions,

@@ -46,8 +46,6 @@ pub struct Exchange {
     pub times: Times,
     /// What attempts after the first depend on.
     pub retries: Retries,
-    /// Its place at the upstream, where that has caps.
-    pub place: Place,
     /// Bytes counted for the log and limits.
     pub bytes: ByteCounts,
     /// The request id, and text for the log where there is one.
@@ -62,9 +60,11 @@ pub struct Exchange {
     pub gate: Option<Box<Gate>>,
 }
 
-/// What attempts after the first depend on.
+/// What attempts depend on, those after the first most of all.
 #[derive(Debug, Default)]
 pub struct Retries {
+    /// Its place at the upstream, where that has caps.
+    pub place: Place,
     /// Endpoints that were tried.
     pub tried: Vec<u32>,
     /// The first attempt met an idle connection that had ended unseen. It counts as none.
@@ -110,6 +110,7 @@ impl Retries {
     }
 
     fn reset(&mut self) {
+        self.place.reset();
         self.tried.clear();
         self.met_stale = false;
         self.active = None;
@@ -471,7 +472,6 @@ impl Exchange {
         self.record.reset();
         self.times = Times::default();
         self.retries.reset();
-        self.place.reset();
         self.bytes = ByteCounts::default();
         self.notes.reset();
         self.evidence.reset();

@@ -5,7 +5,7 @@ use crate::model::{Concurrency, Upstream};
 
 /// Checks what an upstream says about overload.
 pub(super) fn check(upstream: &Upstream, found: &mut Diagnostics) {
-    let concurrency = upstream.concurrency.as_ref();
+    let concurrency = upstream.overload.concurrency.as_ref();
     let adaptive = concurrency.and_then(|concurrency| concurrency.adaptive.as_ref());
     let adaptive_on = adaptive.and_then(|adaptive| Some((adaptive.origin, adaptive.value.on()?)));
     if let Some((origin, adaptive)) = adaptive_on
@@ -20,7 +20,7 @@ pub(super) fn check(upstream: &Upstream, found: &mut Diagnostics) {
     };
     let has_cap = concurrency.is_some_and(|concurrency| set(concurrency))
         || upstream.endpoints.iter().any(|endpoint| endpoint.max_requests.is_some());
-    if let Some(queue) = &upstream.queue {
+    if let Some(queue) = &upstream.overload.queue {
         if !has_cap {
             let message = "nobody ever waits in this `queue`, since any number of requests may be at the upstream at once";
             let finding = Diagnostic::warning(queue.origin, message);
@@ -36,7 +36,7 @@ pub(super) fn check(upstream: &Upstream, found: &mut Diagnostics) {
             found.push(Diagnostic::warning(target.origin, message));
         }
     }
-    if let Some(breaker) = &upstream.circuit_breaker
+    if let Some(breaker) = &upstream.overload.circuit_breaker
         && breaker.open_for > breaker.max_open_for
     {
         let message = format!(

@@ -7,6 +7,18 @@ use crate::source::Located;
 use crate::units::{Duration, Percent};
 
 section! {
+    /// What becomes of requests beyond what an upstream can serve.
+    pub struct Overload {
+        /// How many requests at once; any number if left out.
+        concurrency: Option<Located<Box<Concurrency>>> = optional;
+        /// Where requests wait beyond that number. Left out, they are refused at once.
+        queue: Option<Located<Box<WaitingQueue>>> = optional;
+        /// Spares the upstream while it fails too often. Never if left out.
+        circuit_breaker: Option<Located<Box<CircuitBreaker>>> = optional;
+    }
+}
+
+section! {
     /// How many requests at once. A number alone is the one of the whole upstream.
     pub struct Concurrency short "upstream" {
         /// Requests at once at all endpoints together; any number if left out.

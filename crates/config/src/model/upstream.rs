@@ -1,9 +1,7 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{
-    Balance, BalanceWord, CircuitBreaker, Concurrency, Ejection, Health, Hold, SharedRetry, Timeouts,
-};
-use super::{UpstreamTls, WaitingQueue};
+use super::{Balance, BalanceWord, Ejection, Health, Hold, SharedRetry, Timeouts};
+use super::{Overload, UpstreamTls};
 use crate::section::{section, words};
 use crate::setting::{NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
@@ -32,12 +30,8 @@ section! {
         /// When fewer than this share of the endpoints is healthy, all are used again: some answers
         /// are better than an overload of the rest.
         panic_threshold: Percent = default(Percent::whole(10));
-        /// How many requests at once; any number if left out.
-        concurrency: Option<Located<Box<Concurrency>>> = optional;
-        /// Where requests wait beyond that number. Left out, they are refused at once.
-        queue: Option<Located<Box<WaitingQueue>>> = optional;
-        /// Spares the upstream while it fails too often. Never if left out.
-        circuit_breaker: Option<Located<Box<CircuitBreaker>>> = optional;
+        /// What becomes of requests beyond what it can serve.
+        overload: Overload = flatten;
         /// Connections kept open between requests.
         pool: Pool = section;
         /// How long to wait for an endpoint.

@@ -43,7 +43,7 @@ impl Compiler<'_> {
     /// What an upstream goes by.
     pub(super) fn keys(&mut self, upstream: &config::Upstream) -> Keys {
         let balance = self.balancing_key(&upstream.balance);
-        let turns = upstream.queue.as_ref().and_then(|queue| match &queue.by.value {
+        let turns = upstream.overload.queue.as_ref().and_then(|queue| match &queue.by.value {
             config::LimitKey::Of(config::KeyWord::Route) => None,
             by => self.limit_key(by, queue.by.origin),
         });

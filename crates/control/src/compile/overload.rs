@@ -7,7 +7,7 @@ use tollgate_upstream::{
 
 /// How many requests an upstream takes at once, and what becomes of those beyond.
 pub(super) fn admission(upstream: &config::Upstream) -> AdmissionSettings {
-    let concurrency = upstream.concurrency.as_ref();
+    let concurrency = upstream.overload.concurrency.as_ref();
     let adaptive = concurrency.and_then(|concurrency| concurrency.adaptive.as_ref());
     AdmissionSettings {
         upstream: concurrency.and_then(|concurrency| concurrency.upstream).map(|max| max.get()),
@@ -20,7 +20,7 @@ pub(super) fn admission(upstream: &config::Upstream) -> AdmissionSettings {
                 tolerance_percent: percent(adaptive.tolerance),
             }
         }),
-        queue: upstream.queue.as_ref().map(|queue| QueueSettings {
+        queue: upstream.overload.queue.as_ref().map(|queue| QueueSettings {
             length: queue.length.get(),
             timeout_ms: ms(queue.timeout),
             target_ms: queue.target.as_ref().map(|target| ms(target.value)),
@@ -31,7 +31,7 @@ pub(super) fn admission(upstream: &config::Upstream) -> AdmissionSettings {
 
 /// When an upstream is spared.
 pub(super) fn breaker(upstream: &config::Upstream) -> Option<BreakerSettings> {
-    let breaker = upstream.circuit_breaker.as_ref()?;
+    let breaker = upstream.overload.circuit_breaker.as_ref()?;
     let slow = breaker.slow.as_ref();
     Some(BreakerSettings {
         error_basis_points: u32::from(breaker.error_rate.basis_points()),

@@ -75,7 +75,7 @@ pub fn allowed(upstream: &Upstream, place: &mut Place, now_ms: u64) -> Result<Op
 /// Takes a place at the upstream, where it has caps and the exchange has none.
 #[inline]
 pub fn enter(upstream: &Upstream, view: &View, exchange: &mut Exchange, now_us: u64) -> Result<(), Stopped> {
-    if upstream.admission().is_none() || exchange.place.permit.is_some() {
+    if upstream.admission().is_none() || exchange.retries.place.permit.is_some() {
         return Ok(());
     }
     match upstream.enter(view, now_us, || ticket(exchange)) {
@@ -86,7 +86,7 @@ pub fn enter(upstream: &Upstream, view: &View, exchange: &mut Exchange, now_us: 
 
 /// All endpoints are full: waits for one of them.
 pub fn wait_again(upstream: &Upstream, view: &View, exchange: &mut Exchange, now_us: u64) -> Stopped {
-    let Some(permit) = exchange.place.permit.take() else { return Reason::UpstreamFull.into() };
+    let Some(permit) = exchange.retries.place.permit.take() else { return Reason::UpstreamFull.into() };
     let entry = upstream.wait_again(permit, view, now_us, || ticket(exchange));
     entered(exchange, entry).err().unwrap_or(Stopped::Refused(Reason::UpstreamFull))
 }
@@ -95,13 +95,13 @@ fn ticket(exchange: &Exchange) -> Ticket {
     let class = exchange.route().map_or_else(Class::default, |route| route.settings.priority);
     // A place that is not there at once is of no use to a copy; nobody is pushed out of the queue for it either.
     let deadline_ms = if exchange.facts.copied { 0 } else { exchange.times.total_deadline_ms };
-    Ticket { class, key: exchange.place.key, deadline_ms }
+    Ticket { class, key: exchange.retries.place.key, deadline_ms }
 }
 
 fn entered(exchange: &mut Exchange, entry: Entry) -> Result<(), Stopped> {
     match entry {
         Entry::Admitted(permit) => {
-            exchange.place.permit = Some(permit);
+            exchange.retries.place.permit = Some(permit);
             Ok(())
         }
         Entry::Waiting(waiting) => Err(Stopped::Waits(waiting)),
@@ -132,7 +132,7 @@ pub async fn wait(
     match admitted {
         Ok(permit) => {
             note(exchange, permit.waited());
-            exchange.place.permit = Some(permit);
+            exchange.retries.place.permit = Some(permit);
             Ok(())
         }
         Err(refused) => Err(refuse(exchange, refused)),
@@ -164,7 +164,7 @@ pub fn report(worker: &Worker, exchange: &mut Exchange, outcome: Outcome) {
 
 fn refuse(exchange: &mut Exchange, refused: Refused) -> Reason {
     note(exchange, refused.waited);
-    exchange.place.retry_after_s = refused.retry_after_s;
+    exchange.retries.place.retry_after_s = refused.retry_after_s;
     refused.why.reason()
 }
 

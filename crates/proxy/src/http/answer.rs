@@ -27,7 +27,7 @@ fn give(
     let (facts, notes) = (exchange.facts, &exchange.notes);
     let secured = exchange.secured.as_deref();
     let gate = exchange.gate.as_deref().map(|gate| &gate.response);
-    let retry_after_s = exchange.place.retry_after_s.max(1);
+    let retry_after_s = exchange.retries.place.retry_after_s.max(1);
     let out = &mut exchange.response.pending.bytes;
     worker.with_http_date(|date| {
         let connection = respond::connection_line(facts.version, close);

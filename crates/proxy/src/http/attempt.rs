@@ -30,7 +30,7 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Stopped> {
         return Err(Reason::NoDestination.into());
     };
     let upstream = &published.snapshot.upstreams[index as usize];
-    let trial = admit::allowed(upstream, &mut exchange.place, now)?;
+    let trial = admit::allowed(upstream, &mut exchange.retries.place, now)?;
     let (endpoint, in_flight) = {
         let view = &mut published.views.borrow_mut()[index as usize];
         View::refresh_shared(view, upstream, now);
@@ -87,7 +87,7 @@ fn pick(
         match picked {
             Ok(endpoint) => {
                 if let Some(in_flight) = upstream.try_begin(endpoint) {
-                    exchange.place.seated(upstream, view);
+                    exchange.retries.place.seated(upstream, view);
                     exchange.retries.begun();
                     return Ok((endpoint, in_flight));
                 }
@@ -225,7 +225,7 @@ pub fn release(worker: &Worker, exchange: &mut Exchange) {
     let transport = exchange.transport().filter(|t| t.proxy_header.is_none()).map(|t| t.id);
     let wanted = endpoint.is_some_and(|endpoint| !endpoint.is_retired()) && !worker.is_draining();
     tally::attempt_ended(worker, exchange, exchange.record.reason.unwrap_or(Reason::Forwarded));
-    exchange.place.leave();
+    exchange.retries.place.leave();
     let Some((attempt, settings)) = exchange.attempt.take().zip(settings) else { return };
     if let (Some(Link::Bytes(socket)), Some(transport), true) = (attempt.link, transport, clean && wanted) {
         // Origins that send a body with these send it a moment later, as the next response.

@@ -239,7 +239,7 @@ fn settle(
     if let Some(upstream) = exchange.record.upstream {
         let [picked_by, turns_by] = hashes(exchange, upstream);
         exchange.facts.key_hash = picked_by;
-        exchange.place.key = turns_by.unwrap_or(0);
+        exchange.retries.place.key = turns_by.unwrap_or(0);
     }
     // A request whose body is still coming could not be told from what follows the upgrade.
     exchange.facts.upgrade = understood.body == BodyLength::None

@@ -48,7 +48,7 @@ pub fn go_elsewhere(exchange: &mut Exchange, reason: Reason) -> Result<(), Reaso
     exchange.attempt = None;
     exchange.evidence.forget_beyond(after);
     exchange.retries.begin_elsewhere();
-    exchange.place.leave();
+    exchange.retries.place.leave();
     exchange.response.partial = Vec::new();
     exchange.request.rewind();
     Ok(())

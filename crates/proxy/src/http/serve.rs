@@ -203,7 +203,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
 fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     exchange.attempt = None;
     exchange.retries.active = None;
-    exchange.place.leave();
+    exchange.retries.place.leave();
     exchange.record.reason = Some(reason);
     exchange.response.pipe = None;
     // After interim responses there can still be a final one.

@@ -318,7 +318,7 @@ fn who_has_no_time_joins_no_queue_and_pushes_nobody_out() {
     let mut view = View::default();
     view.refresh(&upstream, 0);
     let hurried = Ticket { deadline_ms: 0, ..Ticket::default() };
-    let enter = |ticket| upstream.enter(&view, ticket, 1_000).unwrap();
+    let enter = |ticket| upstream.enter(&view, 1_000, || ticket).unwrap();
     // A place that is free is for everybody.
     let Entry::Admitted(permit) = enter(hurried) else { panic!("the place is free") };
     let mut waiting = Vec::new();

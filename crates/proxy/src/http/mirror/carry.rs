@@ -67,7 +67,7 @@ pub async fn carry(
     let reason = match serve(&worker, &mut client, &mut exchange).await {
         Ok(()) => Reason::Forwarded,
         Err(reason) => {
-            exchange.place.leave();
+            exchange.retries.place.leave();
             reason
         }
     };
