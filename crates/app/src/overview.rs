@@ -210,6 +210,7 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
         ("STATE", Side::Left),
         ("WEIGHT", Side::Right),
         ("IN FLIGHT", Side::Right),
+        ("FROM", Side::Left),
         ("WHY", Side::Left),
     ]);
     let mut upstream = "";
@@ -224,7 +225,7 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
         let weight = if endpoint.weight == endpoint.document_weight {
             (endpoint.weight.to_string(), Tone::Plain)
         } else {
-            (format!("{} (document: {})", endpoint.weight, endpoint.document_weight), Tone::Doubtful)
+            (format!("{} (listed: {})", endpoint.weight, endpoint.document_weight), Tone::Doubtful)
         };
         let shown = if upstream == endpoint.upstream { "" } else { &endpoint.upstream };
         upstream = &endpoint.upstream;
@@ -234,6 +235,7 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
             (format!("{sign} {}", endpoint.state), tone),
             weight,
             (count(endpoint.in_flight.into()), Tone::Plain),
+            (endpoint.origin.clone().unwrap_or_default(), Tone::Quiet),
             (endpoint.why.clone().unwrap_or_default(), Tone::Quiet),
         ]);
     }

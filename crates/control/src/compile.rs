@@ -102,7 +102,7 @@ pub fn compile_after(
         Arc::new(Snapshot {
             number: before.number + 1,
             listeners,
-            table,
+            table: Arc::new(table),
             routes,
             transports: compiler.transports,
             upstreams: compiler.upstreams,

@@ -1,5 +1,6 @@
 //! A running instance: the process, the document in force, those before it, and the way to another one.
 
+mod members;
 mod on_trial;
 mod preview;
 mod refused;
@@ -24,6 +25,7 @@ use crate::compile::acceptors::CertificateSet;
 use crate::compile::{Plans, Predecessor};
 use crate::config_state::{ConfigState, ReloadOutcome};
 use crate::history::{History, Occasion, Version};
+use crate::membership::Membership;
 use crate::prepare::{Prepared, Ready, Text, aside, prepare};
 use crate::probes::Probes;
 use crate::process::Process;
@@ -55,6 +57,7 @@ pub struct Surroundings {
 /// A running instance. Changes are made one after the other; everything else goes on meanwhile.
 pub struct Instance {
     process: Arc<Process>,
+    membership: Membership,
     surroundings: Surroundings,
     /// What the process was started with: of some settings that is what runs, whatever came later.
     started_with: Arc<Document>,
@@ -129,7 +132,15 @@ impl Instance {
         state.history.push(version(&first.snapshot, &started_with, Occasion::Start, bundle, fingerprint));
         let hash = state.history.current().map_or_else(String::new, |v| v.fingerprint.clone());
         process.note_reload(|reload| reload.hash = hash);
-        Self { process, surroundings, started_with, turn: Turn::new(()), state: Mutex::new(state) }
+        let membership = Membership::new(process.clone(), surroundings.say);
+        Self {
+            process,
+            membership,
+            surroundings,
+            started_with,
+            turn: Turn::new(()),
+            state: Mutex::new(state),
+        }
     }
 
     /// The certificates of the listeners in force, each set once.

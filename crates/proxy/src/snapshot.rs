@@ -19,14 +19,14 @@ use tollgate_upstream::{BackOff, Upstream};
 use crate::trust::TrustedProxies;
 
 /// Everything a worker needs to serve exchanges.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Which one it is of those that this process ran, from 1.
     pub number: u64,
     /// The listeners.
     pub listeners: Vec<Arc<Listener>>,
     /// Finds the index of a request's route.
-    pub table: RouteTable,
+    pub table: Arc<RouteTable>,
     /// The routes, in document order.
     pub routes: Vec<Route>,
     /// The upstreams that routes refer to by index.

@@ -1,18 +1,25 @@
 //! A named group of endpoints, shared by all workers.
 
+mod membership;
+
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
 
 use crate::balancers::{Balancer, Pick, PickKey};
 use crate::endpoint::{Endpoint, EndpointId, InFlight};
 use crate::health::outlier::Outliers;
 use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::members::{Lists, Member, Source};
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
 use crate::slots::Slots;
 use crate::view::View;
+
+pub use membership::{MembersChange, NotAdded, Standing};
 
 /// What the document says about an upstream besides its endpoints and balancer.
 #[derive(Clone, Debug)]
@@ -28,6 +35,8 @@ pub struct UpstreamSettings {
     pub retries: RetryBudgetSettings,
     /// How many idle connections a worker keeps, and for how long.
     pub pool: PoolSettings,
+    /// The discovery sources that find endpoints for it besides those that it is made with.
+    pub sources: Vec<Source>,
 }
 
 impl Default for UpstreamSettings {
@@ -38,6 +47,7 @@ impl Default for UpstreamSettings {
             probes: None,
             retries: RetryBudgetSettings::default(),
             pool: PoolSettings::default(),
+            sources: Vec::new(),
         }
     }
 }
@@ -48,7 +58,10 @@ impl Default for UpstreamSettings {
 pub struct Upstream {
     name: Arc<str>,
     endpoints: Slots<Endpoint>,
-    balancer: Box<dyn Balancer>,
+    /// Who lists them. Held while the set is changed.
+    lists: Mutex<Lists>,
+    members_changed: Notify,
+    balancer: Arc<dyn Balancer>,
     settings: UpstreamSettings,
     /// Rises with each change of health and each of the operator's. The upper half tells upstreams apart, so that no view is taken for
     /// another's.
@@ -59,8 +72,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream of these endpoints, in this order. Endpoints that were there before should be
-    /// [`Endpoint::successor`]s, so that what is known of them is not lost.
+    /// An upstream of these endpoints, in this order, which are the document's. Endpoints that were there before
+    /// should be [`Endpoint::successor`]s, so that what is known of them is not lost.
     pub fn new(
         name: impl Into<Arc<str>>,
         endpoints: Vec<Endpoint>,
@@ -68,10 +81,22 @@ impl Upstream {
         settings: UpstreamSettings,
         events: HealthEvents,
     ) -> Self {
+        Self::balanced(name.into(), endpoints, balancer.into(), settings, events)
+    }
+
+    fn balanced(
+        name: Arc<str>,
+        endpoints: Vec<Endpoint>,
+        balancer: Arc<dyn Balancer>,
+        settings: UpstreamSettings,
+        events: HealthEvents,
+    ) -> Self {
         static INSTANCES: AtomicU64 = AtomicU64::new(1);
         let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
         Self {
-            name: name.into(),
+            name,
+            lists: Mutex::new(lists(&endpoints, settings.sources.len())),
+            members_changed: Notify::new(),
             outliers: Outliers::new(settings.outliers, &endpoints),
             retries: RetryBudget::new(settings.retries),
             endpoints: Slots::new(endpoints),
@@ -82,12 +107,17 @@ impl Upstream {
         }
     }
 
-    /// Takes over the health that the endpoints have now in the upstream that this one follows: it may have
-    /// changed since they were made. For before anything else uses this upstream.
-    pub fn catch_up(&self, before: &Self) {
+    /// Takes over what has come about in the upstream that this one follows, since it was put into force or since
+    /// this was done last: endpoints that were found or that the operator has added or removed, and the health that
+    /// they have. For before anything else uses this upstream.
+    pub fn catch_up(&self, before: &Self, now_ms: u64) {
+        self.inherit(before, now_ms);
         let known: HashMap<EndpointId, &Endpoint> = before.endpoints().map(|(_, e)| (e.id(), e)).collect();
         for (_, endpoint) in self.endpoints() {
             known.get(&endpoint.id()).inspect(|before| endpoint.catch_up(before));
+            if !endpoint.is_removed() {
+                endpoint.unretire();
+            }
         }
         self.outliers.recount(self.endpoints().map(|(_, e)| e));
         self.version.fetch_add(1, Ordering::AcqRel);
@@ -231,7 +261,9 @@ impl Upstream {
         verdict: Option<ProbeHealth>,
         now_ms: u64,
     ) {
-        let Some(endpoint) = self.endpoint(endpoint) else { return };
+        let Some(endpoint) = self.endpoint(endpoint).filter(|endpoint| !endpoint.is_removed()) else {
+            return;
+        };
         self.settle(now_ms);
         let from = endpoint.health(now_ms);
         if let Some(verdict) = verdict {
@@ -255,6 +287,15 @@ impl Upstream {
             self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms });
         }
     }
+}
+
+fn lists(endpoints: &[Endpoint], sources: usize) -> Lists {
+    let member = |endpoint: &Endpoint| {
+        let (name, address) = (endpoint.name().clone(), endpoint.address());
+        Member { name, address, weight: endpoint.document_weight() }
+    };
+    let document = endpoints.iter().map(member).collect();
+    Lists { document, found: vec![Vec::new(); sources], ..Lists::default() }
 }
 
 #[cfg(test)]

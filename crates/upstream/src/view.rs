@@ -160,6 +160,11 @@ impl View {
         self.exclusions.get(endpoint as usize).copied().flatten()
     }
 
+    /// Whether it was made for this upstream, at whatever time: its indexes mean that one's endpoints.
+    pub fn is_of(&self, upstream: &Upstream) -> bool {
+        self.version >> 32 == upstream.version() >> 32
+    }
+
     /// How many endpoints the view knows: those of an index below this, removed ones counted in.
     pub fn endpoints(&self) -> u32 {
         self.exclusions.len() as u32

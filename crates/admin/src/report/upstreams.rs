@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_telemetry::Shard;
 use tollgate_telemetry::histogram::Sum;
 use tollgate_telemetry::shard::{Counter, UpstreamSeries};
-use tollgate_upstream::{Endpoint, Exclusion, Upstream, View};
+use tollgate_upstream::{Endpoint, Exclusion, Standing, Upstream, View};
 
 use super::Latency;
 
@@ -48,8 +48,11 @@ pub struct EndpointStatus {
     pub address: String,
     /// Its share of the exchanges, relative to the others'.
     pub weight: u32,
-    /// The document's weight; `weight` is another one if the operator has set it.
+    /// The weight that it is listed with; `weight` is another one if the operator has set it.
     pub document_weight: u32,
+    /// Who lists it: `document`, `operator`, or the kind of discovery source that has found it; null where nobody does
+    /// any more.
+    pub origin: Option<String>,
     /// Whether the operator has drained it.
     pub drained: bool,
     /// Whether it gets exchanges, and if not what kind of reason there is.
@@ -148,10 +151,20 @@ impl EndpointStatus {
         series: &[&Arc<UpstreamSeries>],
         now_ms: u64,
     ) -> Vec<(u32, Self)> {
-        // One that was removed is told of until its last exchange has ended.
-        let endpoints = upstream.endpoints().filter(|(_, e)| !e.is_removed() || e.in_flight() > 0);
-        let status = |(index, endpoint): (u32, &Endpoint)| {
+        let standings = upstream.standings();
+        let standing = |index: u32| standings.get(index as usize).cloned().unwrap_or_default();
+        let endpoints = upstream.endpoints().map(|(index, endpoint)| (index, endpoint, standing(index)));
+        // One that was removed is told of until its last exchange has ended; what the operator has removed, until it
+        // may come back.
+        let told = endpoints.filter(|(_, e, standing)| {
+            !e.is_removed() || e.in_flight() > 0 || standing.is_removed_by_operator
+        });
+        let status = |(index, endpoint, standing): (u32, &Endpoint, Standing)| {
             let mut status = Self::of(upstream, endpoint, view, index, now_ms);
+            if standing.is_removed_by_operator {
+                status.why = Some("removed by the operator".to_owned());
+            }
+            status.origin = standing.origin.map(|origin| origin.to_string());
             let ended = series.iter().filter_map(|series| series.endpoints.get(endpoint.id().number()));
             for ended in ended {
                 let failed: u64 = ended.failures().map(|(_, count)| count).sum();
@@ -160,7 +173,7 @@ impl EndpointStatus {
             }
             (index, status)
         };
-        endpoints.map(status).collect()
+        told.map(status).collect()
     }
 
     fn of(upstream: &Upstream, endpoint: &Endpoint, view: &View, index: u32, now_ms: u64) -> Self {
@@ -191,6 +204,7 @@ impl EndpointStatus {
             address: endpoint.address().to_string(),
             weight: endpoint.weight(),
             document_weight: endpoint.document_weight(),
+            origin: None,
             drained: endpoint.is_drained(),
             state,
             why,

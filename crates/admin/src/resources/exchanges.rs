@@ -268,7 +268,8 @@ fn told(api: &Api, recorded: &Recorded, explained: Option<QueryValues>) -> Excha
 
 fn explain(api: &Api, recorded: &Recorded, values: QueryValues) -> Explained {
     let entry = &recorded.entry;
-    let snapshot = entry.snapshot.upgrade().or_else(|| api.instance.snapshot(entry.snapshot_number));
+    let kept = || api.instance.snapshot(entry.snapshot_number).filter(|snapshot| entry.is_of(snapshot));
+    let snapshot = entry.snapshot.upgrade().or_else(kept);
     let why = why(recorded, snapshot.as_deref(), Show { query: values == QueryValues::Show });
     let json = match why.to_json() {
         Value::Object(json) => json,

@@ -134,6 +134,11 @@ impl Predecessor {
         (*running.plan == *plan).then_some((&running.upstream, &running.plan))
     }
 
+    /// The upstream of this name.
+    pub fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
+        self.upstreams.get(name).map(|running| &running.upstream)
+    }
+
     /// The transport of the upstream of this name, if it was made from this plan. Its connections go on.
     pub fn same_transport(&self, name: &str, plan: &TransportPlan) -> Option<&Arc<Transport>> {
         let running = self.upstreams.get(name)?;

@@ -1,5 +1,6 @@
 //! Upstreams of a document.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use tollgate_config::{
     self as config, Balance, Diagnostic, EndpointAddress, Located, Probe as ProbeSetting, Switch,
 };
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
+use tollgate_runtime::Clock;
 use tollgate_tls::Connector;
 use tollgate_upstream::balancers::balancer;
 use tollgate_upstream::probes::{GrpcProbe, HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
@@ -117,7 +119,12 @@ impl Compiler<'_> {
         };
         let row = balancer(balance.word()).unwrap_or(&tollgate_upstream::BALANCERS[0]);
         let endpoints = self.before.endpoints(name, plan);
-        Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone())
+        let upstream = Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone());
+        // The document's tests are tried with the endpoints that it will have.
+        if let Some(before) = self.before.upstream(name) {
+            upstream.catch_up(before, Clock::new().now_ms());
+        }
+        upstream
     }
 
     /// One endpoint for each address that the name has now. A name that cannot be resolved keeps the
@@ -146,7 +153,10 @@ impl Compiler<'_> {
             });
             known
         });
-        endpoints.extend(addresses.into_iter().map(|socket| (name.clone(), socket, weight)));
+        // A resolver may tell an address twice.
+        let mut told = HashSet::new();
+        let addresses = addresses.into_iter().filter(|socket| told.insert(*socket));
+        endpoints.extend(addresses.map(|socket| (name.clone(), socket, weight)));
     }
 
     fn budget(&self, upstream: Option<&config::Upstream>) -> RetryBudgetSettings {
@@ -227,5 +237,6 @@ fn settings(
             max_idle: upstream.pool.max_idle.get() as usize,
             idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,
         },
+        sources: Vec::new(),
     }
 }

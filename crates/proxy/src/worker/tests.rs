@@ -36,7 +36,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
     let snapshot = Snapshot {
         number: 1,
         listeners: vec![Arc::new(listener)],
-        table: RouteTable::compile(&[]).unwrap(),
+        table: RouteTable::compile(&[]).unwrap().into(),
         routes: Vec::new(),
         upstreams: Vec::new(),
         transports: Vec::new(),

@@ -1,10 +1,11 @@
 //! Runs an upstream's probes for as long as it lives.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use super::{ProbePlan, ProbeState};
@@ -17,8 +18,8 @@ const FIRST_WITHIN: Duration = Duration::from_secs(1);
 /// An interval of nothing would keep a thread busy.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Probes each endpoint of the upstream, each on its own, until `shutdown`; at once done where the upstream
-/// has no probes. `clock` gives the milliseconds since the process started. `seed` spreads the probes in
+/// Probes each endpoint that the upstream has, each on its own, until `shutdown`; at once done where the upstream
+/// has no probes. Follows the set as endpoints come and go. `clock` gives the milliseconds since the process started. `seed` spreads the probes in
 /// time.
 pub async fn run_probes(
     upstream: Arc<Upstream>,
@@ -30,13 +31,28 @@ pub async fn run_probes(
     let mut seeds = Random::new(seed);
     // Dropping the set ends its tasks, wherever they are.
     let mut tasks = JoinSet::new();
-    for (endpoint, _) in upstream.endpoints() {
-        let random = Random::new(seeds.next());
-        tasks.spawn(probe_endpoint(Arc::clone(&upstream), endpoint, plan.clone(), clock.clone(), random));
-    }
+    let mut probed: HashMap<u32, AbortHandle> = HashMap::new();
+    let follow = async {
+        loop {
+            for (endpoint, known) in upstream.endpoints() {
+                match (known.is_removed(), probed.contains_key(&endpoint)) {
+                    (false, false) => {
+                        let (random, upstream) = (Random::new(seeds.next()), Arc::clone(&upstream));
+                        let probing = probe_endpoint(upstream, endpoint, plan.clone(), clock.clone(), random);
+                        probed.insert(endpoint, tasks.spawn(probing));
+                    }
+                    (true, true) => drop(probed.remove(&endpoint).inspect(AbortHandle::abort)),
+                    _ => {}
+                }
+            }
+            // Takes the tasks that have ended out of the set.
+            while tasks.try_join_next().is_some() {}
+            upstream.members_changed().await;
+        }
+    };
     tokio::select! {
         () = shutdown => {}
-        () = async { while tasks.join_next().await.is_some() {} } => {}
+        () = follow => {}
     }
 }
 

@@ -180,7 +180,7 @@ fn snapshot(listeners: Vec<Arc<Listener>>, upstreams: &[(Vec<SocketAddr>, Option
     Snapshot {
         number: 1,
         listeners,
-        table: RouteTable::compile(&[]).unwrap(),
+        table: RouteTable::compile(&[]).unwrap().into(),
         routes: Vec::new(),
         upstreams: upstreams.iter().enumerate().map(upstream).collect(),
         transports: upstreams.iter().map(|(_, header)| Arc::new(transport(*header))).collect(),

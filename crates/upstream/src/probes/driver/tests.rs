@@ -12,6 +12,7 @@ use super::run_probes;
 use crate::balancers::BALANCERS;
 use crate::endpoint::Endpoint;
 use crate::health::{Cause, HealthEvent, HealthEvents, ProbeHealth};
+use crate::members::{Member, OperatorMembers};
 use crate::probes::{Probe, ProbeAnswer, ProbeFailure, ProbePlan, TcpProbe};
 use crate::upstream::{Upstream, UpstreamSettings};
 
@@ -119,7 +120,7 @@ async fn shutdown_ends_all_probing() {
 }
 
 #[tokio::test]
-async fn an_upstream_without_probes_or_endpoints_needs_no_driver() {
+async fn an_upstream_without_probes_needs_no_driver() {
     let plain = Upstream::new(
         "api",
         endpoints(2),
@@ -128,8 +129,34 @@ async fn an_upstream_without_probes_or_endpoints_needs_no_driver() {
         HealthEvents::unheard(),
     );
     run_probes(Arc::new(plain), || 0, 0, pending()).await;
-    let (empty, _receiver) = upstream(Vec::new(), ProbePlan::new(scripted("")));
-    run_probes(empty, || 0, 0, pending()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_follow_the_set() {
+    let probe = scripted("");
+    let (upstream, mut receiver) = upstream(Vec::new(), ProbePlan::new(probe.clone()));
+    let driver = tokio::spawn(run_probes(Arc::clone(&upstream), clock(), 7, pending()));
+    let asked = |name: &str| probe.asked.lock().unwrap().iter().filter(|(n, _)| **n == *name).count();
+    let member = |name: &str| Member { name: name.into(), address: ([127, 0, 0, 1], 80).into(), weight: 1 };
+    upstream.set_operator_members(&OperatorMembers { added: vec![member("a")], removed: vec![] }, 0);
+    while asked("a") < 3 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    upstream.set_operator_members(&OperatorMembers { added: vec![member("b")], removed: vec![] }, 0);
+    while asked("b") < 1 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    let before = asked("a");
+    while asked("b") < 5 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    assert_eq!(asked("a"), before, "it was removed");
+    upstream.set_operator_members(&OperatorMembers { added: vec![member("a")], removed: vec![] }, 0);
+    while asked("a") == before {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    assert!(receiver.try_recv().is_err(), "none was anything but usable");
+    driver.abort();
 }
 
 #[tokio::test]
