@@ -21,6 +21,7 @@ mod interim;
 mod limits;
 mod logging;
 mod matrix;
+mod members;
 mod operating;
 mod reasons;
 mod reload;
