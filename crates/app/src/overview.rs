@@ -225,7 +225,8 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
         let weight = if endpoint.weight == endpoint.document_weight {
             (endpoint.weight.to_string(), Tone::Plain)
         } else {
-            (format!("{} (listed: {})", endpoint.weight, endpoint.document_weight), Tone::Doubtful)
+            let origin = endpoint.origin.as_deref().unwrap_or("document");
+            (format!("{} ({origin}: {})", endpoint.weight, endpoint.document_weight), Tone::Doubtful)
         };
         let shown = if upstream == endpoint.upstream { "" } else { &endpoint.upstream };
         upstream = &endpoint.upstream;

@@ -54,11 +54,11 @@ async fn a_set_that_always_changes_does_not_grow_and_it_is_the_same_document() {
     let first = Arc::downgrade(&instance.process().snapshot());
     let (before, kept) = (upstream(&instance), member(60_000));
     let sets = instance.membership();
-    sets.add("api", &[kept.clone()], None).unwrap();
+    sets.add("api", std::slice::from_ref(&kept), None).unwrap();
     let guard = before.begin(index_of(&before, &kept).unwrap()[0]).unwrap();
     for number in 0..1000 {
         let member = member(number);
-        sets.add("api", &[member.clone()], None).unwrap();
+        sets.add("api", std::slice::from_ref(&member), None).unwrap();
         sets.remove("api", |upstream| index_of(upstream, &member)).unwrap();
         assert!(upstream(&instance).slots() < 200, "{number}");
         // Lets the other task run, and the workers' answers come.

@@ -177,7 +177,7 @@ impl Upstream {
         self.endpoints().map(standing).collect()
     }
 
-    /// Waits until endpoints come or go. For one who waits, who misses nothing between two waits.
+    /// Waits until endpoints come or go. Only one may wait; it misses nothing between two waits.
     pub(crate) async fn members_changed(&self) {
         self.members_changed.notified().await;
     }
