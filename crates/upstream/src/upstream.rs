@@ -134,8 +134,12 @@ impl Upstream {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Chooses an endpoint. `view` must have been refreshed for this upstream.
+    /// Chooses an endpoint. `view` must have been refreshed for this upstream. An exchange that has tried all of
+    /// the view's members gets a backup or an endpoint of another zone, before it is tried a second time anywhere.
     pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
+        if let Some(spare) = view.spare_after(key.tried, key.seed) {
+            return Pick::Endpoint(spare);
+        }
         self.balancer.pick(self, view, key)
     }
 

@@ -42,6 +42,8 @@ pub struct View {
     /// Whether weights are the endpoints' own.
     plain: bool,
     schedule: Vec<u32>,
+    /// The usable endpoints that would be used next, for exchanges that have tried all members.
+    spares: Vec<u32>,
     standings: Vec<Standing>,
 }
 
@@ -101,7 +103,7 @@ impl View {
             + self.weights.capacity() * size_of::<u32>()
             + self.lasting.capacity() * size_of::<u32>()
             + self.sums.capacity() * size_of::<u64>()
-            + self.schedule.capacity() * size_of::<u32>()
+            + (self.schedule.capacity() + self.spares.capacity()) * size_of::<u32>()
             + self.standings.capacity() * size_of::<Standing>()
     }
 
@@ -204,6 +206,17 @@ impl View {
     /// Why there is nobody to pick. Of meaning only while there are no members.
     pub fn vacancy(&self) -> Vacancy {
         Vacancy::of(self.standings.iter().map(|standing| standing.exclusion))
+    }
+
+    /// A spare endpoint for an exchange that has tried all members: of the nearest zone or tier, one that it has not
+    /// tried. `None` while there are members that it has not tried, and where nobody is spare.
+    pub(crate) fn spare_after(&self, tried: &[u32], seed: u64) -> Option<u32> {
+        if tried.is_empty() || self.spares.is_empty() || self.members.iter().any(|m| !tried.contains(m)) {
+            return None;
+        }
+        let start = Random::new(seed).below(self.spares.len() as u64) as usize;
+        let (before, from) = self.spares.split_at(start);
+        from.iter().chain(before).copied().find(|spare| !tried.contains(spare))
     }
 
     /// Draws a member at random, by weight: in one step where all weigh the same, else in a binary search.

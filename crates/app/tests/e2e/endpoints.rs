@@ -53,10 +53,10 @@ fn a_backup_saves_the_requests_when_the_first_tier_is_ejected() {
     let tollgate = launch(
         "upstreams:\n  shop:\n    endpoints: [\"{refusing}\", { address: \"{backup}\", priority: 3 }]\n    \
          ejection: { consecutive_failures: 1, base: 1h, max: 1h, max_percent: 100% }\n\
-         routes: [{ path: /, to: shop, retry: none }]\n",
+         routes: [{ path: /, to: shop }, { path: /once, to: shop, retry: none }]\n",
         &[("refusing", &refusing), ("backup", &backup.address())],
     );
-    assert_eq!(tollgate.request(get("/")).status, 502);
+    assert_eq!(tollgate.request(get("/once")).status, 502);
     assert_eq!(answers(&tollgate, "/", 10), counted(&[("backup", 10)]));
 }
 

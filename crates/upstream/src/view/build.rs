@@ -85,6 +85,7 @@ impl View {
             tiers::spread(&tiers, settings.overprovisioning_percent, settings.panic_threshold_percent);
         let mut groups = Vec::new();
         self.panicking = false;
+        self.spares.clear();
         for (part, mut endpoints) in parts.iter().zip(endpoints) {
             let standing = |index: &u32| self.standings[*index as usize].exclusion;
             if part.share == 0 {
@@ -142,10 +143,17 @@ impl View {
         }
     }
 
-    /// Notes of the usable ones of these that others are preferred.
+    /// Notes of the usable ones of these that others are preferred. The first that come are the nearest.
     fn spare(&mut self, endpoints: &[u32], exclusion: Exclusion) {
+        let nearest = self.spares.is_empty();
         for index in endpoints {
-            self.standings[*index as usize].exclusion.get_or_insert(exclusion);
+            let standing = &mut self.standings[*index as usize].exclusion;
+            if standing.is_none() {
+                *standing = Some(exclusion);
+                if nearest {
+                    self.spares.push(*index);
+                }
+            }
         }
     }
 

@@ -302,6 +302,32 @@ fn shares_reach_the_picks_of_every_balancer() {
 }
 
 #[test]
+fn a_retry_goes_to_a_spare_endpoint_before_one_is_tried_twice() {
+    for row in BALANCERS {
+        let tiers = [0, 0, 1, 1, 2];
+        let endpoints = tiers.iter().enumerate().map(|(i, tier)| endpoint(i, 1, &traits(*tier, None, "")));
+        let settings = UpstreamSettings::default();
+        let upstream =
+            Upstream::new("api", endpoints.collect(), (row.make)(), settings, HealthEvents::unheard());
+        probed(&upstream, 3, false, 0);
+        let view = fresh(&upstream, 0);
+        for seed in 0..500 {
+            let mut tried = Vec::new();
+            for turn in 0..4 {
+                let key = PickKey { turn: seed + turn, seed, tried: &tried, ..PickKey::default() };
+                let Pick::Endpoint(picked) = upstream.pick(&view, &key) else { panic!("nobody") };
+                match turn {
+                    0 | 1 => assert!(picked < 2 && !tried.contains(&picked), "{} seed {seed}", row.name),
+                    2 => assert_eq!(picked, 2, "{} seed {seed}", row.name),
+                    _ => assert!(picked < 2, "{} seed {seed}", row.name),
+                }
+                tried.push(picked);
+            }
+        }
+    }
+}
+
+#[test]
 fn sessions_may_stay_where_only_new_ones_are_not_wanted() {
     let settings = UpstreamSettings { panic_threshold_percent: 0, ..UpstreamSettings::default() };
     let tiers = [0, 0, 0, 0, 1];
