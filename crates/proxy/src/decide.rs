@@ -74,6 +74,6 @@ pub fn attempt_seed(seed: u64, before: u32) -> u64 {
 pub fn endpoint(upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Result<u32, Refusal> {
     match upstream.pick(view, key) {
         Pick::Endpoint(index) => Ok(index),
-        Pick::None(vacancy) => Err(Refusal { reason: vacancy.reason(), detail: Some(vacancy.told()) }),
+        Pick::None(vacancy) => Err(Refusal { reason: vacancy.reason(), detail: vacancy.detail() }),
     }
 }

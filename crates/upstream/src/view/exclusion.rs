@@ -92,23 +92,21 @@ impl Vacancy {
     pub fn reason(self) -> Reason {
         Reason::NoEndpoint
     }
+
+    /// What the reason and the state of each endpoint do not say.
+    pub fn detail(self) -> Option<&'static str> {
+        (self == Self::NoLabels).then_some("no endpoint has these labels")
+    }
 }
 
 impl fmt::Display for Vacancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.told())
-    }
-}
-
-impl Vacancy {
-    /// In words.
-    pub fn told(self) -> &'static str {
-        match self {
+        f.write_str(match self {
             Self::NoEndpoints => "the upstream has no endpoints",
             Self::NoLabels => "no endpoint has these labels",
             Self::NoWeight => "all endpoints have weight 0",
             Self::Drained => "all endpoints with weight are drained by the operator",
             Self::NoneUsable => "all endpoints are down or ejected",
-        }
+        })
     }
 }
