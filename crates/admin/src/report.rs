@@ -19,7 +19,7 @@ pub use log_line::{LogLine, LoggedExchange, LoggedRequest, LoggedTimings};
 pub use process::{Build, ConfigStatus, ProcessStatus, Reload};
 pub use recorder::{Keeps, RecorderStatus};
 pub use traffic::{Classes, ListenerStatus, ReasonCount, RouteChoice, RouteStatus, Routes};
-pub use upstreams::{EndpointState, EndpointStatus, UpstreamStatus};
+pub use upstreams::{EndpointPart, EndpointState, EndpointStatus, UpstreamStatus};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -94,7 +94,11 @@ pub fn warnings(status: &Status) -> Vec<String> {
         if let Some(vacancy) = &upstream.vacancy {
             warnings.push(format!("{} has nobody to send to: {vacancy}", upstream.name));
         } else if upstream.panicking {
-            let usable = upstream.endpoints.iter().filter(|e| e.state == EndpointState::Usable).count();
+            let usable = upstream
+                .endpoints
+                .iter()
+                .filter(|e| matches!(e.state, EndpointState::Usable | EndpointState::Spare))
+                .count();
             warnings.push(format!(
                 "{} has only {usable} of {} endpoints usable, so unhealthy ones are used too",
                 upstream.name,
@@ -194,6 +198,7 @@ pub fn sign(state: EndpointState) -> (&'static str, Tone) {
     match state {
         EndpointState::Usable => ("●", Tone::Good),
         EndpointState::Down | EndpointState::Ejected => ("✗", Tone::Bad),
+        EndpointState::Spare => ("○", Tone::Good),
         EndpointState::Drained | EndpointState::Removed | EndpointState::NoWeight => ("○", Tone::Doubtful),
     }
 }
@@ -237,10 +242,16 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
             weight,
             (count(endpoint.in_flight.into()), Tone::Plain),
             (endpoint.origin.clone().unwrap_or_default(), Tone::Quiet),
-            (endpoint.why.clone().unwrap_or_default(), Tone::Quiet),
+            (notes(endpoint), Tone::Quiet),
         ]);
     }
     table
+}
+
+/// How an endpoint takes part, where that is worth a word, and why it gets no requests.
+fn notes(endpoint: &EndpointStatus) -> String {
+    let part = Some(endpoint.part.to_string()).filter(|part| !part.is_empty());
+    part.into_iter().chain(endpoint.why.clone()).collect::<Vec<_>>().join(": ")
 }
 
 /// Certificates by ACME.

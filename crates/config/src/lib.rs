@@ -9,6 +9,7 @@
 //! The types of `model` are one row per key; the same row makes the field, its decoding, its
 //! default, its line in the [`schema()`] and in the [`reference()`].
 
+mod brief;
 mod bundle;
 mod check;
 mod consumer_file;
@@ -34,6 +35,7 @@ mod tree;
 mod units;
 mod write;
 
+pub use brief::Brief;
 pub use bundle::{Bundle, BundleError, BundleFiles};
 pub use consumer_file::{LoadedConsumers, MAX_CONSUMER_FILE, consumer_paths, load_consumers};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};

@@ -18,6 +18,7 @@ mod retry;
 mod route;
 mod tls;
 mod tracing;
+mod traits;
 mod upstream;
 
 pub use access_log::{
@@ -59,6 +60,7 @@ pub use tls::{
     ListenerTls, RedirectHttps, TlsProfile, TlsVersion, UnknownNames, UpstreamTls,
 };
 pub use tracing::Tracing;
+pub use traits::{IfNone, Labels, PreferZone, Share, SlowStart, Target};
 pub use upstream::{
     Balance, Ejection, Endpoint, Health, HttpProbe, Pool, Probe, Protocol, ProxyHeader, TcpProbe, Upstream,
 };

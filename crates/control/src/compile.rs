@@ -3,6 +3,7 @@
 pub mod acceptors;
 pub mod acme;
 mod consumers;
+mod destinations;
 mod files;
 mod grpc;
 mod listeners;
@@ -106,6 +107,7 @@ pub fn compile_after(
             routes,
             transports: compiler.transports,
             upstreams: compiler.upstreams,
+            subsets: compiler.shared.subsets.take(),
             http: http_settings(document),
             logs: Arc::new(logs),
             consumers,

@@ -1,11 +1,13 @@
 //! How a request is decided, told step by step: one that somebody made up, as things are now, or a recorded one,
 //! as things were then. It runs the functions that serve exchanges.
 
+mod endpoints;
 mod heads;
 mod policies;
 mod told;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_decision::Reason;
@@ -16,13 +18,14 @@ use tollgate_proxy::decide::again::{self, Reading, Space};
 use tollgate_proxy::decide::gate::Arrival;
 use tollgate_proxy::http::Refusal;
 use tollgate_proxy::recorder::{Came, Entry};
-use tollgate_proxy::snapshot::{Action, Destination, Snapshot};
+use tollgate_proxy::snapshot::{Action, Destination, Snapshot, Target};
 use tollgate_routing::{Considered, Scratch};
-use tollgate_upstream::{Exclusion, Load, Loads, PickKey, RecordedLoads, Upstream, View};
+use tollgate_upstream::{Load, Loads, PickKey, RecordedLoads, Subset, Upstream, View};
 
 /// How many losing routes are told; with very many routes the rest is counted.
 const ROUTES_TOLD: usize = 50;
 
+use self::endpoints::tell_endpoints;
 pub use heads::{Answered, Head, HeadField};
 pub use policies::PolicyTold;
 
@@ -146,29 +149,36 @@ fn decide_made_up(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64, ext
     };
     let decided = choose(snapshot, &bytes, &how, &mut told);
     let mut left = None;
-    let picked = decided.and_then(|Chosen { upstream, gate }| {
+    let picked = decided.and_then(|Chosen { upstream, subset, gate }| {
         left = gate;
         let Some(upstream) = upstream.filter(|_| extent.state) else { return Ok(()) };
-        pick_now(upstream, request.seed, now_ms, &mut told)
+        pick_now((upstream, subset), request.seed, now_ms, &mut told)
     });
     if let (Err(refusal), None) = (picked, &told.answers) {
         let method = Method::from_bytes(request.method.as_bytes());
         told.sends = None;
-        told.answers = Some(Answered::refusal(refusal, method, &arrival, left.as_ref()));
+        // What is wrong with the endpoints is for the operator, not for the client.
+        let answered = if told.picks.is_empty() { refusal } else { refusal.reason.into() };
+        told.answers = Some(Answered::refusal(answered, method, &arrival, left.as_ref()));
     }
     told.end(picked)
 }
 
 /// Picks an endpoint as things are now.
-fn pick_now(upstream: &Upstream, seed: u64, now_ms: u64, told: &mut Explanation) -> Result<(), Refusal> {
-    let mut view = View::default();
+fn pick_now(
+    (upstream, subset): (&Upstream, Option<&Arc<Subset>>),
+    seed: u64,
+    now_ms: u64,
+    told: &mut Explanation,
+) -> Result<(), Refusal> {
+    let mut view = subset.map_or_else(View::default, |subset| View::of(subset.clone()));
     view.refresh(upstream, now_ms);
     let key = PickKey { turn: seed, seed: decide::attempt_seed(seed, 0), ..PickKey::default() };
-    let state = |number| upstream.endpoint(number).map(|e| (e.weight(), Some(e.in_flight()), "now"));
-    let endpoints = tell_endpoints(upstream, &view, now_ms, &[], state);
+    let busy = |number| upstream.endpoint(number).map(|e| (e.in_flight(), "now"));
+    let endpoints = tell_endpoints(upstream, &view, now_ms, &[], busy);
     let picked = decide::endpoint(upstream, &view, &key);
     told.picks.push(picked_one(upstream, endpoints, picked.ok()));
-    picked.map(drop).map_err(Into::into)
+    picked.map(drop)
 }
 
 /// Decides a recorded exchange again on its snapshot, with the endpoints' health as it was known then.
@@ -211,6 +221,8 @@ struct How<'a> {
 struct Chosen<'s> {
     /// The upstream; `None` where the route answers.
     upstream: Option<&'s Upstream>,
+    /// Which of its endpoints; `None` for all.
+    subset: Option<&'s Arc<Subset>>,
     /// What the policies of a request leave behind that nobody sent.
     gate: Option<Gate>,
 }
@@ -251,6 +263,8 @@ fn choose<'s>(
     }
     let upstream = choice.upstream.and_then(|index| snapshot.upstreams.get(index as usize));
     told.upstream = upstream.map(|upstream| upstream.name().to_string());
+    let subset = choice.subset.and_then(|index| snapshot.subsets.get(index as usize));
+    let subset = subset.map(|part| &part.subset);
     let mut gate = None;
     if let (Some(found), None) = (choice.found, choice.refusal) {
         match &how.verdicts {
@@ -263,7 +277,7 @@ fn choose<'s>(
     }
     match choice.refusal {
         Some(refusal) => Err(refusal),
-        None => Ok(Chosen { upstream: upstream.map(|upstream| &**upstream), gate }),
+        None => Ok(Chosen { upstream: upstream.map(|upstream| &**upstream), subset, gate }),
     }
 }
 
@@ -283,15 +297,19 @@ fn tell_routes(considered: &[Considered<'_>], told: &mut Explanation) {
 }
 
 pub(crate) fn describe(snapshot: &Snapshot, action: &Action) -> String {
-    let name =
-        |index: &u32| snapshot.upstreams.get(*index as usize).map_or(String::new(), |u| u.name().to_string());
+    let name = |target: &Target| {
+        let upstream = snapshot.upstreams.get(target.upstream as usize);
+        let subset = target.subset.and_then(|index| snapshot.subsets.get(index as usize));
+        let only = subset.map_or(String::new(), |part| format!(" ({})", part.subset));
+        upstream.map_or(String::new(), |upstream| format!("{}{only}", upstream.name()))
+    };
     match action {
-        Action::Forward(Destination::Upstream(index)) => format!("forward to the upstream {}", name(index)),
+        Action::Forward(Destination::Upstream(target)) => format!("forward to the upstream {}", name(target)),
         Action::Forward(Destination::Split(shares)) => {
             let mut before = 0;
-            let shares = shares.iter().map(|(sum, index)| {
+            let shares = shares.iter().map(|(sum, target)| {
                 let weight = sum - std::mem::replace(&mut before, *sum);
-                format!("{} {weight}", name(index))
+                format!("{} {weight}", name(target))
             });
             format!("split over {}", shares.collect::<Vec<_>>().join(", "))
         }
@@ -314,14 +332,12 @@ fn pick_again(upstream: &Upstream, entry: &Entry, told: &mut Explanation) -> Res
             loads: Loads::Recorded(&recorded),
         };
         let picked = decide::endpoint(upstream, &pick.view, &key);
-        let state = |number| {
+        let busy = |number| {
             let load: Option<&Load> = loads.iter().find(|load| load.endpoint == number);
-            let weight =
-                load.map(|load| load.weight).or_else(|| upstream.endpoint(number).map(|e| e.weight()));
-            weight.map(|weight| (weight, load.map(|load| load.in_flight), "then"))
+            load.map(|load| (load.in_flight, "then"))
         };
         let at_us = entry.started_us + attempt.map_or(entry.timings.total_us, |attempt| attempt.start_us);
-        let endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, &tried, state);
+        let endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, &tried, busy);
         told.picks.push(picked_one(upstream, endpoints, picked.ok()));
         tried.extend(picked.ok().filter(|endpoint| !tried.contains(endpoint)));
         picked?;
@@ -332,43 +348,4 @@ fn pick_again(upstream: &Upstream, entry: &Entry, told: &mut Explanation) -> Res
 fn picked_one(upstream: &Upstream, endpoints: Vec<(String, String)>, picked: Option<u32>) -> Picked {
     let endpoint = picked.and_then(|picked| upstream.endpoint(picked)).map(|e| e.name().to_string());
     Picked { endpoints, endpoint }
-}
-
-/// Each endpoint of an upstream, and whether it can be picked, or was `tried` before. `state` knows its weight, the requests in flight
-/// where they are known, and the word for when.
-fn tell_endpoints(
-    upstream: &Upstream,
-    view: &View,
-    at_ms: u64,
-    tried: &[u32],
-    state: impl Fn(u32) -> Option<(u32, Option<u32>, &'static str)>,
-) -> Vec<(String, String)> {
-    // What was not there yet or not any more need not be told of.
-    let known = upstream.endpoints().take_while(|(number, _)| *number < view.endpoints());
-    let present = known.filter(|(number, _)| view.exclusion(*number) != Some(Exclusion::Removed));
-    let each = present.map(|(number, endpoint)| {
-        let told = match (view.exclusion(number), state(number)) {
-            (None, Some((weight, Some(load), when))) => {
-                format!("can be picked, weight {weight}, {load} requests {when}")
-            }
-            (None, weight) => format!("can be picked, weight {}", weight.map_or(0, |(weight, ..)| weight)),
-            (Some(exclusion), _) if view.is_panicking() && !exclusion.is_meant() => {
-                format!("{}, but too few others are left, so it is used", tell_exclusion(exclusion, at_ms))
-            }
-            (Some(exclusion), _) => tell_exclusion(exclusion, at_ms),
-        };
-        let tried = if tried.contains(&number) { ", tried already" } else { "" };
-        (format!("{} {}", upstream.name(), endpoint.name()), format!("{told}{tried}"))
-    });
-    each.collect()
-}
-
-/// Why an endpoint is not used, at this time.
-fn tell_exclusion(exclusion: Exclusion, at_ms: u64) -> String {
-    match exclusion {
-        Exclusion::Ejected { until_ms } => {
-            format!("ejected for another {:.1}s", until_ms.saturating_sub(at_ms) as f64 / 1000.0)
-        }
-        other => other.to_string(),
-    }
 }

@@ -34,8 +34,8 @@ async fn end(instance: &Instance) {
 }
 
 fn member(number: u16) -> Member {
-    let address = ([10, 0, (number >> 8) as u8, number as u8], 80).into();
-    Member { name: format!("{address}").into(), address, weight: 1 }
+    let address: std::net::SocketAddr = ([10, 0, (number >> 8) as u8, number as u8], 80).into();
+    Member::new(address.to_string(), address, 1)
 }
 
 fn upstream(instance: &Instance) -> Arc<Upstream> {

@@ -79,7 +79,7 @@ pub struct Published {
     pub snapshot: Arc<Snapshot>,
     /// This worker's counters.
     pub shard: Arc<Shard>,
-    /// What this worker knows of each upstream's endpoints.
+    /// What this worker knows of the endpoints of each upstream and each subset; see [`Snapshot::view_of`].
     pub views: RefCell<Vec<Arc<View>>>,
     /// Where this worker counts for endpoints.
     pub endpoints: EndpointTallies,
@@ -92,7 +92,7 @@ pub struct Published {
 impl Published {
     /// A snapshot with nothing known yet of its upstreams.
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>) -> Self {
-        let views = snapshot.upstreams.iter().map(|_| Arc::default()).collect();
+        let views = snapshot.views();
         let tracer = snapshot.tracing.clone().map(Tracer::new);
         // The generation first: if they change in between, they are looked at again.
         let consumers = (snapshot.consumers.generation(), snapshot.consumers.get());

@@ -41,10 +41,10 @@ impl PickKey<'_> {
         self.tried.contains(&endpoint)
     }
 
-    /// How busy an endpoint is; `None` if there is no such endpoint.
+    /// How busy an endpoint is, and its weight in the view; `None` if there is no such endpoint.
     #[inline]
-    pub fn load(&self, upstream: &Upstream, endpoint: u32) -> Option<Load> {
-        upstream.endpoint(endpoint).map(|known| self.loads.read(known, endpoint))
+    pub fn load(&self, upstream: &Upstream, view: &View, endpoint: u32) -> Option<Load> {
+        upstream.endpoint(endpoint).map(|known| self.loads.read(known, endpoint, view.weight(endpoint)))
     }
 }
 
@@ -120,8 +120,8 @@ impl Busyness {
     }
 }
 
-fn busyness(upstream: &Upstream, endpoint: u32, key: &PickKey<'_>) -> Option<Busyness> {
-    let load = key.load(upstream, endpoint)?;
+fn busyness(upstream: &Upstream, view: &View, endpoint: u32, key: &PickKey<'_>) -> Option<Busyness> {
+    let load = key.load(upstream, view, endpoint)?;
     Some(Busyness { with_this: u64::from(load.in_flight) + 1, weight: u64::from(load.weight) })
 }
 

@@ -1,9 +1,14 @@
 //! One address of an upstream, and what all workers know of it.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+mod since;
+mod traits;
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use self::since::Since;
+pub use self::traits::{Labels, Traits};
 use crate::health::outlier::EjectionState;
 use crate::health::{Health, ProbeHealth};
 
@@ -32,9 +37,13 @@ pub struct Endpoint {
     address: SocketAddr,
     weight: AtomicU32,
     removed: AtomicBool,
+    /// Read when views are built, and replaced when a source says otherwise.
+    traits: RwLock<Arc<Traits>>,
     load: Arc<Load>,
     probe: AtomicU8,
     ejection: EjectionState,
+    /// Since when it is new or back.
+    warming: Since,
 }
 
 /// Shared by an endpoint and its successors, so that exchanges begun before a reload count on and what the
@@ -42,7 +51,7 @@ pub struct Endpoint {
 #[derive(Debug)]
 struct Load {
     lane: Arc<Lane>,
-    drained: AtomicBool,
+    drained: Since,
     /// The operator's weight, or [`NO_OVERRIDE`].
     weight: AtomicU64,
     gone: AtomicBool,
@@ -68,18 +77,35 @@ impl Endpoint {
             address,
             weight: AtomicU32::new(weight),
             removed: AtomicBool::new(false),
+            traits: RwLock::default(),
             load: Arc::new(Load {
                 lane: Arc::new(Lane),
-                drained: AtomicBool::new(false),
+                drained: Since::default(),
                 weight: AtomicU64::new(NO_OVERRIDE),
                 gone: AtomicBool::new(false),
             }),
             probe: AtomicU8::new(ProbeHealth::Unknown as u8),
             ejection: EjectionState::default(),
+            warming: Since::default(),
         }
     }
 
-    /// The same endpoint for the next snapshot, perhaps with another weight. It shares identity (and with
+    /// The same with these traits, for before it is used.
+    #[must_use]
+    pub fn with(self, traits: Arc<Traits>) -> Self {
+        self.set_traits(&traits);
+        self
+    }
+
+    /// The same for an upstream that others serve already: it is given its share slowly, where the upstream has a
+    /// slow start. For before it is used.
+    #[must_use]
+    pub fn joining(self) -> Self {
+        self.warming.begin();
+        self
+    }
+
+    /// The same endpoint for the next snapshot, perhaps with another weight, and with the same traits. It shares identity (and with
     /// it pooled connections), the count in flight and what the operator has set, and starts with the health
     /// known now; later changes to the health of one do not show in the other. Only for an endpoint whose way of connecting (TLS,
     /// protocol) stays the same.
@@ -90,9 +116,11 @@ impl Endpoint {
             address: self.address,
             weight: AtomicU32::new(weight),
             removed: AtomicBool::new(false),
+            traits: RwLock::new(self.traits()),
             load: Arc::clone(&self.load),
             probe: AtomicU8::new(self.probe_health() as u8),
             ejection: self.ejection.copy(),
+            warming: self.warming.copy(),
         }
     }
 
@@ -109,6 +137,11 @@ impl Endpoint {
     /// Where to connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it is besides its address.
+    pub fn traits(&self) -> Arc<Traits> {
+        self.traits.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Its share of the exchanges, relative to the other endpoints of the upstream: the operator's, if there
@@ -130,7 +163,13 @@ impl Endpoint {
     /// Whether the operator wants no new exchanges here; see
     /// [`Upstream::set_drained`](crate::Upstream::set_drained).
     pub fn is_drained(&self) -> bool {
-        self.load.drained.load(Ordering::Acquire)
+        self.load.drained.is_so()
+    }
+
+    /// Since when the operator wants no new exchanges here, in milliseconds since the process started: since now
+    /// where nobody has asked before. `None` if it is not drained.
+    pub fn drained_since_ms(&self, now_ms: u64) -> Option<u64> {
+        self.load.drained.look(now_ms)
     }
 
     /// Whether its upstream has it no more. Exchanges that run at it finish; it gets no others, unless it comes
@@ -192,7 +231,10 @@ impl Endpoint {
 
     /// Whether that changed anything.
     pub(crate) fn set_drained(&self, drained: bool) -> bool {
-        self.load.drained.swap(drained, Ordering::AcqRel) != drained
+        match drained {
+            true => !self.is_drained() && self.load.drained.begin(),
+            false => self.load.drained.end(),
+        }
     }
 
     /// Takes it out of its upstream, or back in. Whether that changed anything.
@@ -206,6 +248,15 @@ impl Endpoint {
         self.weight.swap(weight, Ordering::AcqRel) != weight
     }
 
+    /// Lists it with other traits. Whether that changed anything.
+    pub(crate) fn set_traits(&self, traits: &Arc<Traits>) -> bool {
+        if self.traits() == *traits {
+            return false;
+        }
+        *self.traits.write().unwrap_or_else(PoisonError::into_inner) = traits.clone();
+        true
+    }
+
     /// Whether that changed anything.
     pub(crate) fn set_weight(&self, weight: Option<u32>) -> bool {
         let weight = weight.map_or(NO_OVERRIDE, u64::from);
@@ -215,6 +266,25 @@ impl Endpoint {
     pub(crate) fn catch_up(&self, before: &Self) {
         self.set_probe_health(before.probe_health());
         self.ejection.catch_up(&before.ejection);
+        self.warming.catch_up(&before.warming);
+    }
+
+    /// Since when it is new or back; `None` for one that was there from the start.
+    pub(crate) fn warming_since_ms(&self, now_ms: u64) -> Option<u64> {
+        self.warming.look(now_ms)
+    }
+
+    /// It is back: since `at_ms`, or since the next look.
+    pub(crate) fn is_back(&self, at_ms: Option<u64>) {
+        match at_ms {
+            Some(at_ms) => self.warming.begin_at(at_ms),
+            None => drop(self.warming.begin()),
+        }
+    }
+
+    /// It need not be given its share slowly, wherever it comes from.
+    pub(crate) fn is_warm(&self) {
+        self.warming.end();
     }
 
     pub(crate) fn set_probe_health(&self, health: ProbeHealth) {

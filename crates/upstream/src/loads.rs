@@ -11,7 +11,7 @@ pub struct Load {
     pub endpoint: u32,
     /// How many exchanges were in flight at it.
     pub in_flight: u32,
-    /// Its weight.
+    /// Its weight in the view.
     pub weight: u32,
 }
 
@@ -28,10 +28,10 @@ pub enum Loads<'a> {
 }
 
 impl Loads<'_> {
-    /// How busy one endpoint is, known by its index.
+    /// How busy one endpoint is, known by its index, that has this weight.
     #[inline]
-    pub(crate) fn read(&self, endpoint: &Endpoint, index: u32) -> Load {
-        let live = || Load { endpoint: index, in_flight: endpoint.in_flight(), weight: endpoint.weight() };
+    pub(crate) fn read(&self, endpoint: &Endpoint, index: u32, weight: u32) -> Load {
+        let live = || Load { endpoint: index, in_flight: endpoint.in_flight(), weight };
         match self {
             Self::Live => live(),
             Self::Noted(noted) => {

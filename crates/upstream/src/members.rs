@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::endpoint::Traits;
+
 /// How many changes of the operator one upstream keeps, so that a script gone wild does not fill the memory.
 pub const OPERATOR_MAX: usize = 4096;
 
@@ -17,6 +19,15 @@ pub struct Member {
     pub address: SocketAddr,
     /// Its share of the exchanges, relative to the others'; 0 for none.
     pub weight: u32,
+    /// Its tier, zone and labels.
+    pub traits: Arc<Traits>,
+}
+
+impl Member {
+    /// An endpoint of the first tier, of which nothing more is said.
+    pub fn new(name: impl Into<Arc<str>>, address: SocketAddr, weight: u32) -> Self {
+        Self { name: name.into(), address, weight, traits: Arc::default() }
+    }
 }
 
 /// A discovery source of an upstream.

@@ -17,7 +17,8 @@ use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
 use crate::slots::Slots;
-use crate::view::View;
+use crate::slow_start::SlowStart;
+use crate::view::{Locality, View};
 
 pub use membership::{MembersChange, NotAdded, Standing};
 
@@ -27,6 +28,13 @@ pub struct UpstreamSettings {
     /// When fewer of the endpoints with weight than this are usable, in percent, all with weight are used;
     /// 0: never.
     pub panic_threshold_percent: u32,
+    /// How much more than their part of the traffic the endpoints of a tier can carry, in percent: 140 for 40 %
+    /// more. The next tier is used when those that are usable cannot carry everything.
+    pub overprovisioning_percent: u32,
+    /// How endpoints get their share that are new or back; `None`: at once.
+    pub slow_start: Option<SlowStart>,
+    /// That endpoints in Tollgate's own zone are preferred; `None` if they are not.
+    pub locality: Option<Locality>,
     /// Outlier detection.
     pub outliers: OutlierSettings,
     /// Active probes; `None` for none.
@@ -43,6 +51,9 @@ impl Default for UpstreamSettings {
     fn default() -> Self {
         Self {
             panic_threshold_percent: 10,
+            overprovisioning_percent: 140,
+            slow_start: None,
+            locality: None,
             outliers: OutlierSettings::default(),
             probes: None,
             retries: RetryBudgetSettings::default(),
@@ -93,6 +104,10 @@ impl Upstream {
     ) -> Self {
         static INSTANCES: AtomicU64 = AtomicU64::new(1);
         let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
+        if settings.slow_start.is_none() {
+            // Or they would begin slowly once the document has a slow start, however long they have been there.
+            endpoints.iter().for_each(Endpoint::is_warm);
+        }
         Self {
             name,
             lists: Mutex::new(lists(&endpoints, settings.sources.len())),
@@ -118,6 +133,9 @@ impl Upstream {
             if !endpoint.is_removed() {
                 endpoint.unretire();
             }
+        }
+        if self.settings.slow_start.is_none() {
+            self.endpoints().for_each(|(_, endpoint)| endpoint.is_warm());
         }
         self.outliers.recount(self.endpoints().map(|(_, e)| e));
         self.version.fetch_add(1, Ordering::AcqRel);
@@ -161,8 +179,12 @@ impl Upstream {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Chooses an endpoint. `view` must have been refreshed for this upstream.
+    /// Chooses an endpoint. `view` must have been refreshed for this upstream. An exchange that has tried all of
+    /// the view's members gets a backup or an endpoint of another zone, before it is tried a second time anywhere.
     pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
+        if let Some(spare) = view.spare_after(key.tried, key.seed) {
+            return Pick::Endpoint(spare);
+        }
         self.balancer.pick(self, view, key)
     }
 
@@ -217,7 +239,11 @@ impl Upstream {
     /// Drains an endpoint: no new exchanges, not even in a panic, while those that run finish; or undrains
     /// it. Outlives reloads. Whether that changed anything; `None` if there is no such endpoint.
     pub fn set_drained(&self, endpoint: u32, drained: bool) -> Option<bool> {
-        let changed = self.endpoint(endpoint)?.set_drained(drained);
+        let endpoint = self.endpoint(endpoint)?;
+        let changed = endpoint.set_drained(drained);
+        if changed && !drained && self.settings.slow_start.is_some() {
+            endpoint.is_back(None);
+        }
         self.directed(changed);
         Some(changed)
     }
@@ -280,8 +306,11 @@ impl Upstream {
 
     /// Makes all views old, and tells of the change if it is one to the outside.
     fn changed(&self, endpoint: &Endpoint, from: Health, cause: Cause, at_ms: u64) {
-        self.version.fetch_add(1, Ordering::Release);
         let to = endpoint.health(at_ms);
+        if from != Health::Usable && to == Health::Usable && self.settings.slow_start.is_some() {
+            endpoint.is_back(Some(at_ms));
+        }
+        self.version.fetch_add(1, Ordering::Release);
         if from != to {
             let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));
             self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms });
@@ -292,7 +321,7 @@ impl Upstream {
 fn lists(endpoints: &[Endpoint], sources: usize) -> Lists {
     let member = |endpoint: &Endpoint| {
         let (name, address) = (endpoint.name().clone(), endpoint.address());
-        Member { name, address, weight: endpoint.document_weight() }
+        Member { name, address, weight: endpoint.document_weight(), traits: endpoint.traits() }
     };
     let document = endpoints.iter().map(member).collect();
     Lists { document, found: vec![Vec::new(); sources], ..Lists::default() }

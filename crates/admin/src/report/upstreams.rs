@@ -1,5 +1,6 @@
 //! Upstreams and their endpoints.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,6 +68,45 @@ pub struct EndpointStatus {
     pub failed_attempts: u64,
     /// Attempts that failed since the last that did not.
     pub consecutive_failures: u32,
+    /// How it takes part.
+    pub part: EndpointPart,
+}
+
+/// How an endpoint takes part in its upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointPart {
+    /// Its tier: those of 0 are used first.
+    pub priority: u32,
+    /// Its zone; null where the document does not say.
+    pub zone: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// How much of its share it has so far, in percent, after it was new or away; null where it has all.
+    pub warm_percent: Option<u32>,
+}
+
+impl EndpointPart {
+    fn of(endpoint: &Endpoint, view: &View, index: u32) -> Self {
+        let traits = endpoint.traits();
+        Self {
+            priority: traits.priority,
+            zone: traits.zone.as_deref().map(str::to_owned),
+            labels: traits.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            warm_percent: view.warmth(index).map(|warmth| (warmth * 100.0).round() as u32),
+        }
+    }
+}
+
+/// What there is to say, for people; nothing where all is as without saying.
+impl fmt::Display for EndpointPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tier = (self.priority > 0).then(|| format!("tier {}", self.priority));
+        let zone = self.zone.as_ref().map(|zone| format!("zone {zone}"));
+        let labels = self.labels.iter().map(|(name, value)| format!("{name}={value}"));
+        let warm = self.warm_percent.map(|percent| format!("warming up, {percent}%"));
+        let told: Vec<String> = tier.into_iter().chain(zone).chain(labels).chain(warm).collect();
+        f.write_str(&told.join(", "))
+    }
 }
 
 /// Whether an endpoint gets exchanges.
@@ -85,6 +125,8 @@ pub enum EndpointState {
     Removed,
     /// It has no weight.
     NoWeight,
+    /// It could, and others are preferred: it is a backup, or in another zone.
+    Spare,
 }
 
 impl EndpointState {
@@ -97,6 +139,7 @@ impl EndpointState {
             Self::Drained => "drained",
             Self::Removed => "removed",
             Self::NoWeight => "no_weight",
+            Self::Spare => "spare",
         }
     }
 }
@@ -182,7 +225,9 @@ impl EndpointStatus {
             None => EndpointState::Usable,
             Some(Exclusion::Removed) => EndpointState::Removed,
             Some(Exclusion::Drained) => EndpointState::Drained,
-            Some(Exclusion::WeightZero) => EndpointState::NoWeight,
+            // Labels are asked for by routes: whoever looks at the whole upstream does not meet them.
+            Some(Exclusion::WeightZero | Exclusion::OtherLabels) => EndpointState::NoWeight,
+            Some(Exclusion::Standby | Exclusion::OtherZone) => EndpointState::Spare,
             Some(Exclusion::ProbeDown) => EndpointState::Down,
             Some(Exclusion::Ejected { .. }) => EndpointState::Ejected,
         };
@@ -195,8 +240,7 @@ impl EndpointStatus {
                 }
                 other => other.to_string(),
             };
-            let used = view.is_panicking() && !exclusion.is_meant();
-            if used { format!("{why}; used, since too few others are left") } else { why }
+            if view.is_member(index) { format!("{why}; used, since too few others are left") } else { why }
         });
         Self {
             upstream: upstream.name().to_string(),
@@ -212,6 +256,7 @@ impl EndpointStatus {
             attempts: 0,
             failed_attempts: 0,
             consecutive_failures: endpoint.consecutive_failures(),
+            part: EndpointPart::of(endpoint, view, index),
         }
     }
 }

@@ -90,7 +90,7 @@ async fn members(api: &Api, address: &str, weight: u32) -> Result<Vec<Member>, P
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
         })?,
     };
-    Ok(addresses.into_iter().map(|address| Member { name: name.clone(), address, weight }).collect())
+    Ok(addresses.into_iter().map(|address| Member::new(name.clone(), address, weight)).collect())
 }
 
 /// A document without it was put into force this moment.

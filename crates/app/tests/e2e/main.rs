@@ -10,6 +10,7 @@ mod cli;
 mod connections;
 mod consumers;
 mod curl;
+mod endpoints;
 mod expectations;
 mod faulty;
 mod fields;

@@ -29,16 +29,21 @@ impl<'d> References<'d> {
 
     pub(super) fn action(&mut self, action: &'d Action, found: &mut Diagnostics) {
         match action {
-            Action::To(to) => {
-                if let Destination::Upstream(name) = &to.value {
-                    self.upstream(name.as_str(), to.origin, found);
+            Action::To(to) => match &to.upstream.value {
+                Destination::Upstream(name) => self.upstream(name.as_str(), to.upstream.origin, found),
+                Destination::Inline(_) if !to.labels.is_empty() => {
+                    let message = "an address in a route has no labels to choose by";
+                    let finding = Diagnostic::error(to.labels.origin, message);
+                    found.push(finding.mend("make an upstream of it, with labels at its endpoints"));
                 }
-            }
+                Destination::Inline(_) => {}
+            },
             Action::Split(split) => {
-                for (name, _) in split.iter() {
+                for (name, share) in split.iter() {
+                    let name = share.upstream(name);
                     self.upstream(name.as_str(), name.origin, found);
                 }
-                if split.broken.is_empty() && split.iter().all(|(_, weight)| weight.get() == 0) {
+                if split.broken.is_empty() && split.iter().all(|(_, share)| share.weight.get() == 0) {
                     let message = "the weights of this split add up to 0, so nothing can be chosen";
                     let finding = Diagnostic::error(split.origin, message);
                     found.push(finding.mend("give at least one upstream a weight of 1 or more"));

@@ -50,6 +50,8 @@ section! {
         /// More files, relative to this one; `*` and `?` match within a file name. Sections of the same
         /// name are merged key by key, and `routes` are appended in the order of the file names.
         include: Many<Located<String>> = default(Many::none());
+        /// The zone that this Tollgate runs in, for upstreams with `prefer_zone`: `${ZONE}`.
+        zone: Option<Located<Name>> = optional;
         /// Threads that run connections; one per core if left out.
         workers: Option<Whole<1, 1024>> = optional;
         /// Where to accept connections: an address, a list of them, or the long form.

@@ -1,13 +1,14 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{GrpcProbe, SharedRetry, Timeouts, UpstreamTls};
+use super::{GrpcProbe, Labels, PreferZone, SharedRetry, SlowStart, Timeouts, UpstreamTls};
 use crate::section::{choice, section, words};
 use crate::setting::{Many, NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
 use crate::table::Table;
 use crate::units::StatusRange;
 use crate::units::{
-    Duration, EndpointAddress, HeaderName, HostPattern, MethodName, PathPattern, Percent, Secret,
+    Duration, EndpointAddress, HeaderName, HostPattern, MethodName, Name, PathPattern, Percent, Secret,
+    Surplus,
 };
 
 section! {
@@ -33,6 +34,14 @@ section! {
         /// When fewer than this share of the endpoints is healthy, all are used again: some answers
         /// are better than an overload of the rest.
         panic_threshold: Percent = default(Percent::whole(10));
+        /// How long endpoints take to get all of their share that are new or were away: `30s`, or the long form. Those that
+        /// are there when the process starts have it at once. At once for all if left out.
+        slow_start: Option<Located<SlowStart>> = optional;
+        /// How much more than their part of the traffic the endpoints of a tier can carry. When those that are usable
+        /// cannot carry everything, the next tier gets the rest.
+        overprovisioning: Surplus = default(Surplus::of(140));
+        /// Endpoints in Tollgate's own zone (`zone` of the document) are preferred: `true`, or the long form.
+        prefer_zone: Option<Located<Toggle<PreferZone>>> = optional;
         /// Connections kept open between requests.
         pool: Pool = section;
         /// How long to wait for an endpoint.
@@ -49,6 +58,15 @@ section! {
         address: Located<EndpointAddress> = required;
         /// Its share of the traffic relative to the others; with 0 it gets none.
         weight: Whole<0, 65_535> = default(Whole::of::<1>());
+        /// Its tier; 0 if left out. Those of a later tier are used only as far as the ones before cannot carry the
+        /// traffic.
+        priority: Option<Located<Whole<0, 100>>> = optional;
+        /// Used only when the others cannot carry the traffic: the same as `priority: 1`.
+        backup: bool = default(false);
+        /// Where it runs, for `prefer_zone`.
+        zone: Option<Name> = optional;
+        /// What routes choose a part of the endpoints by: `{ version: v2 }`.
+        labels: Labels = default(Table::none());
     }
 }
 
@@ -91,7 +109,19 @@ words! {
     }
 }
 
+impl Endpoint {
+    /// Its tier.
+    pub fn tier(&self) -> u32 {
+        self.priority.as_ref().map_or(u32::from(self.backup), |priority| priority.get())
+    }
+}
+
 impl Upstream {
+    /// How endpoints of Tollgate's own zone are preferred, if they are.
+    pub fn locality(&self) -> Option<&PreferZone> {
+        self.prefer_zone.as_ref()?.on()
+    }
+
     /// How its connections are encrypted, if they are. All defaults where its endpoints are written with `https://`.
     pub fn encryption(&self) -> Option<UpstreamTls> {
         match &self.tls {

@@ -9,13 +9,26 @@ use tollgate_config as config;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_telemetry::trace::Tracing;
-use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
+use tollgate_upstream::{Endpoint, RetryBudgetSettings, Traits, Upstream};
 
 use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::policies::{Carried, Say};
 use super::tls::ConnectorPlan;
 use crate::beside::Watched;
+
+/// What an endpoint is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointPlan {
+    /// Host and port as written. With the address, what it is found again by.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its weight.
+    pub weight: u32,
+    /// Its tier, zone and labels. One that gets others stays the same endpoint.
+    pub traits: Arc<Traits>,
+}
 
 /// What an upstream was made from. The same plan makes the same upstream.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +37,10 @@ pub struct Plan {
     pub settings: Option<Arc<config::Upstream>>,
     /// Its retry budget, which may come from the document's defaults.
     pub budget: RetryBudgetSettings,
-    /// Name, address and weight of each endpoint, names resolved.
-    pub endpoints: Vec<(Arc<str>, SocketAddr, u32)>,
+    /// Its endpoints, names resolved.
+    pub endpoints: Vec<EndpointPlan>,
+    /// Tollgate's own zone, if it prefers the endpoints there.
+    pub zone: Option<Arc<str>>,
     /// How it is spoken to.
     pub transport: TransportPlan,
 }
@@ -152,12 +167,16 @@ impl Predecessor {
             let live = running.upstream.live_endpoints();
             before = live.map(|(_, e)| ((e.name().clone(), e.address()), e)).collect();
         }
-        let endpoint = |(name, address, weight): &(Arc<str>, SocketAddr, u32)| {
+        let joins = !before.is_empty();
+        let endpoint = |plan: &EndpointPlan| {
             // Taken out, so that an address that stands twice is not one endpoint twice.
-            match before.remove(&(name.clone(), *address)) {
-                Some(endpoint) => endpoint.successor(*weight),
-                None => Endpoint::new(name.clone(), *address, *weight),
-            }
+            let endpoint = match before.remove(&(plan.name.clone(), plan.address)) {
+                Some(endpoint) => endpoint.successor(plan.weight),
+                // Where all are new, none has anybody to be slower than.
+                None if joins => Endpoint::new(plan.name.clone(), plan.address, plan.weight).joining(),
+                None => Endpoint::new(plan.name.clone(), plan.address, plan.weight),
+            };
+            endpoint.with(plan.traits.clone())
         };
         plan.endpoints.iter().map(endpoint).collect()
     }
@@ -165,7 +184,7 @@ impl Predecessor {
     /// The addresses that the upstream of this name has for an endpoint name.
     pub fn addresses(&self, upstream: &str, endpoint: &str) -> Vec<SocketAddr> {
         let Some(running) = self.upstreams.get(upstream) else { return Vec::new() };
-        let same = running.plan.endpoints.iter().filter(|(name, ..)| **name == *endpoint);
-        same.map(|(_, address, _)| *address).collect()
+        let same = running.plan.endpoints.iter().filter(|plan| *plan.name == *endpoint);
+        same.map(|plan| plan.address).collect()
     }
 }

@@ -1,7 +1,6 @@
 //! Upstreams of a document.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tollgate_config::{
@@ -13,11 +12,13 @@ use tollgate_tls::Connector;
 use tollgate_upstream::balancers::balancer;
 use tollgate_upstream::probes::{GrpcProbe, HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
 use tollgate_upstream::{
-    OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings,
+    Locality, OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, SlowStart, Traits,
+    Upstream, UpstreamSettings,
 };
 
 use super::Compiler;
-use super::predecessor::{Plan, TransportPlan};
+use super::destinations::labels_of;
+use super::predecessor::{EndpointPlan, Plan, TransportPlan};
 use super::tls::ConnectorPlan;
 use crate::dial::UpstreamDial;
 
@@ -31,12 +32,14 @@ impl Compiler<'_> {
         for (name, upstream) in self.document.upstreams.iter() {
             let mut endpoints = Vec::new();
             for endpoint in upstream.endpoints.iter() {
-                let weight = endpoint.weight.get();
-                self.resolve(name.value.as_str(), &endpoint.address, weight, &mut endpoints);
+                let plain = (endpoint.weight.get(), traits(endpoint));
+                self.resolve(name.value.as_str(), &endpoint.address, plain, &mut endpoints);
             }
+            let own_zone = self.document.zone.as_ref().filter(|_| upstream.locality().is_some());
+            let zone = own_zone.map(|zone| zone.as_str().into());
             let settings = Some(Arc::new(upstream.value.clone()));
             let transport = self.transport_plan(upstream);
-            let plan = Plan { settings, budget: self.budget(Some(upstream)), endpoints, transport };
+            let plan = Plan { settings, budget: self.budget(Some(upstream)), endpoints, zone, transport };
             self.add(name.value.to_string(), plan);
         }
     }
@@ -49,9 +52,10 @@ impl Compiler<'_> {
             return *index;
         }
         let mut endpoints = Vec::new();
-        self.resolve(&name, address, 1, &mut endpoints);
+        self.resolve(&name, address, (1, Arc::default()), &mut endpoints);
         let transport = self.inline_transport_plan(address);
-        self.add(name, Plan { settings: None, budget: self.budget(None), endpoints, transport })
+        let budget = self.budget(None);
+        self.add(name, Plan { settings: None, budget, endpoints, zone: None, transport })
     }
 
     /// The upstream of a plan: the one that runs, if it was made from the same.
@@ -110,7 +114,7 @@ impl Compiler<'_> {
                     .health
                     .as_ref()
                     .and_then(|health| self.probes(health, &plan.transport, transport));
-                (settings(upstream, plan.budget, probes), upstream.balance)
+                (settings(upstream, plan, probes), upstream.balance)
             }
             None => (
                 UpstreamSettings { retries: plan.budget, ..UpstreamSettings::default() },
@@ -133,12 +137,12 @@ impl Compiler<'_> {
         &mut self,
         upstream: &str,
         address: &Located<EndpointAddress>,
-        weight: u32,
-        endpoints: &mut Vec<(Arc<str>, SocketAddr, u32)>,
+        (weight, traits): (u32, Arc<Traits>),
+        endpoints: &mut Vec<EndpointPlan>,
     ) {
         let name: Arc<str> = address.value.authority().into();
         if let Some(socket) = address.value.socket() {
-            endpoints.push((name, socket, weight));
+            endpoints.push(EndpointPlan { name, address: socket, weight, traits });
             return;
         }
         let (host, port) = (address.value.host(), address.value.port());
@@ -156,7 +160,8 @@ impl Compiler<'_> {
         // A resolver may tell an address twice.
         let mut told = HashSet::new();
         let addresses = addresses.into_iter().filter(|socket| told.insert(*socket));
-        endpoints.extend(addresses.map(|socket| (name.clone(), socket, weight)));
+        let plan = |address| EndpointPlan { name: name.clone(), address, weight, traits: traits.clone() };
+        endpoints.extend(addresses.map(plan));
     }
 
     fn budget(&self, upstream: Option<&config::Upstream>) -> RetryBudgetSettings {
@@ -214,11 +219,16 @@ impl Compiler<'_> {
     }
 }
 
-fn settings(
-    upstream: &config::Upstream,
-    retries: RetryBudgetSettings,
-    probes: Option<ProbePlan>,
-) -> UpstreamSettings {
+/// What an endpoint is besides its address.
+fn traits(endpoint: &config::Endpoint) -> Arc<Traits> {
+    Arc::new(Traits {
+        priority: endpoint.tier(),
+        zone: endpoint.zone.as_ref().map(|zone| zone.as_str().into()),
+        labels: labels_of(&endpoint.labels),
+    })
+}
+
+fn settings(upstream: &config::Upstream, plan: &Plan, probes: Option<ProbePlan>) -> UpstreamSettings {
     let outliers = match &upstream.ejection.value {
         Switch::Off => OutlierSettings { consecutive_failures: 0, ..OutlierSettings::default() },
         Switch::On(ejection) => OutlierSettings {
@@ -230,9 +240,20 @@ fn settings(
     };
     UpstreamSettings {
         panic_threshold_percent: u32::from(upstream.panic_threshold.basis_points()) / 100,
+        overprovisioning_percent: upstream.overprovisioning.percent(),
+        slow_start: upstream.slow_start.as_ref().map(|slow_start| SlowStart {
+            window_ms: slow_start.window.get().as_millis() as u64,
+            aggression: slow_start.aggression.get(),
+            min_percent: u32::from(slow_start.min_weight.basis_points()) / 100,
+        }),
+        locality: upstream.locality().zip(plan.zone.clone()).map(|(prefer, zone)| Locality {
+            zone,
+            min_usable_percent: u32::from(prefer.min_usable.basis_points()) / 100,
+            min_endpoints: prefer.min_endpoints.get(),
+        }),
         outliers,
         probes,
-        retries,
+        retries: plan.budget,
         pool: PoolSettings {
             max_idle: upstream.pool.max_idle.get() as usize,
             idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,

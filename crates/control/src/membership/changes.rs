@@ -61,7 +61,8 @@ impl OperatorChanges {
 impl UpstreamChanges {
     fn of(upstream: &Upstream) -> Self {
         let OperatorMembers { added, removed } = upstream.operator_members();
-        let added = added.into_iter().map(|Member { name, address, weight }| listed(&name, address, weight));
+        let added =
+            added.into_iter().map(|Member { name, address, weight, .. }| listed(&name, address, weight));
         let removed = removed.into_iter().map(|Removal { name, address, listed }| RemovedEndpoint {
             name: name.to_string(),
             address,
@@ -79,11 +80,10 @@ impl UpstreamChanges {
     }
 
     pub(super) fn set_at(&self, upstream: &Upstream, now_ms: u64) -> MembersChange {
-        let added = self.added.iter().map(|ListedEndpoint { name, address, weight }| Member {
-            name: name.as_str().into(),
-            address: *address,
-            weight: *weight,
-        });
+        let added = self
+            .added
+            .iter()
+            .map(|ListedEndpoint { name, address, weight }| Member::new(name.as_str(), *address, *weight));
         let removed = self.removed.iter().map(|RemovedEndpoint { name, address, listed }| Removal {
             name: name.as_str().into(),
             address: *address,
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn what_was_set_in_one_process_is_set_in_another() {
         let (one, plain) = (upstream("api"), upstream("plain"));
-        let added = Member { name: "new:80".into(), address: ([10, 0, 0, 9], 80).into(), weight: 4 };
+        let added = Member::new("new:80", ([10, 0, 0, 9], 80).into(), 4);
         one.operator_add(&[added], None, 0).unwrap();
         one.operator_remove(&[1], 0).unwrap();
         one.set_drained(0, true);

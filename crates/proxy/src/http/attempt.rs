@@ -26,14 +26,18 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
     };
     let upstream = &published.snapshot.upstreams[index as usize];
     let endpoint = {
-        let view = &mut published.views.borrow_mut()[index as usize];
+        let at = published.snapshot.view_of(index, exchange.record.subset);
+        let view = &mut published.views.borrow_mut()[at];
         View::refresh_shared(view, upstream, now);
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
         let key = PickKey { turn, seed, tried: &exchange.retries.tried, loads: exchange.evidence.loads() };
         let picked = decide::endpoint(upstream, view, &key);
         exchange.evidence.asked(view, turn);
-        picked?
+        picked.map_err(|refusal| {
+            exchange.record.detail = refusal.detail;
+            refusal.reason
+        })?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
     exchange.attempt = Some(Attempt {

@@ -39,6 +39,7 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
         table: RouteTable::compile(&[]).unwrap().into(),
         routes: Vec::new(),
         upstreams: Vec::new(),
+        subsets: Vec::new(),
         transports: Vec::new(),
         tracing: None,
         consumers: Arc::default(),

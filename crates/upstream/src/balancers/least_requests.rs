@@ -16,7 +16,7 @@ pub struct LeastRequests;
 impl Balancer for LeastRequests {
     fn pick(&self, upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Pick {
         let next = round_robin::turn(view, key);
-        let busy = next.and_then(|endpoint| busyness(upstream, endpoint, key));
+        let busy = next.and_then(|endpoint| busyness(upstream, view, endpoint, key));
         let idle = busy.is_some_and(|busy| busy.is_idle());
         let least = if idle { None } else { least(upstream, view, key) };
         // None is left over only where all were tried: then it is whose turn it is.
@@ -33,7 +33,7 @@ fn least(upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Option<u32> {
         if key.has_tried(endpoint) {
             continue;
         }
-        let busy = busyness(upstream, endpoint, key)?;
+        let busy = busyness(upstream, view, endpoint, key)?;
         if least.is_none_or(|(_, other)| busy.is_below(other)) {
             least = Some((endpoint, busy));
         }

@@ -11,7 +11,7 @@ fn address(number: u64) -> SocketAddr {
 fn member(random: &mut Random) -> Member {
     // Some names have two addresses, and some addresses two names.
     let (name, number) = (random.below(6), random.below(6));
-    Member { name: format!("e{name}").into(), address: address(number), weight: random.below(4) as u32 }
+    Member::new(format!("e{name}"), address(number), random.below(4) as u32)
 }
 
 fn list(random: &mut Random, most: u64) -> Vec<Member> {
@@ -20,7 +20,7 @@ fn list(random: &mut Random, most: u64) -> Vec<Member> {
 
 fn lists(random: &mut Random) -> Lists {
     let mut operator = OperatorMembers { added: list(random, 4), removed: Vec::new() };
-    for Member { name, address, weight } in list(random, 4) {
+    for Member { name, address, weight, .. } in list(random, 4) {
         let removal = Removal { name, address, listed: Some(weight) };
         let is_added = |m: &Member| m.name == removal.name && m.address == removal.address;
         if !operator.added.iter().any(is_added) {
@@ -73,7 +73,7 @@ fn the_set_is_what_the_rules_say_and_each_endpoint_is_in_it_once() {
 }
 
 fn named(name: &str, number: u64, weight: u32) -> Member {
-    Member { name: name.into(), address: address(number), weight }
+    Member::new(name, address(number), weight)
 }
 
 fn removal(name: &str, number: u64, listed: Option<u32>) -> Removal {

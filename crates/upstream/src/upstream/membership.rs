@@ -20,8 +20,16 @@ pub struct MembersChange {
     pub added: Vec<u32>,
     /// There no more.
     pub removed: Vec<u32>,
-    /// Listed with another weight.
+    /// Listed with another weight, or another tier, zone or labels.
     pub reweighted: Vec<u32>,
+}
+
+/// What there is beside an upstream whose set is changed.
+enum Beside<'a> {
+    /// Nothing: it serves.
+    Nothing,
+    /// The endpoints of the upstream that it follows; none if it follows none. It does not serve yet.
+    Before(HashMap<Key<'a>, &'a Endpoint>),
 }
 
 impl MembersChange {
@@ -75,7 +83,20 @@ impl Upstream {
         let mut lists = self.lists();
         let index = self.settings.sources.iter().position(|known| *known.key == *source)?;
         *lists.found.get_mut(index)? = found;
-        Some(self.apply(&lists, &HashMap::new(), now_ms))
+        Some(self.apply(&lists, &Beside::Nothing, now_ms))
+    }
+
+    /// Takes what its sources, by their keys, have found at first. Endpoints of the upstream that it follows are the
+    /// same here. For before it is used.
+    pub fn begin_with(&self, found: Vec<(Arc<str>, Vec<Member>)>, before: Option<&Self>, now_ms: u64) {
+        let mut lists = self.lists();
+        for (source, found) in found {
+            let index = self.settings.sources.iter().position(|known| known.key == source);
+            if let Some(list) = index.and_then(|index| lists.found.get_mut(index)) {
+                *list = found;
+            }
+        }
+        self.apply(&lists, &Beside::before(before), now_ms);
     }
 
     /// Adds endpoints by the operator's hand. Those that the operator had removed are there again as they are listed,
@@ -110,7 +131,7 @@ impl Upstream {
                 lists.operator.added.push(member.clone());
             }
         }
-        let change = self.apply(&lists, &HashMap::new(), now_ms);
+        let change = self.apply(&lists, &Beside::Nothing, now_ms);
         if let Some(weight) = weight {
             let added = change.added.iter().filter_map(|index| self.endpoint(*index));
             // What the operator has added is listed with it.
@@ -144,7 +165,7 @@ impl Upstream {
                 lists.operator.removed.push(Removal { name, address, listed });
             }
         }
-        let change = self.apply(&lists, &HashMap::new(), now_ms);
+        let change = self.apply(&lists, &Beside::Nothing, now_ms);
         for endpoint in endpoints {
             endpoint.set_drained(false);
             endpoint.set_weight(None);
@@ -161,7 +182,7 @@ impl Upstream {
     pub fn set_operator_members(&self, members: &OperatorMembers, now_ms: u64) -> MembersChange {
         let mut lists = self.lists();
         lists.operator = members.under(&lists.document);
-        self.apply(&lists, &HashMap::new(), now_ms)
+        self.apply(&lists, &Beside::Nothing, now_ms)
     }
 
     /// Why each endpoint is in the set or not, by index.
@@ -214,13 +235,15 @@ impl Upstream {
             }
         }
         lists.operator = theirs.operator.under(&lists.document);
-        let known = before.live_endpoints().map(|(_, endpoint)| (key_of(endpoint), endpoint)).collect();
-        self.apply(&lists, &known, now_ms);
+        self.apply(&lists, &Beside::before(Some(before)), now_ms);
     }
 
-    /// Makes the set what the lists say. `before` are endpoints of the upstream that this one follows.
-    fn apply(&self, lists: &Lists, before: &HashMap<Key<'_>, &Endpoint>, now_ms: u64) -> MembersChange {
+    /// Makes the set what the lists say.
+    fn apply(&self, lists: &Lists, beside: &Beside<'_>, now_ms: u64) -> MembersChange {
         let mut change = MembersChange::default();
+        let is_slow = self.settings.slow_start.is_some();
+        // Where all are new, none has anybody to be slower than.
+        let joins = is_slow && beside.has_others(self);
         let mut unwanted: HashMap<Key<'_>, (u32, &Endpoint)> = HashMap::new();
         let mut twice = Vec::new();
         for (index, endpoint) in self.endpoints() {
@@ -232,20 +255,25 @@ impl Upstream {
         for (_, member) in lists.merged() {
             match unwanted.remove(&key(member)) {
                 Some((index, endpoint)) => {
-                    let reweighted = endpoint.set_document_weight(member.weight);
+                    let reweighted =
+                        endpoint.set_document_weight(member.weight) | endpoint.set_traits(&member.traits);
                     if endpoint.set_removed(false) {
                         endpoint.ejection().succeeded();
+                        if joins {
+                            endpoint.is_back(None);
+                        }
                         change.added.push(index);
                     } else if reweighted {
                         change.reweighted.push(index);
                     }
                 }
                 None => {
-                    let endpoint = match before.get(&key(member)) {
+                    let endpoint = match beside.known(member) {
                         Some(before) => before.successor(member.weight),
-                        None => Endpoint::new(member.name.clone(), member.address, member.weight),
+                        None if joins => endpoint_of(member).joining(),
+                        None => endpoint_of(member),
                     };
-                    change.added.extend(self.endpoints.push(endpoint));
+                    change.added.extend(self.endpoints.push(endpoint.with(member.traits.clone())));
                 }
             }
         }
@@ -283,6 +311,33 @@ impl Upstream {
     fn lists(&self) -> MutexGuard<'_, Lists> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl<'a> Beside<'a> {
+    fn before(upstream: Option<&'a Upstream>) -> Self {
+        let endpoints = upstream.into_iter().flat_map(Upstream::live_endpoints);
+        Self::Before(endpoints.map(|(_, endpoint)| (key_of(endpoint), endpoint)).collect())
+    }
+
+    /// The endpoint of this member that goes on here.
+    fn known(&self, member: &Member) -> Option<&'a Endpoint> {
+        match self {
+            Self::Nothing => None,
+            Self::Before(known) => known.get(&key(member)).copied(),
+        }
+    }
+
+    /// Whether there are endpoints that serve already.
+    fn has_others(&self, upstream: &Upstream) -> bool {
+        match self {
+            Self::Nothing => upstream.live_endpoints().next().is_some(),
+            Self::Before(known) => !known.is_empty(),
+        }
+    }
+}
+
+fn endpoint_of(member: &Member) -> Endpoint {
+    Endpoint::new(member.name.clone(), member.address, member.weight)
 }
 
 fn key_of(endpoint: &Endpoint) -> Key<'_> {

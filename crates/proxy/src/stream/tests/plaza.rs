@@ -183,6 +183,7 @@ fn snapshot(listeners: Vec<Arc<Listener>>, upstreams: &[(Vec<SocketAddr>, Option
         table: RouteTable::compile(&[]).unwrap().into(),
         routes: Vec::new(),
         upstreams: upstreams.iter().enumerate().map(upstream).collect(),
+        subsets: Vec::new(),
         transports: upstreams.iter().map(|(_, header)| Arc::new(transport(*header))).collect(),
         tracing: None,
         consumers: Arc::default(),

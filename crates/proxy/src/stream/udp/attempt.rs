@@ -54,7 +54,10 @@ fn pick(round: &Round<'_>, index: u32, decision: &mut Decision) -> Result<Socket
         let key = PickKey { turn, seed, tried: &decision.tried, loads: decision.evidence.loads() };
         let picked = decide::endpoint(upstream, view, &key);
         decision.evidence.asked(view, turn);
-        picked?
+        picked.map_err(|refusal| {
+            decision.record.detail = refusal.detail;
+            refusal.reason
+        })?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
     let (address, name) = (chosen.address(), chosen.name().clone());

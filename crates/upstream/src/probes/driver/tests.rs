@@ -137,7 +137,7 @@ async fn probes_follow_the_set() {
     let (upstream, mut receiver) = upstream(Vec::new(), ProbePlan::new(probe.clone()));
     let driver = tokio::spawn(run_probes(Arc::clone(&upstream), clock(), 7, pending()));
     let asked = |name: &str| probe.asked.lock().unwrap().iter().filter(|(n, _)| **n == *name).count();
-    let member = |name: &str| Member { name: name.into(), address: ([127, 0, 0, 1], 80).into(), weight: 1 };
+    let member = |name: &str| Member::new(name, ([127, 0, 0, 1], 80).into(), 1);
     upstream.set_operator_members(&OperatorMembers { added: vec![member("a")], removed: vec![] }, 0);
     while asked("a") < 3 {
         tokio::time::advance(Duration::from_millis(100)).await;

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{NotAdded, Upstream};
 use crate::balancers::{BALANCERS, Pick, PickKey};
-use crate::endpoint::{Endpoint, EndpointId, InFlight};
+use crate::endpoint::{Endpoint, EndpointId, InFlight, Labels, Traits};
 use crate::health::{Failure, HealthEvents, OutlierSettings, ProbeHealth};
 use crate::members::{Member, Origin, Source};
 use crate::random::Random;
+use crate::slow_start::SlowStart;
 use crate::upstream::UpstreamSettings;
-use crate::view::{Exclusion, Vacancy, View};
+use crate::view::{Exclusion, IfNone, Subset, Vacancy, View};
 
 fn address(number: u64) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], number as u16))
@@ -19,7 +20,7 @@ fn address(number: u64) -> SocketAddr {
 /// Of one name an address, as most are.
 fn member(number: u64, weight: u32) -> Member {
     let address = address(number);
-    Member { name: address.to_string().into(), address, weight }
+    Member::new(address.to_string(), address, weight)
 }
 
 fn source(key: &str) -> Source {
@@ -316,4 +317,79 @@ fn workers_that_pick_while_the_set_changes_pick_only_what_their_view_has() {
         assert!(view.members().iter().copied().eq(upstream.live_endpoints().map(|(index, _)| index)));
         assert_eq!(upstream.in_flight(), 0);
     }
+}
+
+fn with(number: u64, priority: u32, version: &str) -> Member {
+    let traits = Traits { priority, zone: None, labels: Labels::new([("version", version)]) };
+    Member { traits: Arc::new(traits), ..member(number, 1) }
+}
+
+fn view_of(upstream: &Upstream, version: &str) -> View {
+    let subset = Subset { labels: Labels::new([("version", version)]), if_none: IfNone::Fail };
+    let mut view = View::of(Arc::new(subset));
+    view.refresh(upstream, 0);
+    view
+}
+
+#[test]
+fn tiers_and_labels_of_what_is_found_count_as_those_of_the_document() {
+    let upstream = upstream(&[], &["a"]);
+    upstream.set_found("a", vec![with(1, 0, "v1"), with(2, 7, "v1"), with(3, 0, "v2")], 0);
+    assert_eq!(members(&upstream), [0, 2]);
+    let mut subset = view_of(&upstream, "v1");
+    assert_eq!((subset.members(), subset.exclusion(2)), (&[0][..], Some(Exclusion::OtherLabels)));
+    // The first tier goes, and the next takes its place; in the subset's view as well.
+    let change = upstream.set_found("a", vec![with(2, 7, "v1"), with(3, 7, "v2")], 0).unwrap();
+    assert_eq!((change.removed, change.reweighted), (vec![0], vec![2]));
+    assert!(subset.refresh(&upstream, 0));
+    assert_eq!((members(&upstream), subset.members()), (vec![1, 2], &[1][..]));
+    assert_eq!(
+        [0, 1, 2].map(|e| subset.exclusion(e)),
+        [Some(Exclusion::Removed), None, Some(Exclusion::OtherLabels)]
+    );
+    assert!(!subset.may_keep(0) && subset.may_keep(1) && !subset.may_keep(2));
+    upstream.set_found("a", vec![with(3, 7, "v2")], 0);
+    subset.refresh(&upstream, 0);
+    assert_eq!((subset.vacancy(), subset.members().len()), (Vacancy::NoLabels, 0));
+    upstream.set_found("a", Vec::new(), 0);
+    subset.refresh(&upstream, 0);
+    assert_eq!(subset.vacancy(), Vacancy::NoEndpoints);
+}
+
+#[test]
+fn who_comes_later_begins_slowly_and_who_begins_together_does_not() {
+    let slow_start = SlowStart { window_ms: 1000, aggression: 1.0, min_percent: 10 };
+    let make = |sources: &[&str]| {
+        let sources = sources.iter().map(|key| source(key)).collect();
+        let settings = UpstreamSettings { slow_start: Some(slow_start), sources, ..Default::default() };
+        let document = vec![Endpoint::new("a:1", address(1), 1)];
+        Upstream::new("api", document, (BALANCERS[0].make)(), settings, HealthEvents::unheard())
+    };
+    let warm = |upstream: &Upstream, now_ms| -> Vec<Option<f64>> {
+        let mut view = View::default();
+        view.refresh(upstream, now_ms);
+        upstream.live_endpoints().map(|(index, _)| view.warmth(index)).collect()
+    };
+    let first = make(&["a"]);
+    first.begin_with(vec![("a".into(), vec![member(2, 1)])], None, 0);
+    assert_eq!(warm(&first, 0), [None, None]);
+    first.set_found("a", vec![member(2, 1), member(3, 1)], 0);
+    assert_eq!(warm(&first, 0), [None, None, Some(0.1)]);
+    assert_eq!(warm(&first, 500), [None, None, Some(0.5)]);
+    // Over a reload that has another source it is as warm as it was, and only who is new to the upstream is slow.
+    let second = make(&["a", "b"]);
+    let found = vec![("b".into(), vec![member(2, 1), member(4, 1)])];
+    second.begin_with(found, Some(&first), 500);
+    second.catch_up(&first, 500);
+    let known = |upstream: &Upstream, port: u16| {
+        upstream.live_endpoints().find(|(_, e)| e.address().port() == port).unwrap().1.id()
+    };
+    assert_eq!([2, 3].map(|port| known(&second, port)), [2, 3].map(|port| known(&first, port)));
+    assert_eq!(live(&second), [1, 2, 4, 3]);
+    assert_eq!(warm(&second, 500), [None, None, Some(0.1), Some(0.5)]);
+    // One that comes back is as new.
+    second.set_found("a", vec![member(2, 1)], 2000);
+    assert_eq!(warm(&second, 2000), [None, None, None]);
+    second.set_found("a", vec![member(2, 1), member(3, 1)], 2000);
+    assert_eq!(warm(&second, 2000), [None, None, None, Some(0.1)]);
 }
