@@ -3,6 +3,7 @@
 mod access_log;
 mod auth;
 mod consumers;
+mod discovery;
 mod document;
 mod edits;
 mod expectations;
@@ -33,6 +34,7 @@ pub use consumers::{
     Consumer, Credential, CredentialIdentity, PasswordCredential, SignatureAlgorithm, SignatureKey,
     SignatureMaterial,
 };
+pub use discovery::{AddressFamily, Dns, EndpointPlace, Follow, OnEmpty};
 pub use document::{Document, Version};
 pub use edits::{HeaderEdits, MessageEdits};
 pub use expectations::{OnFailedTests, Test, TestCaller, TestExpectation, TestRequest};

@@ -1,14 +1,12 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{GrpcProbe, SharedRetry, Timeouts, UpstreamTls};
+use super::{EndpointPlace, Follow, GrpcProbe, SharedRetry, Timeouts, UpstreamTls};
 use crate::section::{choice, section, words};
 use crate::setting::{Many, NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
 use crate::table::Table;
 use crate::units::StatusRange;
-use crate::units::{
-    Duration, EndpointAddress, HeaderName, HostPattern, MethodName, PathPattern, Percent, Secret,
-};
+use crate::units::{Duration, HeaderName, HostPattern, MethodName, PathPattern, Percent, Secret};
 
 section! {
     /// A named group of endpoints that answer the same requests.
@@ -43,12 +41,14 @@ section! {
 }
 
 section! {
-    /// One address of an upstream.
+    /// One address of an upstream, or where addresses come from.
     pub struct Endpoint short "address" {
-        /// `host:port`, `http://host:port` or `https://host:port`.
-        address: Located<EndpointAddress> = required;
+        /// The address, or where addresses come from.
+        place: EndpointPlace = choice;
         /// Its share of the traffic relative to the others; with 0 it gets none.
         weight: Whole<0, 65_535> = default(Whole::of::<1>());
+        /// How a name is followed.
+        follow: Option<Box<Follow>> = flatten;
     }
 }
 
@@ -97,7 +97,9 @@ impl Upstream {
         match &self.tls {
             Some(tls) => tls.on().cloned(),
             None => {
-                self.endpoints.iter().any(|endpoint| endpoint.address.is_https()).then(UpstreamTls::standard)
+                let is_https =
+                    |endpoint: &Located<Endpoint>| endpoint.address().is_some_and(|a| a.is_https());
+                self.endpoints.iter().any(is_https).then(UpstreamTls::standard)
             }
         }
     }
