@@ -10,6 +10,7 @@ mod logs;
 pub mod policies;
 pub mod predecessor;
 mod routes;
+pub mod sources;
 pub mod tls;
 mod tracing;
 mod upstreams;
@@ -31,6 +32,7 @@ use crate::resolve::Resolve;
 use self::acceptors::ListenerTls;
 use self::policies::{Carried, Shared};
 use self::predecessor::Plan;
+use self::sources::FirstLooks;
 
 pub use consumers::Excerpts;
 pub use predecessor::{Plans, Predecessor};
@@ -76,7 +78,9 @@ pub fn compile_after(
         names: Vec::new(),
         beside: Beside::default(),
         by_name: HashMap::new(),
+        first_looks: FirstLooks::default(),
     };
+    compiler.look_at_sources();
     compiler.upstreams();
     compiler.redis_stores();
     let (specs, routes) = compiler.routes();
@@ -120,6 +124,7 @@ pub fn compile_after(
         acme,
         watched: compiler.beside.watched,
         carried: compiler.carried,
+        dns: sources::dns_settings(&document.dns),
     };
     Compiled { snapshot, plans, diagnostics: compiler.diagnostics, excerpts: compiler.beside.excerpts }
 }
@@ -154,6 +159,7 @@ struct Compiler<'a> {
     beside: Beside,
     /// Indexes by name; an inline destination's name is its address.
     by_name: HashMap<String, u32>,
+    first_looks: FirstLooks,
 }
 
 impl Compiler<'_> {

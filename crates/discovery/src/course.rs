@@ -11,7 +11,7 @@ use crate::found::{Found, changes, sorted};
 const EMPTY_LOOKS: u32 = 3;
 
 /// What is done when a source says that there is nothing any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnEmpty {
     /// The last list stays: an upstream without endpoints answers nobody, and a name that vanished is more often a
     /// mistake than a wish.
@@ -22,7 +22,7 @@ pub enum OnEmpty {
 }
 
 /// How a source is followed. All times are in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rules {
     /// From one good look to the next, at least.
     pub soonest_ms: u64,
@@ -97,6 +97,15 @@ impl Course {
             good_ms: None,
             due_ms: 0,
         }
+    }
+
+    /// The same for a source of which a list is known already, as good as of now: it is due about as soon as it may be.
+    #[must_use]
+    pub fn known(mut self, list: Arc<[Found]>, now_ms: u64) -> Self {
+        self.list = Some(list);
+        self.good_ms = Some(now_ms);
+        self.due_ms = now_ms.saturating_add(self.wait(Some(0)));
+        self
     }
 
     /// The last good list; `None` while there was none.

@@ -25,7 +25,7 @@ use lookup::{Addresses, addresses};
 const TARGETS_AT_ONCE: usize = 16;
 
 /// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wanted {
     /// All addresses of a host.
     Host {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use tollgate_acme::Challenges;
 use tollgate_config as config;
+use tollgate_discovery::Found;
+use tollgate_discovery::dns::Settings;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_telemetry::trace::Tracing;
@@ -14,6 +16,7 @@ use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
 use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::policies::{Carried, Say};
+use super::sources::SourcePlan;
 use super::tls::ConnectorPlan;
 use crate::beside::Watched;
 
@@ -24,8 +27,12 @@ pub struct Plan {
     pub settings: Option<Arc<config::Upstream>>,
     /// Its retry budget, which may come from the document's defaults.
     pub budget: RetryBudgetSettings,
-    /// Name, address and weight of each endpoint, names resolved.
+    /// Name, address and weight of each endpoint, with what its sources had found when it was made.
     pub endpoints: Vec<(Arc<str>, SocketAddr, u32)>,
+    /// Where its endpoints come from besides.
+    pub sources: Vec<SourcePlan>,
+    /// What they had found when it was made, by key.
+    pub found: HashMap<Arc<str>, Vec<Found>>,
     /// How it is spoken to.
     pub transport: TransportPlan,
 }
@@ -54,6 +61,8 @@ pub struct Plans {
     pub acme: Option<AcmePlan>,
     /// What its policies count and remember.
     pub carried: Carried,
+    /// Whom its sources ask for names.
+    pub dns: Settings,
     /// What is made from files that are looked at while the document is in force.
     pub watched: Watched,
 }
@@ -157,10 +166,9 @@ impl Predecessor {
         plan.endpoints.iter().map(endpoint).collect()
     }
 
-    /// The addresses that the upstream of this name has for an endpoint name.
-    pub fn addresses(&self, upstream: &str, endpoint: &str) -> Vec<SocketAddr> {
-        let Some(running) = self.upstreams.get(upstream) else { return Vec::new() };
-        let same = running.upstream.endpoints().iter().filter(|e| **e.name() == *endpoint);
-        same.map(Endpoint::address).collect()
+    /// What the source of this key has found for the upstream of this name.
+    pub fn found(&self, upstream: &str, key: &str) -> Vec<Found> {
+        let running = self.upstreams.get(upstream);
+        running.and_then(|running| running.plan.found.get(key)).cloned().unwrap_or_default()
     }
 }

@@ -1,11 +1,13 @@
 //! Upstreams of a document.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tollgate_config::{
-    self as config, Balance, Diagnostic, EndpointAddress, Located, Probe as ProbeSetting, Switch,
+    self as config, Balance, Diagnostic, EndpointAddress, Located, Origin, Probe as ProbeSetting, Switch,
 };
+use tollgate_discovery::Found;
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_tls::Connector;
 use tollgate_upstream::balancers::balancer;
@@ -16,6 +18,7 @@ use tollgate_upstream::{
 
 use super::Compiler;
 use super::predecessor::{Plan, TransportPlan};
+use super::sources::SourcePlan;
 use super::tls::ConnectorPlan;
 use crate::dial::UpstreamDial;
 
@@ -27,14 +30,28 @@ impl Compiler<'_> {
     /// Compiles all named upstreams.
     pub(super) fn upstreams(&mut self) {
         for (name, upstream) in self.document.upstreams.iter() {
-            let mut endpoints = Vec::new();
+            let (mut endpoints, mut sources, mut begun) = (Vec::new(), Vec::new(), HashMap::new());
             for endpoint in upstream.endpoints.iter() {
-                let weight = endpoint.weight.get();
-                self.resolve(name.value.as_str(), &endpoint.address, weight, &mut endpoints);
+                match (SourcePlan::of(endpoint), endpoint.address()) {
+                    (Some(source), _) => {
+                        let upstream = name.value.as_str();
+                        begun.extend([self.begin(upstream, &source, endpoint.origin, &mut endpoints)]);
+                        sources.push(source);
+                    }
+                    (None, Some(address)) => self.fixed(address, endpoint.weight.get(), &mut endpoints),
+                    (None, None) => {}
+                }
             }
             let settings = Some(Arc::new(upstream.value.clone()));
             let transport = self.transport_plan(upstream);
-            let plan = Plan { settings, budget: self.budget(Some(upstream)), endpoints, transport };
+            let plan = Plan {
+                settings,
+                budget: self.budget(Some(upstream)),
+                endpoints,
+                sources,
+                found: begun,
+                transport,
+            };
             self.add(name.value.to_string(), plan);
         }
     }
@@ -47,9 +64,17 @@ impl Compiler<'_> {
             return *index;
         }
         let mut endpoints = Vec::new();
-        self.resolve(&name, address, 1, &mut endpoints);
-        let transport = self.inline_transport_plan(address);
-        self.add(name, Plan { settings: None, budget: self.budget(None), endpoints, transport })
+        let source = SourcePlan::of_address(address);
+        let mut found = HashMap::new();
+        match &source {
+            Some(source) => found.extend([self.begin(&name, source, address.origin, &mut endpoints)]),
+            None => self.fixed(address, 1, &mut endpoints),
+        }
+        let (transport, sources) = (self.inline_transport_plan(address), source.into_iter().collect());
+        self.add(
+            name,
+            Plan { settings: None, budget: self.budget(None), endpoints, sources, found, transport },
+        )
     }
 
     /// The upstream of a plan: the one that runs, if it was made from the same.
@@ -120,11 +145,9 @@ impl Compiler<'_> {
         Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone())
     }
 
-    /// One endpoint for each address that the name has now. A name that cannot be resolved keeps the
-    /// addresses that it has in the snapshot that runs: what serves is not lost to a name server's bad minute.
-    fn resolve(
+    /// The endpoints at an address that is not followed: one, or all that this machine's own names have.
+    fn fixed(
         &mut self,
-        upstream: &str,
         address: &Located<EndpointAddress>,
         weight: u32,
         endpoints: &mut Vec<(Arc<str>, SocketAddr, u32)>,
@@ -134,19 +157,26 @@ impl Compiler<'_> {
             endpoints.push((name, socket, weight));
             return;
         }
-        let (host, port) = (address.value.host(), address.value.port());
-        let addresses = self.resolver.resolve(host, port).unwrap_or_else(|error| {
-            let message = format!("the name `{host}` cannot be resolved: {error}");
-            let known = self.before.addresses(upstream, &name);
-            self.diagnostics.push(match known.is_empty() {
-                true => Diagnostic::error(address.origin, message),
-                false => {
-                    Diagnostic::warning(address.origin, message + "; the addresses that it had are kept")
-                }
-            });
-            known
-        });
-        endpoints.extend(addresses.into_iter().map(|socket| (name.clone(), socket, weight)));
+        match self.resolver.resolve(address.value.host(), address.value.port()) {
+            Ok(found) => endpoints.extend(found.into_iter().map(|socket| (name.clone(), socket, weight))),
+            Err(error) => {
+                let message = format!("the name `{}` cannot be resolved: {error}", address.value.host());
+                self.diagnostics.push(Diagnostic::error(address.origin, message));
+            }
+        }
+    }
+
+    /// The endpoints that a source begins with.
+    fn begin(
+        &mut self,
+        upstream: &str,
+        source: &SourcePlan,
+        origin: Origin,
+        endpoints: &mut Vec<(Arc<str>, SocketAddr, u32)>,
+    ) -> (Arc<str>, Vec<Found>) {
+        let found = self.first_of(upstream, source, origin);
+        endpoints.extend(found.iter().map(|found| (found.name.clone(), found.address, found.weight)));
+        (source.key.clone(), found)
     }
 
     fn budget(&self, upstream: Option<&config::Upstream>) -> RetryBudgetSettings {

@@ -46,6 +46,12 @@ pub struct Client {
     questions: Semaphore,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self { resolvers: Vec::new(), timeout: Duration::from_secs(2) }
+    }
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("settings", &self.settings).finish_non_exhaustive()
@@ -66,6 +72,11 @@ impl Client {
     /// Nothing is asked yet.
     pub fn new(settings: Settings) -> Self {
         Self { settings, system: Mutex::new(None), questions: Semaphore::new(QUESTIONS_AT_ONCE) }
+    }
+
+    /// Whether the system's name servers are asked.
+    pub fn is_systems(&self) -> bool {
+        self.settings.resolvers.is_empty()
     }
 
     fn system(&self) -> Arc<System> {

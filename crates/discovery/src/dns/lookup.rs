@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::ask::{Ask, Asked, Kind, Records};
 
 /// Which addresses are wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Family {
     /// All.
     #[default]

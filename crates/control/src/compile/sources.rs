@@ -1,0 +1,204 @@
+//! Where the endpoints of upstreams come from besides their addresses.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_config::{
+    self as config, AddressFamily, Diagnostic, Endpoint, EndpointPlace, FilePath, Follow, Located,
+};
+use tollgate_discovery::dns::{Family, Settings, Wanted};
+use tollgate_discovery::{Course, Found, Look, OnEmpty, Rules, file};
+
+use super::Compiler;
+
+/// A name is asked for again after this at the soonest: name servers that give out a time to live of 0 mean every time,
+/// and one question a second is more often than records change and less than any of them notices.
+const MIN_TTL: Duration = Duration::from_secs(1);
+
+/// And after this at the latest, whatever its time to live: about as long as somebody waits for a change.
+const MAX_TTL: Duration = Duration::from_secs(60);
+
+/// After a failure a name is asked for again in half a second to a second, then in twice that, up to this.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How many endpoints of an answer or a file are used.
+const MAX_ENDPOINTS: u32 = 1_000;
+
+/// A source of endpoints. The same plan is the same source, also in another document.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SourcePlan {
+    /// What it is called among those of its upstream: `dns api.internal:8080`.
+    pub key: Arc<str>,
+    /// What is looked at.
+    pub place: SourcePlace,
+    /// How often, and what becomes of it.
+    pub rules: Rules,
+}
+
+/// What a source looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SourcePlace {
+    /// A name in DNS.
+    Dns {
+        /// What is asked for.
+        wanted: Wanted,
+        /// Which addresses.
+        family: Family,
+        /// It is written as an address, so that it has to be known when the document is loaded.
+        is_address: bool,
+    },
+    /// A file of endpoints.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// It has a line for each endpoint.
+        lines: bool,
+    },
+}
+
+impl SourcePlan {
+    /// The word for its kind.
+    pub fn kind(&self) -> &'static str {
+        match &self.place {
+            SourcePlace::Dns { wanted: Wanted::Host { .. }, .. } => "dns",
+            SourcePlace::Dns { wanted: Wanted::Service(_), .. } => "srv",
+            SourcePlace::File { .. } => "file",
+        }
+    }
+
+    /// The source that an item of `endpoints` is; `None` for an address that is not followed.
+    pub fn of(endpoint: &Endpoint) -> Option<Self> {
+        let follow = endpoint.follow.as_deref();
+        let host = |address: &config::EndpointAddress| Wanted::Host {
+            host: address.host().into(),
+            port: address.port(),
+            weight: endpoint.weight.get(),
+        };
+        let dns = |wanted, is_address| SourcePlace::Dns { wanted, family: family(follow), is_address };
+        let place = match &endpoint.place {
+            EndpointPlace::Address(address) if is_fixed(address) => return None,
+            EndpointPlace::Address(address) => dns(host(address), true),
+            EndpointPlace::Dns(address) => dns(host(address), false),
+            EndpointPlace::Srv(service) => dns(Wanted::Service(service.as_str().into()), false),
+            EndpointPlace::File(path) => of_file(path),
+        };
+        Some(Self { key: endpoint.name().into(), rules: rules(&place, follow), place })
+    }
+
+    /// The source that the address of a destination is, which stands in a route; `None` if it is not followed.
+    pub fn of_address(address: &config::EndpointAddress) -> Option<Self> {
+        if is_fixed(address) {
+            return None;
+        }
+        let wanted = Wanted::Host { host: address.host().into(), port: address.port(), weight: 1 };
+        let place = SourcePlace::Dns { wanted, family: Family::Any, is_address: true };
+        Some(Self { key: address.to_string().into(), rules: rules(&place, None), place })
+    }
+}
+
+/// Whether an address needs no following: an IP address, or a name that means this machine (RFC 6761 section 6.3) and
+/// is in no DNS.
+fn is_fixed(address: &config::EndpointAddress) -> bool {
+    let host = address.host();
+    address.socket().is_some() || host == "localhost" || host.ends_with(".localhost")
+}
+
+fn of_file(path: &FilePath) -> SourcePlace {
+    let lines = path.path().extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
+    SourcePlace::File { path: path.path().to_owned(), lines }
+}
+
+fn family(follow: Option<&Follow>) -> Family {
+    match follow.and_then(|follow| follow.family.as_ref()).map(|family| family.value) {
+        None | Some(AddressFamily::Any) => Family::Any,
+        Some(AddressFamily::V4) => Family::V4,
+        Some(AddressFamily::V6) => Family::V6,
+    }
+}
+
+fn rules(place: &SourcePlace, follow: Option<&Follow>) -> Rules {
+    let max = follow.and_then(|follow| follow.max.as_ref()).map_or(MAX_ENDPOINTS, |max| max.get());
+    if let SourcePlace::File { .. } = place {
+        return file::rules(max as usize);
+    }
+    let ttl = |key: Option<&Located<config::Duration<100>>>| key.map(|ttl| ttl.get());
+    let min = ttl(follow.and_then(|follow| follow.min_ttl.as_ref()));
+    let max_ttl = ttl(follow.and_then(|follow| follow.max_ttl.as_ref()));
+    // The one that is written moves the other one along.
+    let latest = max_ttl.unwrap_or_else(|| MAX_TTL.max(min.unwrap_or_default()));
+    let soonest = min.unwrap_or(MIN_TTL).min(latest);
+    let millis = |duration: Duration| duration.as_millis() as u64;
+    Rules {
+        soonest_ms: millis(soonest),
+        latest_ms: millis(latest),
+        retry_first_ms: millis(RETRY.min(latest)),
+        retry_latest_ms: millis(RETRY_MAX.min(latest)),
+        on_empty: match follow.and_then(|follow| follow.on_empty.as_ref()).map(|on| on.value) {
+            Some(config::OnEmpty::Remove) => OnEmpty::Remove,
+            None | Some(config::OnEmpty::Keep) => OnEmpty::Keep,
+        },
+        max: max as usize,
+    }
+}
+
+/// Whom a document asks for names.
+pub fn dns_settings(dns: &config::Dns) -> Settings {
+    let resolvers = dns.resolvers.iter().map(|resolver| resolver.socket()).collect();
+    Settings { resolvers, timeout: dns.timeout.get() }
+}
+
+/// What the first looks at the sources of a document found. Equal sources of two upstreams are looked at once.
+pub(super) type FirstLooks = HashMap<SourcePlan, Look>;
+
+impl Compiler<'_> {
+    /// Looks for the first time at the sources of all upstreams: at once, and for a bounded time.
+    pub(super) fn look_at_sources(&mut self) {
+        let upstreams = self.document.upstreams.iter();
+        let endpoints = upstreams.flat_map(|(_, upstream)| upstream.endpoints.iter());
+        let plans: HashSet<_> = endpoints.filter_map(|endpoint| SourcePlan::of(endpoint)).collect();
+        self.take_looks(plans.into_iter().collect());
+    }
+
+    fn take_looks(&mut self, plans: Vec<SourcePlan>) {
+        if !plans.is_empty() {
+            let looks = self.resolver.look(&plans, &dns_settings(&self.document.dns));
+            self.first_looks.extend(plans.into_iter().zip(looks));
+        }
+    }
+
+    /// What a source begins with: what its first look found, or what it has found in the snapshot that runs. Where that
+    /// is nothing, there is a finding.
+    pub(super) fn first_of(
+        &mut self,
+        upstream: &str,
+        plan: &SourcePlan,
+        origin: config::Origin,
+    ) -> Vec<Found> {
+        if !self.first_looks.contains_key(plan) {
+            // The address of a destination in a route.
+            self.take_looks(vec![plan.clone()]);
+        }
+        let Some(look) = self.first_looks.get(plan) else { return Vec::new() };
+        let mut course = Course::new(plan.rules, 0);
+        let step = course.take(look.clone(), 0);
+        if let (Some(list), None) = (&step.list, course.problem()) {
+            return list.to_vec();
+        }
+        let known = self.before.found(upstream, &plan.key);
+        let why = course.problem().map_or_else(String::new, ToString::to_string);
+        let is_address = matches!(plan.place, SourcePlace::Dns { is_address: true, .. });
+        self.diagnostics.push(match (step.list.as_ref(), known.is_empty()) {
+            (Some(_), _) => Diagnostic::warning(origin, why),
+            (None, false) => Diagnostic::warning(origin, why + "; the endpoints that it had are kept"),
+            (None, true) if is_address => {
+                let mend = "write `dns: …` if it need not be known when the document is loaded";
+                Diagnostic::error(origin, why).mend(mend)
+            }
+            (None, true) => Diagnostic::warning(origin, why + "; it has no endpoints yet"),
+        });
+        step.list.map_or(known, |list| list.to_vec())
+    }
+}
