@@ -32,7 +32,7 @@ use crate::resolve::Resolve;
 use self::acceptors::ListenerTls;
 use self::policies::{Carried, Shared};
 use self::predecessor::Plan;
-use self::sources::FirstLooks;
+use self::sources::{FirstFound, FirstLooks};
 
 pub use consumers::Excerpts;
 pub use predecessor::{Plans, Predecessor};
@@ -79,6 +79,7 @@ pub fn compile_after(
         beside: Beside::default(),
         by_name: HashMap::new(),
         first_looks: FirstLooks::default(),
+        first_found: FirstFound::default(),
     };
     compiler.look_at_sources();
     compiler.upstreams();
@@ -125,6 +126,7 @@ pub fn compile_after(
         watched: compiler.beside.watched,
         carried: compiler.carried,
         dns: sources::dns_settings(&document.dns),
+        first_found: compiler.first_found,
     };
     Compiled { snapshot, plans, diagnostics: compiler.diagnostics, excerpts: compiler.beside.excerpts }
 }
@@ -160,6 +162,8 @@ struct Compiler<'a> {
     /// Indexes by name; an inline destination's name is its address.
     by_name: HashMap<String, u32>,
     first_looks: FirstLooks,
+    /// What sources begin with.
+    first_found: FirstFound,
 }
 
 impl Compiler<'_> {

@@ -16,7 +16,7 @@ use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
 use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::policies::{Carried, Say};
-use super::sources::SourcePlan;
+use super::sources::{FirstFound, SourcePlan};
 use super::tls::ConnectorPlan;
 use crate::beside::Watched;
 
@@ -31,8 +31,6 @@ pub struct Plan {
     pub endpoints: Vec<(Arc<str>, SocketAddr, u32)>,
     /// Where its endpoints come from besides.
     pub sources: Vec<SourcePlan>,
-    /// What they had found when it was made, by key.
-    pub found: HashMap<Arc<str>, Vec<Found>>,
     /// How it is spoken to.
     pub transport: TransportPlan,
 }
@@ -63,6 +61,8 @@ pub struct Plans {
     pub carried: Carried,
     /// Whom its sources ask for names.
     pub dns: Settings,
+    /// What its sources had found when it was loaded.
+    pub first_found: FirstFound,
     /// What is made from files that are looked at while the document is in force.
     pub watched: Watched,
 }
@@ -85,6 +85,7 @@ pub struct Predecessor {
     tls: ListenerTls,
     challenges: Option<Arc<Challenges>>,
     carried: Carried,
+    first_found: FirstFound,
 }
 
 impl Predecessor {
@@ -107,6 +108,7 @@ impl Predecessor {
             tls: plans.tls.clone(),
             challenges: snapshot.challenges.clone(),
             carried: plans.carried.clone(),
+            first_found: plans.first_found.clone(),
         }
     }
 
@@ -166,9 +168,8 @@ impl Predecessor {
         plan.endpoints.iter().map(endpoint).collect()
     }
 
-    /// What the source of this key has found for the upstream of this name.
-    pub fn found(&self, upstream: &str, key: &str) -> Vec<Found> {
-        let running = self.upstreams.get(upstream);
-        running.and_then(|running| running.plan.found.get(key)).cloned().unwrap_or_default()
+    /// What the source of this key had found for the upstream of this name.
+    pub fn found(&self, upstream: &str, key: &str) -> Option<&Arc<[Found]>> {
+        self.first_found.get(upstream, key)
     }
 }

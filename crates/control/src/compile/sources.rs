@@ -150,6 +150,29 @@ pub fn dns_settings(dns: &config::Dns) -> Settings {
     Settings { resolvers, timeout: dns.timeout.get() }
 }
 
+/// What sources had found when a document was loaded. That is no part of what the document says: two of these are
+/// always equal.
+#[derive(Clone, Debug, Default)]
+pub struct FirstFound(HashMap<Arc<str>, Vec<(Arc<str>, Arc<[Found]>)>>);
+
+impl FirstFound {
+    /// What the source of a key has found for an upstream; `None` if that could not be learned.
+    pub fn get(&self, upstream: &str, key: &str) -> Option<&Arc<[Found]>> {
+        let found = self.0.get(upstream)?.iter().find(|(known, _)| **known == *key);
+        found.map(|(_, found)| found)
+    }
+
+    fn set(&mut self, upstream: &str, key: &Arc<str>, found: Arc<[Found]>) {
+        self.0.entry(upstream.into()).or_default().push((key.clone(), found));
+    }
+}
+
+impl PartialEq for FirstFound {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// What the first looks at the sources of a document found. Equal sources of two upstreams are looked at once.
 pub(super) type FirstLooks = HashMap<SourcePlan, Look>;
 
@@ -169,36 +192,37 @@ impl Compiler<'_> {
         }
     }
 
-    /// What a source begins with: what its first look found, or what it has found in the snapshot that runs. Where that
-    /// is nothing, there is a finding.
-    pub(super) fn first_of(
+    /// What a source begins with: what its first look found, or else what it had found in the snapshot that runs. Where
+    /// something is wrong with it there is a finding.
+    pub(super) fn begin_with(
         &mut self,
         upstream: &str,
         plan: &SourcePlan,
         origin: config::Origin,
-    ) -> Vec<Found> {
+    ) -> Option<Arc<[Found]>> {
         if !self.first_looks.contains_key(plan) {
             // The address of a destination in a route.
             self.take_looks(vec![plan.clone()]);
         }
-        let Some(look) = self.first_looks.get(plan) else { return Vec::new() };
         let mut course = Course::new(plan.rules, 0);
-        let step = course.take(look.clone(), 0);
-        if let (Some(list), None) = (&step.list, course.problem()) {
-            return list.to_vec();
+        let list = course.take(self.first_looks.get(plan)?.clone(), 0).list;
+        let before = self.before.found(upstream, &plan.key);
+        if let Some(why) = course.problem() {
+            let is_address = matches!(plan.place, SourcePlace::Dns { is_address: true, .. });
+            self.diagnostics.push(match (&list, before) {
+                (Some(_), _) => Diagnostic::warning(origin, &**why),
+                (None, Some(_)) => {
+                    Diagnostic::warning(origin, format!("{why}; the endpoints that it had are kept"))
+                }
+                (None, None) if is_address => {
+                    let mend = "write `{ dns: … }` if it need not be known when the document is loaded";
+                    Diagnostic::error(origin, &**why).mend(mend)
+                }
+                (None, None) => Diagnostic::warning(origin, format!("{why}; it has no endpoints yet")),
+            });
         }
-        let known = self.before.found(upstream, &plan.key);
-        let why = course.problem().map_or_else(String::new, ToString::to_string);
-        let is_address = matches!(plan.place, SourcePlace::Dns { is_address: true, .. });
-        self.diagnostics.push(match (step.list.as_ref(), known.is_empty()) {
-            (Some(_), _) => Diagnostic::warning(origin, why),
-            (None, false) => Diagnostic::warning(origin, why + "; the endpoints that it had are kept"),
-            (None, true) if is_address => {
-                let mend = "write `dns: …` if it need not be known when the document is loaded";
-                Diagnostic::error(origin, why).mend(mend)
-            }
-            (None, true) => Diagnostic::warning(origin, why + "; it has no endpoints yet"),
-        });
-        step.list.map_or(known, |list| list.to_vec())
+        let list = list.or_else(|| before.cloned())?;
+        self.first_found.set(upstream, &plan.key, list.clone());
+        Some(list)
     }
 }

@@ -1,13 +1,11 @@
 //! Upstreams of a document.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tollgate_config::{
     self as config, Balance, Diagnostic, EndpointAddress, Located, Origin, Probe as ProbeSetting, Switch,
 };
-use tollgate_discovery::Found;
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_tls::Connector;
 use tollgate_upstream::balancers::balancer;
@@ -30,12 +28,12 @@ impl Compiler<'_> {
     /// Compiles all named upstreams.
     pub(super) fn upstreams(&mut self) {
         for (name, upstream) in self.document.upstreams.iter() {
-            let (mut endpoints, mut sources, mut begun) = (Vec::new(), Vec::new(), HashMap::new());
+            let (mut endpoints, mut sources) = (Vec::new(), Vec::new());
             for endpoint in upstream.endpoints.iter() {
                 match (SourcePlan::of(endpoint), endpoint.address()) {
                     (Some(source), _) => {
                         let upstream = name.value.as_str();
-                        begun.extend([self.begin(upstream, &source, endpoint.origin, &mut endpoints)]);
+                        self.begin(upstream, &source, endpoint.origin, &mut endpoints);
                         sources.push(source);
                     }
                     (None, Some(address)) => self.fixed(address, endpoint.weight.get(), &mut endpoints),
@@ -44,14 +42,7 @@ impl Compiler<'_> {
             }
             let settings = Some(Arc::new(upstream.value.clone()));
             let transport = self.transport_plan(upstream);
-            let plan = Plan {
-                settings,
-                budget: self.budget(Some(upstream)),
-                endpoints,
-                sources,
-                found: begun,
-                transport,
-            };
+            let plan = Plan { settings, budget: self.budget(Some(upstream)), endpoints, sources, transport };
             self.add(name.value.to_string(), plan);
         }
     }
@@ -65,16 +56,12 @@ impl Compiler<'_> {
         }
         let mut endpoints = Vec::new();
         let source = SourcePlan::of_address(address);
-        let mut found = HashMap::new();
         match &source {
-            Some(source) => found.extend([self.begin(&name, source, address.origin, &mut endpoints)]),
+            Some(source) => self.begin(&name, source, address.origin, &mut endpoints),
             None => self.fixed(address, 1, &mut endpoints),
         }
         let (transport, sources) = (self.inline_transport_plan(address), source.into_iter().collect());
-        self.add(
-            name,
-            Plan { settings: None, budget: self.budget(None), endpoints, sources, found, transport },
-        )
+        self.add(name, Plan { settings: None, budget: self.budget(None), endpoints, sources, transport })
     }
 
     /// The upstream of a plan: the one that runs, if it was made from the same.
@@ -173,10 +160,10 @@ impl Compiler<'_> {
         source: &SourcePlan,
         origin: Origin,
         endpoints: &mut Vec<(Arc<str>, SocketAddr, u32)>,
-    ) -> (Arc<str>, Vec<Found>) {
-        let found = self.first_of(upstream, source, origin);
-        endpoints.extend(found.iter().map(|found| (found.name.clone(), found.address, found.weight)));
-        (source.key.clone(), found)
+    ) {
+        let found = self.begin_with(upstream, source, origin);
+        let found = found.iter().flat_map(|found| found.iter());
+        endpoints.extend(found.map(|found| (found.name.clone(), found.address, found.weight)));
     }
 
     fn budget(&self, upstream: Option<&config::Upstream>) -> RetryBudgetSettings {
