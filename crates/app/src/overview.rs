@@ -194,7 +194,7 @@ pub fn sign(state: EndpointState) -> (&'static str, Tone) {
     match state {
         EndpointState::Usable => ("●", Tone::Good),
         EndpointState::Down | EndpointState::Ejected => ("✗", Tone::Bad),
-        EndpointState::Drained | EndpointState::NoWeight => ("○", Tone::Doubtful),
+        EndpointState::Drained | EndpointState::Removed | EndpointState::NoWeight => ("○", Tone::Doubtful),
     }
 }
 

@@ -15,6 +15,7 @@ mod policies;
 mod process;
 mod recorder;
 mod redis;
+mod rescue;
 mod retry;
 mod route;
 mod tls;
@@ -51,6 +52,7 @@ pub use policies::{
 pub use process::{Admin, Forwarded, Shutdown};
 pub use recorder::Recorder;
 pub use redis::{RedisPlace, RedisSentinel, RedisStore, RedisTls};
+pub use rescue::{FailureSet, Fallback, FallbackTo, Hedge, Hold};
 pub use retry::{Defaults, EffectiveTimeouts, Retry, RetryBudget, RetryPlan, SharedRetry, Timeouts};
 pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,

@@ -9,6 +9,7 @@ mod listeners;
 mod logs;
 pub mod policies;
 pub mod predecessor;
+mod rescue;
 mod routes;
 pub mod sources;
 pub mod tls;

@@ -165,7 +165,7 @@ fn pick_now(upstream: &Upstream, seed: u64, now_ms: u64, told: &mut Explanation)
     view.refresh(upstream, now_ms);
     let key = PickKey { turn: seed, seed: decide::attempt_seed(seed, 0), ..PickKey::default() };
     let state = |number| upstream.endpoint(number).map(|e| (e.weight(), Some(e.in_flight()), "now"));
-    let endpoints = tell_endpoints(upstream, &view, now_ms, state);
+    let endpoints = tell_endpoints(upstream, &view, now_ms, &[], state);
     let picked = decide::endpoint(upstream, &view, &key);
     told.picks.push(picked_one(upstream, endpoints, picked.ok()));
     picked.map(drop).map_err(Into::into)
@@ -191,7 +191,7 @@ pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
         }
     };
     let picked = decided.and_then(|upstream| match upstream {
-        Some(upstream) => pick_again(upstream, entry, &mut told),
+        Some(_) => pick_again(snapshot, entry, &mut told),
         None => Ok(()),
     });
     told.end(picked)
@@ -301,17 +301,25 @@ pub(crate) fn describe(snapshot: &Snapshot, action: &Action) -> String {
 }
 
 /// Makes the picks of a recorded exchange again, each with the view and the counts of its moment.
-fn pick_again(upstream: &Upstream, entry: &Entry, told: &mut Explanation) -> Result<(), Refusal> {
+fn pick_again(snapshot: &Snapshot, entry: &Entry, told: &mut Explanation) -> Result<(), Refusal> {
     let mut attempts = entry.record.kept_attempts();
     let mut tried = Vec::new();
     for (number, pick) in entry.picks.iter().enumerate() {
         let (attempt, loads) = (attempts.next(), entry.loads_of(number));
+        let upstream = entry.record.upstream_of(number);
+        let Some(upstream) = upstream.and_then(|index| snapshot.upstreams.get(index as usize)) else {
+            return Ok(());
+        };
+        if pick.anew {
+            tried.clear();
+        }
         let recorded = RecordedLoads::new(loads);
         let key = PickKey {
             turn: pick.turn,
             seed: decide::attempt_seed(entry.record.seed, number as u32),
             tried: &tried,
             loads: Loads::Recorded(&recorded),
+            ..PickKey::default()
         };
         let picked = decide::endpoint(upstream, &pick.view, &key);
         let state = |number| {
@@ -321,12 +329,7 @@ fn pick_again(upstream: &Upstream, entry: &Entry, told: &mut Explanation) -> Res
             weight.map(|weight| (weight, load.map(|load| load.in_flight), "then"))
         };
         let at_us = entry.started_us + attempt.map_or(entry.timings.total_us, |attempt| attempt.start_us);
-        let mut endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, state);
-        for endpoint in &tried {
-            if let Some((_, state)) = endpoints.get_mut(*endpoint as usize) {
-                state.push_str(", tried already");
-            }
-        }
+        let endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, &tried, state);
         told.picks.push(picked_one(upstream, endpoints, picked.ok()));
         tried.extend(picked.ok().filter(|endpoint| !tried.contains(endpoint)));
         picked?;
@@ -339,15 +342,19 @@ fn picked_one(upstream: &Upstream, endpoints: Vec<(String, String)>, picked: Opt
     Picked { endpoints, endpoint }
 }
 
-/// Each endpoint of an upstream, and whether it can be picked. `state` knows its weight, the requests in flight
+/// Each endpoint of an upstream, and whether it can be picked, or was `tried` before. `state` knows its weight, the requests in flight
 /// where they are known, and the word for when.
 fn tell_endpoints(
     upstream: &Upstream,
     view: &View,
     at_ms: u64,
+    tried: &[u32],
     state: impl Fn(u32) -> Option<(u32, Option<u32>, &'static str)>,
 ) -> Vec<(String, String)> {
-    let each = (0..).zip(upstream.endpoints()).map(|(number, endpoint)| {
+    // What was not there yet or not any more need not be told of.
+    let known = upstream.endpoints().take_while(|(number, _)| *number < view.endpoints());
+    let present = known.filter(|(number, _)| view.exclusion(*number) != Some(Exclusion::Removed));
+    let each = present.map(|(number, endpoint)| {
         let told = match (view.exclusion(number), state(number)) {
             (None, Some((weight, Some(load), when))) => {
                 format!("can be picked, weight {weight}, {load} requests {when}")
@@ -358,7 +365,8 @@ fn tell_endpoints(
             }
             (Some(exclusion), _) => tell_exclusion(exclusion, at_ms),
         };
-        (format!("{} {}", upstream.name(), endpoint.name()), told)
+        let tried = if tried.contains(&number) { ", tried already" } else { "" };
+        (format!("{} {}", upstream.name(), endpoint.name()), format!("{told}{tried}"))
     });
     each.collect()
 }

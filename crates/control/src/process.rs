@@ -338,7 +338,7 @@ fn retire_gone(before: &Snapshot, after: &Snapshot) -> Arc<[EndpointId]> {
 }
 
 fn endpoints(upstreams: &[Arc<Upstream>]) -> impl Iterator<Item = &Endpoint> {
-    upstreams.iter().flat_map(|upstream| upstream.endpoints())
+    upstreams.iter().flat_map(|upstream| upstream.live_endpoints().map(|(_, endpoint)| endpoint))
 }
 
 /// What a worker is made from, on its own thread.

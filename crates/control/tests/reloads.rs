@@ -235,13 +235,13 @@ fn assert_succeeds(before: (&Model, &Current), after: (&Model, &Current)) {
     for (name, model) in &after.0.upstreams {
         let (Some(then), Some(now)) = (find(before.1, name), find(after.1, name)) else { continue };
         assert_eq!(before.0.upstreams.get(name) == Some(model), Arc::ptr_eq(then, now), "{name}");
-        for endpoint in now.endpoints() {
-            let same = |e: &&tollgate_upstream::Endpoint| {
+        for (_, endpoint) in now.endpoints() {
+            let same = |(_, e): &(u32, &tollgate_upstream::Endpoint)| {
                 (e.name(), e.address()) == (endpoint.name(), endpoint.address())
             };
-            match then.endpoints().iter().find(same) {
-                Some(then) => assert_eq!(then.id(), endpoint.id(), "{name}: {}", endpoint.name()),
-                None => assert!(then.endpoints().iter().all(|then| then.id() != endpoint.id())),
+            match then.endpoints().find(same) {
+                Some((_, then)) => assert_eq!(then.id(), endpoint.id(), "{name}: {}", endpoint.name()),
+                None => assert!(then.endpoints().all(|(_, then)| then.id() != endpoint.id())),
             }
         }
     }
@@ -408,8 +408,8 @@ fn health_that_changes_while_a_document_is_compiled_is_not_forgotten() {
         assert!(running.report_failure(2, Failure::Connect, now_ms, 0));
         process.publish(again).unwrap().await;
         let current = process.current();
-        let health = |e: &tollgate_upstream::Endpoint| e.health(now_ms) == Health::Usable;
-        let usable: Vec<bool> = current.snapshot.upstreams[0].endpoints().iter().map(health).collect();
+        let health = |(_, e): (u32, &tollgate_upstream::Endpoint)| e.health(now_ms) == Health::Usable;
+        let usable: Vec<bool> = current.snapshot.upstreams[0].endpoints().map(health).collect();
         assert_eq!(usable, [true, false, false]);
         end(&instance).await;
     });

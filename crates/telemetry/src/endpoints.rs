@@ -57,11 +57,16 @@ pub struct EndpointBook {
 }
 
 impl EndpointBook {
-    /// The series of an endpoint, made if it is new. `current` are the endpoints that the upstream has now:
-    /// once there are twice as many series, those of others are forgotten.
-    pub fn open(&self, endpoint: u64, current: impl ExactSizeIterator<Item = u64>) -> Arc<EndpointSeries> {
+    /// The series of an endpoint, made if it is new. `current` are the endpoints that the upstream knows now,
+    /// `count` of them: once there are twice as many series, those of others are forgotten.
+    pub fn open(
+        &self,
+        endpoint: u64,
+        count: usize,
+        current: impl Iterator<Item = u64>,
+    ) -> Arc<EndpointSeries> {
         let mut series = self.series();
-        if series.len() > 2 * current.len() {
+        if series.len() > 2 * count {
             let mut kept: BTreeMap<u64, _> =
                 current.filter_map(|id| series.get(&id).map(|found| (id, found.clone()))).collect();
             std::mem::swap(&mut *series, &mut kept);
@@ -111,11 +116,11 @@ mod tests {
     #[test]
     fn a_series_stays_with_its_endpoint() {
         let book = EndpointBook::default();
-        let series = book.open(7, [7, 8].into_iter());
+        let series = book.open(7, 2, [7, 8].into_iter());
         series.ended(Reason::Forwarded, Some(10));
         series.ended(Reason::Upgraded, Some(20));
         series.ended(Reason::ConnectFailed, None);
-        assert!(Arc::ptr_eq(&book.open(7, [9, 7].into_iter()), &series));
+        assert!(Arc::ptr_eq(&book.open(7, 2, [9, 7].into_iter()), &series));
         let mut totals = EndpointTotals::default();
         totals.add(&series);
         totals.add(&series);
@@ -126,9 +131,9 @@ mod tests {
     #[test]
     fn endpoints_that_come_and_go_do_not_add_up() {
         let book = EndpointBook::default();
-        let kept = book.open(0, [0, 1].into_iter());
+        let kept = book.open(0, 2, [0, 1].into_iter());
         for endpoint in 1..1_000 {
-            book.open(endpoint, [0, endpoint].into_iter());
+            book.open(endpoint, 2, [0, endpoint].into_iter());
             assert!(book.series().len() <= 6);
         }
         assert!(book.get(0).is_some_and(|found| Arc::ptr_eq(&found, &kept)));

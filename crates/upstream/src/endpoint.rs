@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use crate::admission::Desk;
+use crate::admission::slots::{Slots, Taken, UNLIMITED};
 use crate::health::outlier::EjectionState;
 use crate::health::{Health, ProbeHealth};
 
@@ -30,7 +32,10 @@ pub struct Endpoint {
     id: EndpointId,
     name: Arc<str>,
     address: SocketAddr,
-    weight: u32,
+    weight: AtomicU32,
+    removed: AtomicBool,
+    /// How many exchanges at once; [`UNLIMITED`] for any number.
+    cap: u32,
     load: Arc<Load>,
     probe: AtomicU8,
     ejection: EjectionState,
@@ -41,6 +46,8 @@ pub struct Endpoint {
 #[derive(Debug)]
 struct Load {
     lane: Arc<Lane>,
+    /// Counted only where there is a cap.
+    seats: Arc<Slots>,
     drained: AtomicBool,
     /// The operator's weight, or [`NO_OVERRIDE`].
     weight: AtomicU64,
@@ -65,9 +72,12 @@ impl Endpoint {
             id: EndpointId::unique(),
             name: name.into(),
             address,
-            weight,
+            weight: AtomicU32::new(weight),
+            removed: AtomicBool::new(false),
+            cap: UNLIMITED,
             load: Arc::new(Load {
                 lane: Arc::new(Lane),
+                seats: Arc::new(Slots::new(UNLIMITED)),
                 drained: AtomicBool::new(false),
                 weight: AtomicU64::new(NO_OVERRIDE),
                 gone: AtomicBool::new(false),
@@ -86,11 +96,31 @@ impl Endpoint {
             id: self.id,
             name: Arc::clone(&self.name),
             address: self.address,
-            weight,
+            weight: AtomicU32::new(weight),
+            removed: AtomicBool::new(false),
+            cap: UNLIMITED,
             load: Arc::clone(&self.load),
             probe: AtomicU8::new(self.probe_health() as u8),
             ejection: self.ejection.copy(),
         }
+    }
+
+    /// The same with a cap: so many exchanges at once, over all workers. For before its upstream is made, which caps
+    /// those that have none of their own.
+    #[must_use]
+    pub fn capped(self, cap: Option<u32>) -> Self {
+        Self { cap: cap.unwrap_or(self.cap), ..self }
+    }
+
+    /// How many exchanges may be at it at once; `None` for any number.
+    pub fn cap(&self) -> Option<u32> {
+        Some(self.cap).filter(|cap| *cap != UNLIMITED)
+    }
+
+    /// Whether as many exchanges are at it as may be.
+    pub fn is_full(&self) -> bool {
+        // What was begun before there was a cap counts too, as long as it goes on.
+        self.cap != UNLIMITED && self.load.seats.taken().max(self.in_flight()) >= self.cap
     }
 
     /// Who this is.
@@ -111,12 +141,12 @@ impl Endpoint {
     /// Its share of the exchanges, relative to the other endpoints of the upstream: the operator's, if there
     /// is one, else the document's.
     pub fn weight(&self) -> u32 {
-        self.weight_override().unwrap_or(self.weight)
+        self.weight_override().unwrap_or_else(|| self.document_weight())
     }
 
-    /// The document's weight.
+    /// The weight that it is listed with: the document's, or that of what it was found by.
     pub fn document_weight(&self) -> u32 {
-        self.weight
+        self.weight.load(Ordering::Acquire)
     }
 
     /// The weight that the operator has set; see [`Upstream::set_weight`](crate::Upstream::set_weight).
@@ -130,14 +160,33 @@ impl Endpoint {
         self.load.drained.load(Ordering::Acquire)
     }
 
+    /// Whether its upstream has it no more. Exchanges that run at it finish; it gets no others, unless it comes
+    /// back.
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
     /// Whether it is meant to get exchanges at all, in good health.
     pub(crate) fn takes_part(&self) -> bool {
-        !self.is_drained() && self.weight() > 0
+        !self.is_removed() && !self.is_drained() && self.weight() > 0
     }
 
     /// Counts one exchange in flight until the guard is dropped.
     pub fn begin(&self) -> InFlight {
-        InFlight { _lane: Arc::clone(&self.load.lane) }
+        InFlight { lane: Some(Arc::clone(&self.load.lane)), seat: None }
+    }
+
+    /// Counts one exchange in flight until the guard is dropped, unless there are as many as may be. Never more than
+    /// that, whoever asks at once. `desk` is told when the guard is dropped.
+    pub(crate) fn try_begin(&self, desk: &Arc<Desk>) -> Option<InFlight> {
+        let taken = self.load.seats.try_take_below(self.cap)?;
+        if taken == Taken::Uncounted {
+            return Some(self.begin());
+        }
+        let seat = Seat { seats: Arc::clone(&self.load.seats), desk: Arc::clone(desk) };
+        let begun = InFlight { lane: Some(Arc::clone(&self.load.lane)), seat: Some(seat) };
+        // The seats do not have those begun before there was a cap; the lane has all. Whoever comes last sees all others.
+        (self.in_flight() <= self.cap).then_some(begun)
     }
 
     /// How many exchanges are in flight, over all workers.
@@ -150,9 +199,14 @@ impl Endpoint {
         self.load.gone.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was retired, itself or a successor. Then no connection to it is worth keeping.
+    /// Whether it was retired or removed, itself or a successor. Then no connection to it is worth keeping.
     pub fn is_retired(&self) -> bool {
         self.load.gone.load(Ordering::Relaxed)
+    }
+
+    /// Undoes [`Endpoint::retire`]: a snapshot has it after all.
+    pub(crate) fn unretire(&self) {
+        self.load.gone.store(false, Ordering::Relaxed);
     }
 
     /// What the probes say.
@@ -181,6 +235,17 @@ impl Endpoint {
         self.load.drained.swap(drained, Ordering::AcqRel) != drained
     }
 
+    /// Takes it out of its upstream, or back in. Whether that changed anything.
+    pub(crate) fn set_removed(&self, removed: bool) -> bool {
+        self.load.gone.store(removed, Ordering::Relaxed);
+        self.removed.swap(removed, Ordering::AcqRel) != removed
+    }
+
+    /// Lists it with another weight. Whether that changed anything.
+    pub(crate) fn set_document_weight(&self, weight: u32) -> bool {
+        self.weight.swap(weight, Ordering::AcqRel) != weight
+    }
+
     /// Whether that changed anything.
     pub(crate) fn set_weight(&self, weight: Option<u32>) -> bool {
         let weight = weight.map_or(NO_OVERRIDE, u64::from);
@@ -205,7 +270,28 @@ impl Endpoint {
 #[derive(Debug)]
 #[must_use = "the exchange counts as in flight only as long as this is kept"]
 pub struct InFlight {
-    _lane: Arc<Lane>,
+    lane: Option<Arc<Lane>>,
+    /// Where the endpoint has a cap.
+    seat: Option<Seat>,
+}
+
+/// A place at an endpoint that has a cap.
+#[derive(Debug)]
+struct Seat {
+    seats: Arc<Slots>,
+    desk: Arc<Desk>,
+}
+
+impl Drop for InFlight {
+    #[inline]
+    fn drop(&mut self) {
+        // In this order: whoever is woken finds the place free by both counts.
+        self.lane = None;
+        if let Some(seat) = self.seat.take() {
+            seat.seats.give_back(Taken::Counted);
+            seat.desk.freed();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,23 +15,34 @@
 //! process started), randomness as `seed`. The same arguments give the same choice, so that a choice
 //! can be explained afterwards by making it again.
 
+pub mod admission;
 pub mod back_off;
 pub mod balancers;
+pub mod breaker;
 pub mod endpoint;
 pub mod health;
+pub mod hold;
 pub mod loads;
 pub mod pool;
 pub mod probes;
 mod random;
 pub mod retry_budget;
 mod schedule;
+mod slots;
 pub mod upstream;
+mod version;
 pub mod view;
 
+pub use admission::{
+    AdaptiveSettings, Admission, AdmissionSettings, AdmissionStatus, Class, Entry, Permit, QueueSettings,
+    Refused, Ticket, Waited, Waiting, Why,
+};
 pub use back_off::BackOff;
 pub use balancers::{BALANCERS, Balancer, BalancerRow, Pick, PickKey};
+pub use breaker::{Breaker, BreakerSettings, Leave, Outcome, SlowSettings, Trial};
 pub use endpoint::{Endpoint, EndpointId, InFlight};
 pub use health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+pub use hold::{Held, HoldLimits, Holds};
 pub use loads::{Load, Loads, NotedLoads, RecordedLoads};
 pub use pool::{Pool, PoolCounts, PoolSettings};
 pub use probes::{PROBES, Probe, ProbeFailure, ProbePlan, ProbeRow, run_probes};

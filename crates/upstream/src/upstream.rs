@@ -2,15 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::futures::Notified;
+
+use crate::admission::{Admission, AdmissionSettings, Entry, Permit, Ticket, room};
 use crate::balancers::{Balancer, Pick, PickKey};
+use crate::breaker::{Breaker, BreakerSettings};
 use crate::endpoint::{Endpoint, EndpointId, InFlight};
 use crate::health::outlier::Outliers;
 use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::hold::Holds;
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
+use crate::slots::Slots;
+use crate::version::Version;
 use crate::view::View;
 
 /// What the document says about an upstream besides its endpoints and balancer.
@@ -27,6 +33,10 @@ pub struct UpstreamSettings {
     pub retries: RetryBudgetSettings,
     /// How many idle connections a worker keeps, and for how long.
     pub pool: PoolSettings,
+    /// How many exchanges at once, and what becomes of those beyond.
+    pub admission: AdmissionSettings,
+    /// When the upstream as a whole is spared for a while; `None` for never.
+    pub breaker: Option<BreakerSettings>,
 }
 
 impl Default for UpstreamSettings {
@@ -37,23 +47,27 @@ impl Default for UpstreamSettings {
             probes: None,
             retries: RetryBudgetSettings::default(),
             pool: PoolSettings::default(),
+            admission: AdmissionSettings::default(),
+            breaker: None,
         }
     }
 }
 
-/// A named group of endpoints with its balancer, health and retry budget. Endpoints are known by their index.
+/// A named group of endpoints with its balancer, health and retry budget. Endpoints are known by their index, which
+/// stays theirs while others come and go.
 #[derive(Debug)]
 pub struct Upstream {
     name: Arc<str>,
-    endpoints: Box<[Endpoint]>,
+    endpoints: Slots<Endpoint>,
     balancer: Box<dyn Balancer>,
     settings: UpstreamSettings,
-    /// Rises with each change of health and each of the operator's. The upper half tells upstreams apart, so that no view is taken for
-    /// another's.
-    version: AtomicU64,
+    version: Version,
     outliers: Outliers,
     retries: RetryBudget,
+    holds: Holds,
     events: HealthEvents,
+    admission: Option<Admission>,
+    breaker: Option<Breaker>,
 }
 
 impl Upstream {
@@ -66,29 +80,58 @@ impl Upstream {
         settings: UpstreamSettings,
         events: HealthEvents,
     ) -> Self {
-        static INSTANCES: AtomicU64 = AtomicU64::new(1);
-        let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
+        let name = name.into();
+        let cap = |endpoint: Endpoint| match endpoint.cap() {
+            None => endpoint.capped(settings.admission.endpoint),
+            Some(_) => endpoint,
+        };
+        let endpoints: Vec<Endpoint> = endpoints.into_iter().map(cap).collect();
+        let caps_endpoints = endpoints.iter().any(|endpoint| endpoint.cap().is_some());
+        let has_caps = caps_endpoints || settings.admission.caps_upstream();
         Self {
-            name: name.into(),
+            admission: has_caps.then(|| Admission::new(settings.admission.clone(), caps_endpoints)),
+            breaker: settings.breaker.map(|breaker| Breaker::new(breaker, Arc::clone(&name))),
+            name,
             outliers: Outliers::new(settings.outliers, &endpoints),
             retries: RetryBudget::new(settings.retries),
-            endpoints: endpoints.into_boxed_slice(),
+            endpoints: Slots::new(endpoints),
             balancer,
             settings,
-            version: AtomicU64::new(instance << 32),
+            version: Version::first(),
+            holds: Holds::default(),
             events,
         }
+    }
+
+    /// The same as the one that follows `before`: places taken, those who wait and the circuit breaker's state go on. For before
+    /// anything else uses this upstream; `before` stays as it is until [`Upstream::catch_up`].
+    #[must_use]
+    pub fn following(mut self, before: &Self) -> Self {
+        if let (Some(admission), Some(before)) = (&mut self.admission, &before.admission) {
+            *admission = before.successor(self.settings.admission.clone(), admission.caps_endpoints());
+        }
+        if let (Some(breaker), Some(before)) = (&mut self.breaker, &before.breaker)
+            && breaker.settings() == before.settings()
+        {
+            *breaker = before.clone();
+        }
+        self
     }
 
     /// Takes over the health that the endpoints have now in the upstream that this one follows: it may have
     /// changed since they were made. For before anything else uses this upstream.
     pub fn catch_up(&self, before: &Self) {
-        let known: HashMap<EndpointId, &Endpoint> = before.endpoints.iter().map(|e| (e.id(), e)).collect();
-        for endpoint in &self.endpoints {
+        let known: HashMap<EndpointId, &Endpoint> = before.endpoints().map(|(_, e)| (e.id(), e)).collect();
+        for (_, endpoint) in self.endpoints() {
             known.get(&endpoint.id()).inspect(|before| endpoint.catch_up(before));
         }
-        self.outliers.recount(&self.endpoints);
-        self.version.fetch_add(1, Ordering::AcqRel);
+        self.outliers.recount(self.endpoints().map(|(_, e)| e));
+        self.version.rise();
+        match (&self.admission, &before.admission) {
+            (Some(admission), Some(before)) if admission.is_of(before) => admission.apply(),
+            (_, Some(before)) => before.lift(),
+            (_, None) => {}
+        }
     }
 
     /// Its name in the document.
@@ -96,14 +139,27 @@ impl Upstream {
         &self.name
     }
 
-    /// Its endpoints.
-    pub fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+    /// Its endpoints with their indexes, ascending; also those that were removed, whose indexes are not given
+    /// again.
+    pub fn endpoints(&self) -> impl Iterator<Item = (u32, &Endpoint)> + Clone {
+        self.endpoints.iter()
     }
 
-    /// One endpoint; `None` if there is none of this index.
+    /// The endpoints that it has now, with their indexes.
+    pub fn live_endpoints(&self) -> impl Iterator<Item = (u32, &Endpoint)> + Clone {
+        self.endpoints().filter(|(_, endpoint)| !endpoint.is_removed())
+    }
+
+    /// One endpoint; `None` if there is none of this index. An index means the same endpoint for as long as this
+    /// upstream lives, also after it was removed.
+    #[inline]
     pub fn endpoint(&self, endpoint: u32) -> Option<&Endpoint> {
-        self.endpoints.get(endpoint as usize)
+        self.endpoints.get(endpoint)
+    }
+
+    /// How many indexes are given to endpoints, those of removed ones counted in.
+    pub fn slots(&self) -> usize {
+        self.endpoints.len() as usize
     }
 
     /// What the document says about it.
@@ -113,12 +169,76 @@ impl Upstream {
 
     /// Changes with each change of health and each of the operator's.
     pub fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.version.get()
+    }
+
+    /// The next change of health or of the operator's from this call on, also one before the future is first polled.
+    pub fn changes(&self) -> Notified<'_> {
+        self.version.risen()
+    }
+
+    /// The requests that wait for an endpoint.
+    pub fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     /// Chooses an endpoint. `view` must have been refreshed for this upstream.
     pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
+        match &self.admission {
+            Some(admission) if admission.caps_endpoints() => room::pick(self, view, key),
+            _ => self.balanced(view, key),
+        }
+    }
+
+    /// The balancer's choice, whoever is full.
+    pub(crate) fn balanced(&self, view: &View, key: &PickKey<'_>) -> Pick {
         self.balancer.pick(self, view, key)
+    }
+
+    /// How many exchanges it takes at once, and who waits; `None` where nothing is limited, and there is nothing to ask.
+    #[inline]
+    pub fn admission(&self) -> Option<&Admission> {
+        self.admission.as_ref()
+    }
+
+    /// Its circuit breaker, if it has one.
+    #[inline]
+    pub fn breaker(&self) -> Option<&Breaker> {
+        self.breaker.as_ref()
+    }
+
+    /// Asks for a place at the upstream; `None` where nothing is limited. `view` must have been refreshed for this
+    /// upstream, `now_us` is in microseconds since the process started.
+    pub fn enter(&self, view: &View, ticket: Ticket, now_us: u64) -> Option<Entry> {
+        let admission = self.admission.as_ref()?;
+        Some(admission.desk().enter(ticket, now_us, || self.has_room(view)))
+    }
+
+    /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there are as many as may
+    /// be, or no such endpoint. Exact over all workers.
+    #[inline]
+    pub fn try_begin(&self, endpoint: u32) -> Option<InFlight> {
+        match &self.admission {
+            None => self.begin(endpoint),
+            Some(admission) => self.endpoint(endpoint)?.try_begin(admission.desk()),
+        }
+    }
+
+    /// The exchange of this permit has begun an attempt ([`Upstream::try_begin`]): others may pick now.
+    pub fn seated(&self, permit: &mut Permit, view: &View) {
+        permit.seated(|| self.has_room(view));
+    }
+
+    /// The exchange of this permit found all endpoints full ([`Vacancy::Full`](crate::Vacancy::Full)) and waits for one of
+    /// them: ahead of those who come later if it was called or has had a place before, else as a newcomer. Never
+    /// [`Entry::Admitted`].
+    pub fn wait_again(&self, permit: Permit, view: &View, now_us: u64) -> Entry {
+        let desk = Arc::clone(permit.desk());
+        desk.enter_again(permit, now_us, || self.has_room(view))
+    }
+
+    fn has_room(&self, view: &View) -> bool {
+        view.members().iter().any(|member| self.endpoint(*member).is_some_and(|endpoint| !endpoint.is_full()))
     }
 
     /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there is no such
@@ -129,7 +249,7 @@ impl Upstream {
 
     /// How many exchanges are in flight at all endpoints. Looks at each endpoint.
     pub fn in_flight(&self) -> u64 {
-        self.endpoints.iter().map(|endpoint| u64::from(endpoint.in_flight())).sum()
+        self.endpoints().map(|(_, endpoint)| u64::from(endpoint.in_flight())).sum()
     }
 
     /// Begins a retry, if the retry budget allows one more.
@@ -188,8 +308,9 @@ impl Upstream {
     /// After what the operator has set was changed: makes all views old.
     fn directed(&self, changed: bool) {
         if changed {
-            self.outliers.count(&self.endpoints);
-            self.version.fetch_add(1, Ordering::Release);
+            self.outliers.count(self.endpoints().map(|(_, e)| e));
+            self.version.rise();
+            self.look_again();
         }
     }
 
@@ -198,7 +319,7 @@ impl Upstream {
         if !self.outliers.any() {
             return;
         }
-        for endpoint in &self.endpoints {
+        for (_, endpoint) in self.endpoints() {
             if let Some(until_ms) = self.outliers.settle(endpoint, now_ms) {
                 // Where probes fail as well, that is what it was and stays.
                 let was_down = endpoint.probe_health() == ProbeHealth::Down;
@@ -231,9 +352,17 @@ impl Upstream {
         }
     }
 
+    /// Other endpoints may be used than before: one who waits for room looks, and calls the next if it found some.
+    fn look_again(&self) {
+        if let Some(admission) = &self.admission {
+            admission.desk().freed();
+        }
+    }
+
     /// Makes all views old, and tells of the change if it is one to the outside.
     fn changed(&self, endpoint: &Endpoint, from: Health, cause: Cause, at_ms: u64) {
-        self.version.fetch_add(1, Ordering::Release);
+        self.version.rise();
+        self.look_again();
         let to = endpoint.health(at_ms);
         if from != to {
             let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));

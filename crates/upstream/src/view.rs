@@ -32,6 +32,8 @@ pub struct View {
 /// Why an endpoint is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exclusion {
+    /// The upstream has it no more. Not used in a panic either.
+    Removed,
     /// The operator has drained it. Not used in a panic either.
     Drained,
     /// Its weight is 0.
@@ -48,6 +50,7 @@ pub enum Exclusion {
 impl fmt::Display for Exclusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Removed => f.write_str("removed from the upstream"),
             Self::Drained => f.write_str("drained by the operator"),
             Self::WeightZero => f.write_str("its weight is 0"),
             Self::ProbeDown => f.write_str("its probes fail"),
@@ -61,14 +64,14 @@ impl fmt::Display for Exclusion {
 impl Exclusion {
     /// Whether it is meant: the endpoint is out whatever its health, and whatever that of the others.
     pub fn is_meant(self) -> bool {
-        matches!(self, Self::Drained | Self::WeightZero)
+        matches!(self, Self::Removed | Self::Drained | Self::WeightZero)
     }
 }
 
 /// Why no endpoint can be picked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vacancy {
-    /// The upstream has no endpoints.
+    /// The upstream has no endpoints, or none any more.
     NoEndpoints,
     /// All endpoints have weight 0.
     NoWeight,
@@ -76,12 +79,17 @@ pub enum Vacancy {
     Drained,
     /// All other endpoints are down or ejected, and the panic threshold is 0.
     NoneUsable,
+    /// All endpoints that may be used have as many exchanges as they may.
+    Full,
 }
 
 impl Vacancy {
     /// The reason for the answer that Tollgate makes.
     pub fn reason(self) -> Reason {
-        Reason::NoEndpoint
+        match self {
+            Self::Full => Reason::UpstreamFull,
+            _ => Reason::NoEndpoint,
+        }
     }
 }
 
@@ -92,6 +100,7 @@ impl fmt::Display for Vacancy {
             Self::NoWeight => "all endpoints have weight 0",
             Self::Drained => "all endpoints with weight are drained by the operator",
             Self::NoneUsable => "all endpoints are down or ejected",
+            Self::Full => "all endpoints that may be used have as many exchanges as they may",
         })
     }
 }
@@ -157,6 +166,11 @@ impl View {
         self.exclusions.get(endpoint as usize).copied().flatten()
     }
 
+    /// How many endpoints the view knows: those of an index below this, removed ones counted in.
+    pub fn endpoints(&self) -> u32 {
+        self.exclusions.len() as u32
+    }
+
     /// When the view is out of date by the clock, in milliseconds since the process started; `u64::MAX` for
     /// never.
     pub fn valid_until_ms(&self) -> u64 {
@@ -170,11 +184,12 @@ impl View {
 
     /// Why there is nobody to pick. Of meaning only while there are no members.
     pub fn vacancy(&self) -> Vacancy {
-        if self.exclusions.is_empty() {
+        let mut present = self.exclusions.iter().filter(|e| **e != Some(Exclusion::Removed)).peekable();
+        if present.peek().is_none() {
             Vacancy::NoEndpoints
-        } else if self.exclusions.iter().all(|e| *e == Some(Exclusion::WeightZero)) {
+        } else if present.clone().all(|e| *e == Some(Exclusion::WeightZero)) {
             Vacancy::NoWeight
-        } else if self.exclusions.iter().all(|e| e.is_some_and(Exclusion::is_meant)) {
+        } else if present.all(|e| e.is_some_and(Exclusion::is_meant)) {
             Vacancy::Drained
         } else {
             Vacancy::NoneUsable
@@ -216,7 +231,7 @@ impl View {
         self.version = upstream.version();
         self.valid_until_ms = u64::MAX;
         self.exclusions.clear();
-        for endpoint in upstream.endpoints() {
+        for (_, endpoint) in upstream.endpoints() {
             let exclusion = exclusion_of(endpoint, now_ms);
             // Also one that is excluded for another reason ends, or the mark would stay.
             if let Some(until_ms) = endpoint.ejection().until_ms() {
@@ -237,16 +252,17 @@ impl View {
         self.weights.clear();
         self.sums.clear();
         let mut sum = 0;
-        for (index, endpoint) in upstream.endpoints().iter().enumerate() {
+        // Those that were added meanwhile have no exclusion yet, and the version makes the view old.
+        for ((index, endpoint), exclusion) in upstream.endpoints().zip(&self.exclusions) {
             // Asked once, since the operator may change it meanwhile; the version makes the view old then.
             let weight = endpoint.weight();
-            let excluded = match self.exclusions[index] {
+            let excluded = match exclusion {
                 None => false,
                 Some(exclusion) => exclusion.is_meant() || !self.panicking,
             };
             if weight > 0 && !excluded {
                 sum += u64::from(weight);
-                self.members.push(index as u32);
+                self.members.push(index);
                 self.weights.push(weight);
                 self.sums.push(sum);
             }
@@ -256,6 +272,9 @@ impl View {
 }
 
 fn exclusion_of(endpoint: &Endpoint, now_ms: u64) -> Option<Exclusion> {
+    if endpoint.is_removed() {
+        return Some(Exclusion::Removed);
+    }
     if endpoint.is_drained() {
         return Some(Exclusion::Drained);
     }

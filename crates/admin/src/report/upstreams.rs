@@ -78,6 +78,8 @@ pub enum EndpointState {
     Ejected,
     /// The operator took it out.
     Drained,
+    /// The upstream has it no more; what runs at it finishes.
+    Removed,
     /// It has no weight.
     NoWeight,
 }
@@ -90,6 +92,7 @@ impl EndpointState {
             Self::Down => "down",
             Self::Ejected => "ejected",
             Self::Drained => "drained",
+            Self::Removed => "removed",
             Self::NoWeight => "no_weight",
         }
     }
@@ -109,9 +112,10 @@ impl UpstreamStatus {
         let total = |counter: fn(&UpstreamSeries) -> &Counter| series().map(|s| counter(s).get()).sum();
         let mut first_byte = Sum::default();
         series().for_each(|series| series.first_byte.add_to(&mut first_byte));
+        let endpoints = EndpointStatus::of_view(upstream, &view, &series().collect::<Vec<_>>(), now_ms);
         Self {
             name: upstream.name().to_string(),
-            endpoints: EndpointStatus::of_view(upstream, &view, &series().collect::<Vec<_>>(), now_ms),
+            endpoints: endpoints.into_iter().map(|(_, status)| status).collect(),
             panicking: view.is_panicking(),
             vacancy: view.members().is_empty().then(|| view.vacancy().to_string()),
             retries: total(|s| &s.retries),
@@ -125,16 +129,27 @@ impl UpstreamStatus {
 }
 
 impl EndpointStatus {
-    /// All endpoints of an upstream.
-    pub(crate) fn all(upstream: &Upstream, index: usize, shards: &[Arc<Shard>], now_ms: u64) -> Vec<Self> {
+    /// All endpoints of an upstream, with their indexes.
+    pub(crate) fn all(
+        upstream: &Upstream,
+        index: usize,
+        shards: &[Arc<Shard>],
+        now_ms: u64,
+    ) -> Vec<(u32, Self)> {
         let series: Vec<_> = shards.iter().filter_map(|shard| shard.upstreams.get(index)).collect();
         let mut view = View::default();
         view.refresh(upstream, now_ms);
         Self::of_view(upstream, &view, &series, now_ms)
     }
 
-    fn of_view(upstream: &Upstream, view: &View, series: &[&Arc<UpstreamSeries>], now_ms: u64) -> Vec<Self> {
-        let endpoints = (0..).zip(upstream.endpoints());
+    fn of_view(
+        upstream: &Upstream,
+        view: &View,
+        series: &[&Arc<UpstreamSeries>],
+        now_ms: u64,
+    ) -> Vec<(u32, Self)> {
+        // One that was removed is told of until its last exchange has ended.
+        let endpoints = upstream.endpoints().filter(|(_, e)| !e.is_removed() || e.in_flight() > 0);
         let status = |(index, endpoint): (u32, &Endpoint)| {
             let mut status = Self::of(upstream, endpoint, view, index, now_ms);
             let ended = series.iter().filter_map(|series| series.endpoints.get(endpoint.id().number()));
@@ -143,7 +158,7 @@ impl EndpointStatus {
                 status.failed_attempts += failed;
                 status.attempts += failed + ended.succeeded.get();
             }
-            status
+            (index, status)
         };
         endpoints.map(status).collect()
     }
@@ -152,6 +167,7 @@ impl EndpointStatus {
         let exclusion = view.exclusion(index);
         let state = match exclusion {
             None => EndpointState::Usable,
+            Some(Exclusion::Removed) => EndpointState::Removed,
             Some(Exclusion::Drained) => EndpointState::Drained,
             Some(Exclusion::WeightZero) => EndpointState::NoWeight,
             Some(Exclusion::ProbeDown) => EndpointState::Down,

@@ -58,10 +58,12 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, Asked(query): Asked<Query>
     let current = api.process().current();
     let only = query.upstream.map(|name| find(&current, &name)).transpose()?;
     let chosen = (0..current.snapshot.upstreams.len()).filter(|index| only.is_none_or(|only| only == *index));
-    Ok(Json(Endpoints { endpoints: chosen.flat_map(|index| told(&current, index)).collect() }))
+    let endpoints = chosen.flat_map(|index| told(&current, index)).map(|(_, status)| status);
+    Ok(Json(Endpoints { endpoints: endpoints.collect() }))
 }
 
-fn told(current: &Current, upstream: usize) -> Vec<EndpointStatus> {
+/// The endpoints of an upstream with their indexes.
+fn told(current: &Current, upstream: usize) -> Vec<(u32, EndpointStatus)> {
     let now_ms = Clock::new().now_ms();
     EndpointStatus::all(&current.snapshot.upstreams[upstream], upstream, &current.shards, now_ms)
 }
@@ -115,8 +117,11 @@ fn change(
     if changed {
         (api.note)(&format!("{} {} {what} by the operator", place.upstream, place.endpoint));
     }
-    let endpoints =
-        (0..).zip(told(&current, index)).filter(|(index, _)| meant.contains(index)).map(|(_, e)| e).collect();
+    let endpoints = told(&current, index)
+        .into_iter()
+        .filter(|(index, _)| meant.contains(index))
+        .map(|(_, e)| e)
+        .collect();
     Ok(Json(Changed { changed, endpoints }))
 }
 
@@ -131,7 +136,7 @@ fn find(current: &Current, name: &str) -> Result<usize, Problem> {
 
 /// By the name in the document, which may have several addresses, or by one address.
 fn find_endpoints(upstream: &Upstream, name: &str) -> Result<Vec<u32>, Problem> {
-    let endpoints = || (0..).zip(upstream.endpoints());
+    let endpoints = || upstream.live_endpoints();
     let by_name: Vec<u32> = endpoints().filter(|(_, e)| **e.name() == *name).map(|(i, _)| i).collect();
     if !by_name.is_empty() {
         return Ok(by_name);
@@ -141,7 +146,7 @@ fn find_endpoints(upstream: &Upstream, name: &str) -> Result<Vec<u32>, Problem> 
     if !by_address.is_empty() {
         return Ok(by_address);
     }
-    let names = listed(upstream.endpoints().iter().map(|endpoint| &**endpoint.name()));
+    let names = listed(upstream.live_endpoints().map(|(_, endpoint)| &**endpoint.name()));
     let detail = format!("the upstream `{}` has no endpoint `{name}`; it has {names}", upstream.name());
     Err(Problem::new(StatusCode::NOT_FOUND, detail))
 }

@@ -24,6 +24,7 @@ mod matrix;
 mod operating;
 mod reasons;
 mod reload;
+mod rescue;
 mod retries;
 mod routing;
 mod shared_limits;

@@ -1,6 +1,6 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{EndpointPlace, Follow, GrpcProbe, SharedRetry, Timeouts, UpstreamTls};
+use super::{EndpointPlace, Follow, GrpcProbe, Hold, SharedRetry, Timeouts, UpstreamTls};
 use crate::section::{choice, section, words};
 use crate::setting::{Many, NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
@@ -37,6 +37,8 @@ section! {
         timeouts: Timeouts = section;
         /// When to try again, and how many retries the upstream may get in all.
         retry: Option<Located<Switch<SharedRetry>>> = optional;
+        /// Holds requests while it has no endpoint for them: `hold: 10s`. None are held if left out.
+        hold: Option<Switch<Hold>> = optional;
     }
 }
 

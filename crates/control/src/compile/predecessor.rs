@@ -155,8 +155,8 @@ impl Predecessor {
     pub fn endpoints(&self, name: &str, plan: &Plan) -> Vec<Endpoint> {
         let mut before: HashMap<(Arc<str>, SocketAddr), &Endpoint> = HashMap::new();
         if let Some(running) = self.upstreams.get(name) {
-            before =
-                running.upstream.endpoints().iter().map(|e| ((e.name().clone(), e.address()), e)).collect();
+            let live = running.upstream.live_endpoints();
+            before = live.map(|(_, e)| ((e.name().clone(), e.address()), e)).collect();
         }
         let endpoint = |(name, address, weight): &(Arc<str>, SocketAddr, u32)| {
             // Taken out, so that an address that stands twice is not one endpoint twice.

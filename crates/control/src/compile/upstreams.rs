@@ -244,5 +244,6 @@ fn settings(
             max_idle: upstream.pool.max_idle.get() as usize,
             idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,
         },
+        ..UpstreamSettings::default()
     }
 }

@@ -32,7 +32,7 @@ impl EndpointTallies {
         }
         let endpoints = &mut met[upstream];
         if endpoints.len() <= endpoint {
-            endpoints.resize(compiled.endpoints().len(), None);
+            endpoints.resize(endpoint + 1, None);
         }
         if let Some(series) = open(published, compiled, upstream, endpoint) {
             count(&series);
@@ -48,9 +48,9 @@ fn open(
     upstream: usize,
     endpoint: usize,
 ) -> Option<Arc<EndpointSeries>> {
-    let id = compiled.endpoints().get(endpoint)?.id().number();
-    let current = compiled.endpoints().iter().map(|endpoint| endpoint.id().number());
-    Some(published.shard.upstreams.get(upstream)?.endpoints.open(id, current))
+    let id = compiled.endpoint(u32::try_from(endpoint).ok()?)?.id().number();
+    let current = compiled.endpoints().map(|(_, endpoint)| endpoint.id().number());
+    Some(published.shard.upstreams.get(upstream)?.endpoints.open(id, compiled.slots(), current))
 }
 
 /// The first byte of the response to the attempt under way has come.
@@ -92,5 +92,5 @@ pub fn attempt_was_stale(exchange: &Exchange) {
 /// What the exchange was decided on, and the upstream and endpoint of its attempt.
 fn place(exchange: &Exchange) -> Option<(&Published, (u32, u32))> {
     let attempt = exchange.attempt.as_ref()?;
-    Some((exchange.published.as_deref()?, (exchange.record.upstream?, attempt.endpoint)))
+    Some((exchange.published.as_deref()?, (exchange.record.upstream_now()?, attempt.endpoint)))
 }

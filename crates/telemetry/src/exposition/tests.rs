@@ -28,7 +28,7 @@ fn traffic() -> [Arc<Shard>; 2] {
         let upstream = &shard.upstreams[0];
         upstream.outcomes.record(found(Reason::ResponseIncomplete), 2_000_000);
         upstream.first_byte.record(700);
-        let endpoint = upstream.endpoints.open(9, [9].into_iter());
+        let endpoint = upstream.endpoints.open(9, 1, [9].into_iter());
         endpoint.ended(Reason::ResponseIncomplete, Some(700));
     }
     shards[0].route(None).record(Outcome::new(Method::Other, 404, Reason::NoRoute), 10, 0, 0);

@@ -60,7 +60,7 @@ fn the_registry_is_in_order() {
 /// of each.
 fn shares(upstream: &Upstream, picks: u64, held: usize, random: &mut Random) -> Vec<f64> {
     let view = fresh(upstream, 0);
-    let mut counts = vec![0u64; upstream.endpoints().len()];
+    let mut counts = vec![0u64; upstream.endpoints().count()];
     let mut in_flight = VecDeque::new();
     let start = random.next();
     for pick in 0..picks {
@@ -126,7 +126,7 @@ fn random_state(row: &BalancerRow, random: &mut Random) -> (Upstream, Vec<crate:
     let mut in_flight = Vec::new();
     for endpoint in 0..weights.len() as u32 {
         let health = [ProbeHealth::Unknown, ProbeHealth::Up, ProbeHealth::Down][random.below(3) as usize];
-        upstream.endpoints()[endpoint as usize].set_probe_health(health);
+        upstream.endpoint(endpoint).unwrap().set_probe_health(health);
         if random.below(4) == 0 {
             upstream.report_failure(endpoint, Failure::Reset, 0, random.next());
         }
@@ -171,7 +171,8 @@ fn a_pick_made_again_from_its_record_is_the_same() {
         let (mut tried, mut picks, mut noted) = (Vec::new(), Vec::new(), NotedLoads::default());
         for _ in 0..4 {
             let (turn, seed, start) = (random.next(), random.next(), noted.len());
-            let key = PickKey { turn, seed, tried: &tried, loads: Loads::Noted(&noted) };
+            let key =
+                PickKey { turn, seed, tried: &tried, loads: Loads::Noted(&noted), ..PickKey::default() };
             let pick = upstream.pick(&view, &key);
             picks.push((turn, seed, tried.clone(), start..noted.len(), pick));
             tried.extend(if let Pick::Endpoint(endpoint) = pick { Some(endpoint) } else { None });
@@ -181,7 +182,13 @@ fn a_pick_made_again_from_its_record_is_the_same() {
         let noted = noted.get_mut();
         for (turn, seed, tried, range, pick) in &picks {
             let recorded = RecordedLoads::new(&noted[range.clone()]);
-            let key = PickKey { turn: *turn, seed: *seed, tried, loads: Loads::Recorded(&recorded) };
+            let key = PickKey {
+                turn: *turn,
+                seed: *seed,
+                tried,
+                loads: Loads::Recorded(&recorded),
+                ..PickKey::default()
+            };
             assert_eq!(upstream.pick(&view, &key), *pick);
             assert!(recorded.are_used_up());
         }
@@ -193,8 +200,9 @@ fn a_record_that_does_not_fit_is_told_and_harms_nothing() {
     for_all(50, |row, seed| {
         let upstream = upstream(row, &[1, 1, 1], 10);
         let view = fresh(&upstream, 0);
-        let recorded = RecordedLoads::new(&[Load { endpoint: 77, in_flight: 3, weight: 1 }]);
-        let key = PickKey { turn: seed, seed, tried: &[], loads: Loads::Recorded(&recorded) };
+        let recorded = RecordedLoads::new(&[Load { endpoint: 77, in_flight: 3, weight: 1, full: false }]);
+        let key =
+            PickKey { turn: seed, seed, tried: &[], loads: Loads::Recorded(&recorded), ..PickKey::default() };
         assert!(matches!(upstream.pick(&view, &key), Pick::Endpoint(_)));
         assert!(!recorded.are_used_up());
     });
@@ -219,7 +227,7 @@ fn nobody_is_picked_where_nobody_is() {
         let key = PickKey { turn: seed, seed, tried: &[], ..PickKey::default() };
         let none = |weights: &[u32], view: Option<View>| {
             let upstream = upstream(row, weights, 0);
-            upstream.endpoints().iter().for_each(|e| e.set_probe_health(ProbeHealth::Down));
+            upstream.endpoints().for_each(|(_, e)| e.set_probe_health(ProbeHealth::Down));
             upstream.pick(&view.unwrap_or_else(|| fresh(&upstream, 0)), &key)
         };
         assert_eq!(none(&[], None), Pick::None(Vacancy::NoEndpoints));
@@ -263,7 +271,9 @@ fn least_requests_finds_the_least_for_its_weight() {
             &view,
             &PickKey { turn: random.next(), seed, tried: &[], ..PickKey::default() },
         ) as usize;
-        let load = |e: usize| f64::from(upstream.endpoints()[e].in_flight() + 1) / f64::from(weights[e]);
+        let load = |e: usize| {
+            f64::from(upstream.endpoint(e as u32).unwrap().in_flight() + 1) / f64::from(weights[e])
+        };
         assert!((0..weights.len()).all(|e| load(endpoint) <= load(e)), "seed {seed}");
     }
 }

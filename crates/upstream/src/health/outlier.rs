@@ -118,21 +118,24 @@ pub(crate) struct Outliers {
 }
 
 impl Outliers {
-    pub(crate) fn new(settings: OutlierSettings, endpoints: &[Endpoint]) -> Self {
+    pub(crate) fn new<'e>(
+        settings: OutlierSettings,
+        endpoints: impl IntoIterator<Item = &'e Endpoint> + Clone,
+    ) -> Self {
         let outliers = Self { settings, most_ejected: AtomicU32::new(0), ejected: AtomicU32::new(0) };
         outliers.recount(endpoints);
         outliers
     }
 
     /// Counts the endpoints that take part anew, since the cap on ejections follows from their number.
-    pub(crate) fn count(&self, endpoints: &[Endpoint]) {
-        let taking_part = endpoints.iter().filter(|e| e.takes_part()).count();
+    pub(crate) fn count<'e>(&self, endpoints: impl IntoIterator<Item = &'e Endpoint>) {
+        let taking_part = endpoints.into_iter().filter(|e| e.takes_part()).count();
         self.most_ejected.store(self.settings.most_ejected(taking_part), Ordering::Release);
     }
 
     /// Counts anew how many are ejected, and how many may be. Only while nothing else uses the endpoints.
-    pub(crate) fn recount(&self, endpoints: &[Endpoint]) {
-        let ejected = endpoints.iter().filter(|e| e.ejection().until_ms().is_some()).count();
+    pub(crate) fn recount<'e>(&self, endpoints: impl IntoIterator<Item = &'e Endpoint> + Clone) {
+        let ejected = endpoints.clone().into_iter().filter(|e| e.ejection().until_ms().is_some()).count();
         self.ejected.store(ejected as u32, Ordering::Release);
         self.count(endpoints);
     }

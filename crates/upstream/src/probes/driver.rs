@@ -30,7 +30,7 @@ pub async fn run_probes(
     let mut seeds = Random::new(seed);
     // Dropping the set ends its tasks, wherever they are.
     let mut tasks = JoinSet::new();
-    for endpoint in 0..upstream.endpoints().len() as u32 {
+    for (endpoint, _) in upstream.endpoints() {
         let random = Random::new(seeds.next());
         tasks.spawn(probe_endpoint(Arc::clone(&upstream), endpoint, plan.clone(), clock.clone(), random));
     }

@@ -51,7 +51,7 @@ fn a_success_ends_the_row() {
         assert!(!upstream.report_failure(0, Failure::Reset, 0, 0));
         upstream.report_success(0);
     }
-    assert_eq!(upstream.endpoints()[0].consecutive_failures(), 0);
+    assert_eq!(upstream.endpoint(0).unwrap().consecutive_failures(), 0);
 }
 
 #[test]
@@ -59,14 +59,17 @@ fn a_passing_probe_ends_an_ejection_but_only_of_one_that_is_up() {
     let (upstream, mut receiver) = upstream(2, 1);
     assert!(upstream.report_failure(0, Failure::Connect, 0, 0));
     upstream.probed(0, Ok(()), Some(ProbeHealth::Up), 10);
-    assert_eq!(upstream.endpoints()[0].health(10), Health::Usable);
+    assert_eq!(upstream.endpoint(0).unwrap().health(10), Health::Usable);
     assert!(upstream.report_failure(0, Failure::Connect, 20, 0), "its place under the cap is free again");
     upstream.probed(0, Err(ProbeFailure::Refused), Some(ProbeHealth::Down), 30);
     upstream.probed(0, Ok(()), None, 40);
-    assert_eq!(upstream.endpoints()[0].health(40), Health::Down);
-    assert!(upstream.endpoints()[0].ejection().until_ms().is_some(), "one pass of several is not enough");
+    assert_eq!(upstream.endpoint(0).unwrap().health(40), Health::Down);
+    assert!(
+        upstream.endpoint(0).unwrap().ejection().until_ms().is_some(),
+        "one pass of several is not enough"
+    );
     upstream.probed(0, Ok(()), Some(ProbeHealth::Up), 50);
-    assert_eq!(upstream.endpoints()[0].health(50), Health::Usable);
+    assert_eq!(upstream.endpoint(0).unwrap().health(50), Health::Usable);
     let steps: Vec<_> = causes(&mut receiver).into_iter().map(|(from, to, _)| (from, to)).collect();
     let expected = [
         ("usable", "ejected"),
@@ -98,7 +101,7 @@ fn what_is_known_of_an_endpoint_survives_a_reload() {
     old.report_failure(1, Failure::Connect, 0, 0);
     old.probed(2, Err(ProbeFailure::Refused), Some(ProbeHealth::Down), 0);
     let in_flight = old.begin(3);
-    let endpoints: Vec<_> = old.endpoints().iter().map(|e| e.successor(7)).collect();
+    let endpoints: Vec<_> = old.endpoints().map(|(_, e)| e.successor(7)).collect();
     let settings = old.settings().clone();
     let new = Upstream::new("api", endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard());
     drop(old);
@@ -157,9 +160,9 @@ fn workers_and_probes_together_end_in_agreement() {
         let now_ms = 10_000_000;
         let mut view = View::default();
         view.refresh(&upstream, now_ms);
-        for (index, endpoint) in upstream.endpoints().iter().enumerate() {
+        for (index, endpoint) in upstream.endpoints() {
             let usable = endpoint.health(now_ms) == Health::Usable;
-            assert!(view.is_panicking() || view.members().contains(&(index as u32)) == usable, "seed {seed}");
+            assert!(view.is_panicking() || view.members().contains(&index) == usable, "seed {seed}");
             assert_eq!(endpoint.ejection().until_ms(), None, "seed {seed}");
         }
         assert_eq!((upstream.in_flight(), upstream.active_retries()), (0, 0), "seed {seed}");

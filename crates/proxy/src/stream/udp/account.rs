@@ -19,10 +19,11 @@ pub(super) fn attempt_ended(worker: &Worker, decision: &mut Decision, reason: Re
     decision.record.attempt_ended(reason, end_us);
     let place = &decision.place;
     if let Some(id) = place.id.filter(|_| worker.counts) {
-        let current = place.upstream.endpoints().iter().map(|endpoint| endpoint.id().number());
+        let current = place.upstream.endpoints().map(|(_, endpoint)| endpoint.id().number());
         let waited = decision.record.latest().filter(|attempt| attempt.first_byte_us > 0);
         let waited = waited.map(|attempt| attempt.first_byte_us.saturating_sub(attempt.start_us));
-        place.series.endpoints.open(id.number(), current).ended(reason, waited);
+        let count = place.upstream.slots();
+        place.series.endpoints.open(id.number(), count, current).ended(reason, waited);
     }
 }
 
@@ -138,6 +139,7 @@ fn entry(worker: &Worker, listening: &Listening, flow: &Flow, timings: Timings, 
         client: Asker::at(client),
         names: Names {
             listener: listening.settings().name.clone(),
+            fallback: None,
             route: None,
             server: None,
             upstream: Some(Arc::clone(decision.place.upstream.name())),

@@ -225,12 +225,13 @@ impl Desk {
         if again { Err(Dropped::Refused(Reason::ConnectFailed)) } else { self.begin(round, key) }
     }
 
-    /// Whether a flow's endpoint is still there: looked up once in each snapshot.
+    /// Whether a flow's endpoint is still there: looked up once in each snapshot, in which it may be removed.
     fn keeps_endpoint(&mut self, round: &Round<'_>, id: FlowId) -> bool {
         let (epoch, service) = (self.epoch, &self.service);
         let Some(flow) = self.flows.get(id) else { return false };
         if flow.epoch == epoch {
-            return true;
+            let place = &flow.decision.place;
+            return !place.upstream.endpoint(place.endpoint).is_some_and(|endpoint| endpoint.is_removed());
         }
         let index = service.as_ref().map_or(usize::MAX, |service| service.upstream as usize);
         let (snapshot, shard) = (&round.published.snapshot, &round.published.shard);
@@ -239,8 +240,8 @@ impl Desk {
             return false;
         };
         let place = &mut flow.decision.place;
-        let mut endpoints = upstream.endpoints().iter();
-        let Some(endpoint) = endpoints.position(|endpoint| Some(endpoint.id()) == place.id) else {
+        let mut endpoints = upstream.live_endpoints();
+        let Some((endpoint, _)) = endpoints.find(|(_, endpoint)| Some(endpoint.id()) == place.id) else {
             return false;
         };
         if !Arc::ptr_eq(&place.series, series) {
@@ -248,7 +249,7 @@ impl Desk {
             place.series.flows.get_or_init(Box::default).ended.add(1);
             series.flows.get_or_init(Box::default).begun.add(1);
         }
-        (place.upstream, place.endpoint, place.series) = (upstream.clone(), endpoint as u32, series.clone());
+        (place.upstream, place.endpoint, place.series) = (upstream.clone(), endpoint, series.clone());
         flow.epoch = epoch;
         true
     }
