@@ -153,7 +153,10 @@ pub fn dns_settings(dns: &config::Dns) -> Settings {
 /// What sources had found when a document was loaded. That is no part of what the document says: two of these are
 /// always equal.
 #[derive(Clone, Debug, Default)]
-pub struct FirstFound(HashMap<Arc<str>, Vec<(Arc<str>, Arc<[Found]>)>>);
+pub struct FirstFound(HashMap<Arc<str>, Vec<FoundBy>>);
+
+/// The key of a source, and what it has found.
+type FoundBy = (Arc<str>, Arc<[Found]>);
 
 impl FirstFound {
     /// What the source of a key has found for an upstream; `None` if that could not be learned.
