@@ -191,7 +191,7 @@ impl Compiler<'_> {
     fn take_looks(&mut self, plans: Vec<SourcePlan>) {
         if !plans.is_empty() {
             let looks = self.resolver.look(&plans, &dns_settings(&self.document.dns));
-            self.first_looks.extend(plans.into_iter().zip(looks));
+            self.beside.first_looks.extend(plans.into_iter().zip(looks));
         }
     }
 
@@ -203,12 +203,12 @@ impl Compiler<'_> {
         plan: &SourcePlan,
         origin: config::Origin,
     ) -> Option<Arc<[Found]>> {
-        if !self.first_looks.contains_key(plan) {
+        if !self.beside.first_looks.contains_key(plan) {
             // The address of a destination in a route.
             self.take_looks(vec![plan.clone()]);
         }
         let mut course = Course::new(plan.rules, 0);
-        let list = course.take(self.first_looks.get(plan)?.clone(), 0).list;
+        let list = course.take(self.beside.first_looks.get(plan)?.clone(), 0).list;
         let before = self.before.found(upstream, &plan.key);
         if let Some(why) = course.problem() {
             let is_address = matches!(plan.place, SourcePlace::Dns { is_address: true, .. });
@@ -225,7 +225,7 @@ impl Compiler<'_> {
             });
         }
         let list = list.or_else(|| before.cloned())?;
-        self.first_found.set(upstream, &plan.key, list.clone());
+        self.beside.first_found.set(upstream, &plan.key, list.clone());
         Some(list)
     }
 }

@@ -27,6 +27,7 @@ const MAX_STREAMS: u32 = 100;
 impl Compiler<'_> {
     /// Compiles all named upstreams.
     pub(super) fn upstreams(&mut self) {
+        self.look_at_sources();
         for (name, upstream) in self.document.upstreams.iter() {
             let (mut endpoints, mut sources) = (Vec::new(), Vec::new());
             for endpoint in upstream.endpoints.iter() {
