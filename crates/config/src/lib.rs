@@ -16,6 +16,7 @@ mod consumer_file;
 mod diagnostic;
 mod difference;
 mod effective;
+mod endpoint_file;
 mod interpolate;
 mod item;
 mod load;
@@ -41,6 +42,7 @@ pub use consumer_file::{LoadedConsumers, MAX_CONSUMER_FILE, consumer_paths, load
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};
 pub use difference::{Change, ChangeKind, Subject, SubjectKind, What, difference, difference_of_settings};
 pub use effective::{Effective, effective};
+pub use endpoint_file::{ListedEndpoint, endpoints_of_file};
 pub use load::{Loaded, load, parse_str};
 pub use model::*;
 pub use preset::Preset;

@@ -3,6 +3,7 @@
 mod access_log;
 mod auth;
 mod consumers;
+mod discovery;
 mod document;
 mod edits;
 mod expectations;
@@ -14,6 +15,7 @@ mod policies;
 mod process;
 mod recorder;
 mod redis;
+mod rescue;
 mod retry;
 mod route;
 mod tls;
@@ -34,6 +36,7 @@ pub use consumers::{
     Consumer, Credential, CredentialIdentity, PasswordCredential, SignatureAlgorithm, SignatureKey,
     SignatureMaterial,
 };
+pub use discovery::{AddressFamily, Dns, EndpointPlace, Follow, OnEmpty};
 pub use document::{Document, Version};
 pub use edits::{HeaderEdits, MessageEdits};
 pub use expectations::{OnFailedTests, Test, TestCaller, TestExpectation, TestRequest};
@@ -50,6 +53,7 @@ pub use policies::{
 pub use process::{Admin, Forwarded, Shutdown};
 pub use recorder::Recorder;
 pub use redis::{RedisPlace, RedisSentinel, RedisStore, RedisTls};
+pub use rescue::{FailureSet, Fallback, FallbackTo, Hedge, Hold};
 pub use retry::{Defaults, EffectiveTimeouts, Retry, RetryBudget, RetryPlan, SharedRetry, Timeouts};
 pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,

@@ -61,14 +61,22 @@ routes:
     let upstream = |name: &str| document.upstreams.get(name).map(|upstream| &upstream.value);
     let (ms, s) = (Duration::from_millis, Duration::from_secs);
 
-    let inherited = RetryPlan { attempts: 5, body: 65536, backoff: ms(50), max_backoff: ms(250) };
-    assert_eq!(document.retry_plan(route("inherits"), upstream("plain")), Some(inherited));
-    let overridden = RetryPlan { attempts: 3, body: 1024, ..inherited };
+    let inherited = RetryPlan {
+        attempts: 5,
+        body: 65536,
+        backoff: ms(50),
+        max_backoff: ms(250),
+        on: Vec::new(),
+        methods: Vec::new(),
+        retry_after: s(5),
+    };
+    assert_eq!(document.retry_plan(route("inherits"), upstream("plain")).as_ref(), Some(&inherited));
+    let overridden = RetryPlan { attempts: 3, body: 1024, ..inherited.clone() };
     assert_eq!(document.retry_plan(route("overrides"), upstream("own")), Some(overridden));
     assert_eq!(document.retry_plan(route("off"), upstream("own")), None);
     assert_eq!(document.retry_plan(route("off-above"), upstream("without")), None);
     // What `none` switched off does not come back: the built-in values do.
-    let again = RetryPlan { attempts: 4, body: 65536, backoff: ms(25), max_backoff: ms(250) };
+    let again = RetryPlan { attempts: 4, backoff: ms(25), ..inherited };
     assert_eq!(document.retry_plan(route("on-again"), upstream("without")), Some(again));
 
     let budget = document.retry_budget(upstream("own"));

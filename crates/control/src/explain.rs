@@ -201,7 +201,7 @@ pub fn explain_recorded(snapshot: &Snapshot, entry: &Entry) -> Explanation {
         }
     };
     let picked = decided.and_then(|upstream| match upstream {
-        Some(upstream) => pick_again(upstream, entry, &mut told),
+        Some(_) => pick_again(snapshot, entry, &mut told),
         None => Ok(()),
     });
     told.end(picked)
@@ -319,17 +319,25 @@ pub(crate) fn describe(snapshot: &Snapshot, action: &Action) -> String {
 }
 
 /// Makes the picks of a recorded exchange again, each with the view and the counts of its moment.
-fn pick_again(upstream: &Upstream, entry: &Entry, told: &mut Explanation) -> Result<(), Refusal> {
+fn pick_again(snapshot: &Snapshot, entry: &Entry, told: &mut Explanation) -> Result<(), Refusal> {
     let mut attempts = entry.record.kept_attempts();
     let mut tried = Vec::new();
     for (number, pick) in entry.picks.iter().enumerate() {
         let (attempt, loads) = (attempts.next(), entry.loads_of(number));
+        let upstream = entry.record.upstream_of(number);
+        let Some(upstream) = upstream.and_then(|index| snapshot.upstreams.get(index as usize)) else {
+            return Ok(());
+        };
+        if pick.anew {
+            tried.clear();
+        }
         let recorded = RecordedLoads::new(loads);
         let key = PickKey {
             turn: pick.turn,
             seed: decide::attempt_seed(entry.record.seed, number as u32),
             tried: &tried,
             loads: Loads::Recorded(&recorded),
+            ..PickKey::default()
         };
         let picked = decide::endpoint(upstream, &pick.view, &key);
         let busy = |number| {

@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod compile;
 pub mod config_state;
 pub mod dial;
+pub mod discovery;
 pub mod expectations;
 pub mod explain;
 pub mod exports;

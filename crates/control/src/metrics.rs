@@ -1,17 +1,17 @@
 //! The process's metrics as text.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
-    AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState, Usage,
-    Writer, write_acme, write_beside, write_certificates, write_endpoints, write_policies, write_process,
-    write_shards, write_stores,
+    AcmeState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState, SpanState,
+    UpstreamState, Usage, Writer, write_acme, write_beside, write_certificates, write_endpoints,
+    write_policies, write_process, write_shards, write_stores, write_upstreams,
 };
-use tollgate_upstream::Health;
+use tollgate_upstream::{Health, Upstream};
 
 use crate::acme::Acme;
 use crate::certificates;
@@ -80,6 +80,7 @@ pub fn text(instance: &Instance) -> String {
     write_policies(&mut writer, &instance.policies());
     write_shards(&mut writer, shards, &names, &process.metrics.recents, now_ms);
     write_endpoints(&mut writer, shards, &endpoints(snapshot, now_ms));
+    write_upstreams(&mut writer, &upstreams(snapshot));
     write_certificates(&mut writer, &certificates::states(process), process.certificates.replacements());
     let stuck: Vec<_> = instance.watched().stuck().into_iter().collect();
     write_beside(&mut writer, snapshot.consumers.get().len(), &stuck);
@@ -111,6 +112,14 @@ fn usage() -> Usage {
         open_files: machine::open_files().unwrap_or(0),
         max_files: machine::max_files(),
     }
+}
+
+fn upstreams(snapshot: &Snapshot) -> Vec<UpstreamState> {
+    let state = |upstream: &Arc<Upstream>| UpstreamState {
+        upstream: upstream.name().to_string(),
+        held: u64::from(upstream.holds().requests()),
+    };
+    snapshot.upstreams.iter().map(state).collect()
 }
 
 /// What is known of each endpoint, by upstream.

@@ -195,7 +195,7 @@ fn weight(one: &Recorded, sample: &dyn Fn(u64) -> f64) -> f64 {
             share if share > 0.0 => (1.0 / share).max(1.0),
             _ => 1.0,
         },
-        Class::Failed(_) | Class::Slow => 1.0,
+        Class::Failed(_) | Class::Slow | Class::Rescued => 1.0,
     }
 }
 

@@ -167,13 +167,18 @@ fn attempts(entry: &Entry) -> Vec<AttemptTold> {
     let mut before: Option<Attempt> = None;
     let told = entry.record.kept_attempts().enumerate().map(|(number, attempt)| {
         let endpoint = entry.names.endpoints.get(number).map_or_else(String::new, ToString::to_string);
-        let because = match before.replace(*attempt) {
-            None => "the first".to_owned(),
-            Some(failed) if is_stale(&failed) => {
+        let elsewhere = entry.record.fallback.filter(|fallback| fallback.after as usize == number);
+        let because = match (elsewhere, before.replace(*attempt)) {
+            (Some(fallback), _) => {
+                let name = entry.names.fallback.as_deref().unwrap_or_default();
+                format!("the upstream {name} stands in ({})", fallback.because.code())
+            }
+            (None, None) => "the first".to_owned(),
+            (None, Some(failed)) if is_stale(&failed) => {
                 "the idle connection of the one before had been closed unseen, which counts as no attempt"
                     .into()
             }
-            Some(failed) => format!(
+            (None, Some(failed)) => format!(
                 "the one before failed ({}) and repeating was safe",
                 failed.outcome.map_or("unknown", Reason::code)
             ),
@@ -207,6 +212,10 @@ fn timeline(entry: &Entry, attempts: &[AttemptTold], answer: &Answer) -> Vec<(u6
         _ => "the head had come",
     };
     let mut steps = vec![(0, began.to_owned())];
+    if entry.record.held_us > 0 {
+        let held = format!("held for {}: there was no endpoint", millis(entry.record.held_us));
+        steps.push((entry.record.held_us.min(attempts.first().map_or(u64::MAX, |a| a.facts.start_us)), held));
+    }
     for (number, AttemptTold { endpoint, ended, facts, .. }) in (1..).zip(attempts) {
         let waited = match facts.waited_us {
             0 => String::new(),

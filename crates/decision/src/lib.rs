@@ -5,5 +5,5 @@ pub mod record;
 pub mod recorder;
 
 pub use reason::{Reason, Side};
-pub use record::{Attempt, Passing, Record, Verdict};
+pub use record::{Attempt, Fallback, Passing, Record, Verdict};
 pub use recorder::{Class, Keeper, Kept, Recorder, RecorderSettings};

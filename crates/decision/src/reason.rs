@@ -145,6 +145,16 @@ reasons! {
     NoDestination = "no_destination", 500, Proxy, "proxy_configuration_error";
     /// The upstream has no endpoint that may be used now.
     NoEndpoint = "no_endpoint", 503, Upstream, "destination_unavailable";
+    /// The upstream has as many requests as it may have, and none can wait.
+    UpstreamFull = "upstream_full", 503, Proxy, "connection_limit_reached";
+    /// As many requests wait for the upstream as may.
+    QueueFull = "queue_full", 503, Proxy, "connection_limit_reached";
+    /// The request waited for the upstream as long as it may, or would have to wait longer.
+    QueueTimeout = "queue_timeout", 503, Proxy, "connection_limit_reached";
+    /// Requests have been waiting for the upstream for too long, and this is one of those refused until that ends.
+    QueueShed = "queue_shed", 503, Proxy, "connection_limit_reached";
+    /// The upstream failed too often, and is spared for a while.
+    CircuitOpen = "circuit_open", 503, Upstream, "destination_unavailable";
     /// The endpoint refused the connection or could not be reached.
     ConnectFailed = "connect_failed", 502, Upstream, "connection_refused";
     /// The endpoint did not accept a connection in time.
@@ -167,6 +177,8 @@ reasons! {
     ResponseIncomplete = "response_incomplete", 502, Upstream, "http_response_incomplete";
     /// The endpoint switched protocols without being asked to.
     BadUpgrade = "bad_upgrade", 502, Upstream, "http_upgrade_failed";
+    /// The endpoint answered with a status that the route does not pass on.
+    UnwantedStatus = "unwanted_status", 502, Upstream, "destination_unavailable";
     /// Tollgate is draining and takes no new requests.
     Draining = "draining", 503, Proxy, "destination_unavailable";
 

@@ -58,6 +58,17 @@ pub struct Attempt {
     pub end_us: u64,
 }
 
+/// Where an exchange went on when the upstream that it was decided for could not serve it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// Index of the upstream in its snapshot.
+    pub upstream: u32,
+    /// How many attempts had been made before.
+    pub after: u32,
+    /// What could not be served.
+    pub because: Reason,
+}
+
 /// What was decided for one exchange. Made for each exchange, in memory that is used again: nothing is
 /// allocated for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +87,10 @@ pub struct Record {
     pub attempts: u32,
     kept: Vec<Attempt>,
     verdicts: Vec<Verdict>,
+    /// Where it went on when its upstream could not serve it; `None` where it did not.
+    pub fallback: Option<Fallback>,
+    /// How long it was held since there was no endpoint for it, in microseconds.
+    pub held_us: u64,
     /// Why the exchange ended; `None` while it runs.
     pub reason: Option<Reason>,
     /// What exactly was wrong, where the reason alone does not say it.
@@ -109,6 +124,21 @@ impl Record {
             attempt.outcome = Some(outcome);
             attempt.end_us = end_us;
         }
+    }
+
+    /// The upstream that it is at now, or ended at.
+    #[inline]
+    pub fn upstream_now(&self) -> Option<u32> {
+        match self.fallback {
+            None => self.upstream,
+            Some(fallback) => Some(fallback.upstream),
+        }
+    }
+
+    /// The upstream of the attempt that so many came before.
+    pub fn upstream_of(&self, before: usize) -> Option<u32> {
+        let switched = self.fallback.filter(|fallback| before >= fallback.after as usize);
+        switched.map(|fallback| fallback.upstream).or(self.upstream)
     }
 
     /// The attempts, in their order.
@@ -146,7 +176,22 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reason, Record};
+    use super::{Fallback, Reason, Record};
+
+    #[test]
+    fn attempts_are_at_the_upstream_of_their_time() {
+        let mut record = Record { upstream: Some(3), ..Record::default() };
+        record.attempt(0, 0);
+        assert_eq!(
+            (record.upstream_now(), record.upstream_of(0), record.upstream_of(9)),
+            (Some(3), Some(3), Some(3))
+        );
+        record.fallback = Some(Fallback { upstream: 7, after: 1, because: Reason::ConnectFailed });
+        assert_eq!(
+            (record.upstream_now(), record.upstream_of(0), record.upstream_of(1)),
+            (Some(7), Some(3), Some(7))
+        );
+    }
 
     #[test]
     fn each_attempt_is_kept_with_the_wait_before_it() {

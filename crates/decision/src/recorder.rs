@@ -21,6 +21,8 @@ pub enum Class {
     Failed(Reason),
     /// It took long.
     Slow,
+    /// It would have failed, or waited for nothing, and was saved: tried again, held, sent elsewhere.
+    Rescued,
     /// It stands for the others.
     Sample,
 }
@@ -31,18 +33,20 @@ impl Class {
         match self {
             Self::Failed(_) => "failed",
             Self::Slow => "slow",
+            Self::Rescued => "rescued",
             Self::Sample => "sample",
         }
     }
 
     /// How many classes there are.
-    const COUNT: usize = Reason::ALL.len() + 2;
+    const COUNT: usize = Reason::ALL.len() + 3;
 
     fn index(self) -> usize {
         match self {
             Self::Failed(reason) => reason as usize,
             Self::Slow => Reason::ALL.len(),
-            Self::Sample => Reason::ALL.len() + 1,
+            Self::Rescued => Reason::ALL.len() + 1,
+            Self::Sample => Reason::ALL.len() + 2,
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Pick {
     pub turn: u64,
     /// Where its counts in flight end among those of the exchange; they begin where the pick before ends.
     pub loads_end: usize,
+    /// Endpoints that were tried before do not count as such from here on.
+    pub anew: bool,
 }
 
 /// What the decisions of one exchange depended on besides its snapshot and seed.
@@ -51,10 +53,17 @@ impl Evidence {
 
     /// Notes that a balancer was asked.
     #[inline]
-    pub fn asked(&mut self, view: &Arc<View>, turn: u64) {
+    pub fn asked(&mut self, view: &Arc<View>, turn: u64, anew: bool) {
         if self.on {
-            self.picks.push(Pick { view: Arc::clone(view), turn, loads_end: self.loads.len() });
+            self.picks.push(Pick { view: Arc::clone(view), turn, loads_end: self.loads.len(), anew });
         }
+    }
+
+    /// Forgets the latest question: it was about nobody, and is asked again.
+    pub fn forget_latest(&mut self) {
+        self.picks.pop();
+        let end = self.picks.last().map_or(0, |pick| pick.loads_end);
+        self.loads.get_mut().truncate(end);
     }
 
     /// The head's bytes.

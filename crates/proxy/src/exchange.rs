@@ -10,7 +10,7 @@ use tollgate_message::{BodyLength, Method, Version};
 use tollgate_policy::Gate;
 use tollgate_runtime::splice::Pipe;
 use tollgate_telemetry::access::{Captured, Timings};
-use tollgate_upstream::{ActiveRetry, EndpointId, InFlight, Upstream};
+use tollgate_upstream::{ActiveRetry, EndpointId, Held, InFlight, Upstream};
 
 use crate::evidence::Evidence;
 use crate::http::grpc::Deadline;
@@ -67,6 +67,46 @@ pub struct Retries {
     pub met_stale: bool,
     /// Held while the exchange is in a retry, so that the budget counts it.
     pub active: Option<ActiveRetry>,
+    /// The turn in the budget that it has already, and how long it waits all the same, in milliseconds.
+    pub granted: Option<(ActiveRetry, u64)>,
+    /// An attempt may have had an effect, or what was sent is not there any more: nothing may be sent again.
+    pub spent: bool,
+    /// It is held as long as there is no endpoint for it, until then by the clock in milliseconds.
+    pub held: Option<(Held, u64)>,
+    /// All endpoints may be picked again, also those that were tried.
+    anew: bool,
+}
+
+impl Retries {
+    /// Forgets which endpoints were tried: they may have come back.
+    pub fn try_anew(&mut self) {
+        self.tried.clear();
+        self.anew = true;
+    }
+
+    /// Whether endpoints tried before count as such no more; told once.
+    pub fn take_anew(&mut self) -> bool {
+        std::mem::take(&mut self.anew)
+    }
+
+    /// The attempts to come are at another upstream.
+    pub fn begin_elsewhere(&mut self) {
+        self.try_anew();
+        self.met_stale = false;
+        self.active = None;
+        self.granted = None;
+        self.held = None;
+    }
+
+    fn reset(&mut self) {
+        self.tried.clear();
+        self.met_stale = false;
+        self.active = None;
+        self.granted = None;
+        self.spent = false;
+        self.held = None;
+        self.anew = false;
+    }
 }
 
 /// What the rest of the exchange needs to know of the request.
@@ -135,6 +175,12 @@ impl Outgoing {
             self.sent = 0;
             self.bytes.shrink_to(KEEP_CAPACITY);
         }
+    }
+
+    /// Everything is sent once more, from the start of the message. Only while `replayable`, or where nothing was sent.
+    pub fn rewind(&mut self) {
+        self.sent = 0;
+        self.broken = false;
     }
 
     fn reset(&mut self) {
@@ -398,9 +444,7 @@ impl Exchange {
         self.response.reset();
         self.record.reset();
         self.times = Times::default();
-        self.retries.tried.clear();
-        self.retries.met_stale = false;
-        self.retries.active = None;
+        self.retries.reset();
         self.bytes = ByteCounts::default();
         self.notes.reset();
         self.evidence.reset();
@@ -427,13 +471,13 @@ impl Exchange {
     /// The upstream, once it is decided.
     pub fn upstream(&self) -> Option<&Arc<Upstream>> {
         let published = self.published.as_ref()?;
-        published.snapshot.upstreams.get(self.record.upstream? as usize)
+        published.snapshot.upstreams.get(self.record.upstream_now()? as usize)
     }
 
     /// How the upstream is spoken to, once it is decided.
     pub fn transport(&self) -> Option<&Arc<Transport>> {
         let published = self.published.as_ref()?;
-        published.snapshot.transports.get(self.record.upstream? as usize)
+        published.snapshot.transports.get(self.record.upstream_now()? as usize)
     }
 
     /// Whether the upstream gets the request on a stream of a multiplexed connection.

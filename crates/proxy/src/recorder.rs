@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tollgate_decision::{Kept, Reason, Record};
+use tollgate_decision::{Class, Kept, Reason, Record};
 use tollgate_message::Version;
 use tollgate_policy::{Caller, Chain};
 use tollgate_telemetry::access::Timings;
@@ -113,8 +113,10 @@ pub struct Names {
     pub route: Option<String>,
     /// That the client asked for in its TLS hello, of a connection that no head tells of.
     pub server: Option<Box<str>>,
-    /// Of the upstream.
+    /// Of the upstream that it was decided for.
     pub upstream: Option<Arc<str>>,
+    /// Of the one that it went on at.
+    pub fallback: Option<Arc<str>>,
     /// Of the endpoint of each attempt.
     pub endpoints: Vec<Arc<str>>,
     /// Of the route's policies.
@@ -175,12 +177,22 @@ pub fn consider(worker: &Worker, exchange: &Exchange, peer: IpAddr, listener: &L
         Reason::ConnectionEnded | Reason::ConnectionIdle => timings.queue_us + timings.connect_us,
         _ => timings.total_us,
     };
-    if let Some(class) = keeper.recorder().class(reason, duration_us, exchange.record.seed)
+    let class = match keeper.recorder().class(reason, duration_us, exchange.record.seed) {
+        None | Some(Class::Sample) if was_rescued(exchange) => Some(Class::Rescued),
+        class => class,
+    };
+    if let Some(class) = class
         && let Some(published) = &exchange.published
     {
         let name = listener.settings().name.clone();
         keeper.keep(class, entry(worker, exchange, published, peer, name));
     }
+}
+
+fn was_rescued(exchange: &Exchange) -> bool {
+    let record = &exchange.record;
+    let first = u32::from(exchange.retries.met_stale) + 1;
+    record.attempts > first || record.fallback.is_some() || record.held_us > 0
 }
 
 /// A connection ended before anything of a request was read.
@@ -237,9 +249,13 @@ fn entry(
 ) -> Entry {
     let [request_id, ..] = exchange.notes.parts();
     let timings = exchange.timings(worker.clock.now_us());
-    let upstream = exchange.upstream();
-    let endpoint_name =
-        |attempt: &tollgate_decision::Attempt| Some(Arc::clone(upstream?.endpoint(attempt.endpoint)?.name()));
+    let upstream_name = |index: u32| {
+        published.snapshot.upstreams.get(index as usize).map(|upstream| Arc::clone(upstream.name()))
+    };
+    let endpoint_name = |(before, attempt): (usize, &tollgate_decision::Attempt)| {
+        let upstream = published.snapshot.upstreams.get(exchange.record.upstream_of(before)? as usize)?;
+        Some(Arc::clone(upstream.endpoint(attempt.endpoint)?.name()))
+    };
     Entry {
         request_id: request_id.into(),
         began: worker.clock.wall().saturating_sub(Duration::from_micros(timings.total_us)),
@@ -249,8 +265,9 @@ fn entry(
             listener,
             server: server_name(exchange),
             route: exchange.route().map(|route| route.name.clone()),
-            upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
-            endpoints: exchange.record.kept_attempts().filter_map(endpoint_name).collect(),
+            upstream: exchange.record.upstream.and_then(upstream_name),
+            fallback: exchange.record.fallback.and_then(|fallback| upstream_name(fallback.upstream)),
+            endpoints: exchange.record.kept_attempts().enumerate().filter_map(endpoint_name).collect(),
             policies: policies(exchange),
         },
         snapshot: Arc::downgrade(&published.snapshot),

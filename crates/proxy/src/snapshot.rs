@@ -1,5 +1,7 @@
 //! The snapshot: a compiled document, immutable while it runs.
 
+pub mod rescue;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,7 @@ use tollgate_telemetry::trace::Tracing;
 use tollgate_tls::{Acceptor, Connector};
 use tollgate_upstream::{BackOff, Subset, Upstream, View};
 
+pub use self::rescue::{Failures, Fallback, FallbackTo, Hedge, Hold, Rescue, Responses};
 use crate::trust::TrustedProxies;
 
 /// Everything a worker needs to serve exchanges.
@@ -322,7 +325,7 @@ impl Target {
 }
 
 /// A response from the document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FixedResponse {
     /// The status code.
     pub status: u16,
@@ -347,6 +350,8 @@ pub struct RouteSettings {
     pub policies: Option<Arc<Chain>>,
     /// When and how often an attempt is repeated.
     pub retry: Retry,
+    /// What else is done to save a request; `None` for nothing.
+    pub rescue: Option<Arc<Rescue>>,
     /// Time limits towards upstreams.
     pub timeouts: UpstreamTimeouts,
     /// How large a request body may be, in bytes.

@@ -8,6 +8,7 @@ mod process;
 mod secured;
 mod shards;
 mod stores;
+mod upstreams;
 
 pub use acme::{AcmeState, write_acme};
 pub use beside::write_beside;
@@ -16,6 +17,7 @@ pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, wr
 pub use secured::{CertificateState, Replacements, write_certificates};
 pub use shards::{EndpointState, Names, Recents, write_endpoints, write_shards};
 pub use stores::write_stores;
+pub use upstreams::{UpstreamState, write_upstreams};
 
 use std::fmt::{Display, Write};
 

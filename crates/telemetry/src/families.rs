@@ -177,6 +177,8 @@ families! {
         "Datagrams carried to and from an upstream; direction upstream or client.";
     UPSTREAM_DATAGRAM_BYTES = Counter "tollgate_upstream_udp_bytes_total" ["upstream", "direction"]
         "Bytes of those datagrams, headers aside.";
+    UPSTREAM_HELD = Gauge "tollgate_upstream_held" ["upstream"]
+        "Requests that are held since their upstream has no endpoint for them.";
     ENDPOINTS = Gauge "tollgate_upstream_endpoints" ["upstream"]
         "Endpoints that have a weight.";
     ENDPOINTS_USABLE = Gauge "tollgate_upstream_endpoints_usable" ["upstream"]

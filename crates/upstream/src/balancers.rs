@@ -7,6 +7,7 @@ pub mod two_choices;
 
 use std::fmt;
 
+use crate::admission::room;
 use crate::loads::{Load, Loads};
 use crate::upstream::Upstream;
 use crate::view::{Vacancy, View};
@@ -33,12 +34,15 @@ pub struct PickKey<'a> {
     pub tried: &'a [u32],
     /// Where counts in flight come from.
     pub loads: Loads<'a>,
+    /// Endpoints that are full, a bit each by index: avoided as those that were tried. Left empty by all but
+    /// [`Upstream::pick`], which finds out itself.
+    pub full: &'a [u64],
 }
 
 impl PickKey<'_> {
-    /// Whether the exchange was tried at this endpoint already.
+    /// Whether the exchange was tried at this endpoint already, or would find it full.
     pub fn has_tried(&self, endpoint: u32) -> bool {
-        self.tried.contains(&endpoint)
+        self.tried.contains(&endpoint) || room::has(self.full, endpoint)
     }
 
     /// How busy an endpoint is, and its weight in the view; `None` if there is no such endpoint.

@@ -9,6 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use self::since::Since;
 pub use self::traits::{Labels, Traits};
+use crate::admission::Desk;
+use crate::admission::slots::{Slots, Taken, UNLIMITED};
 use crate::health::outlier::EjectionState;
 use crate::health::{Health, ProbeHealth};
 
@@ -39,6 +41,8 @@ pub struct Endpoint {
     removed: AtomicBool,
     /// Read when views are built, and replaced when a source says otherwise.
     traits: RwLock<Arc<Traits>>,
+    /// How many exchanges at once; [`UNLIMITED`] for any number.
+    cap: u32,
     load: Arc<Load>,
     probe: AtomicU8,
     ejection: EjectionState,
@@ -51,6 +55,8 @@ pub struct Endpoint {
 #[derive(Debug)]
 struct Load {
     lane: Arc<Lane>,
+    /// Counted only where there is a cap.
+    seats: Arc<Slots>,
     drained: Since,
     /// The operator's weight, or [`NO_OVERRIDE`].
     weight: AtomicU64,
@@ -78,8 +84,10 @@ impl Endpoint {
             weight: AtomicU32::new(weight),
             removed: AtomicBool::new(false),
             traits: RwLock::default(),
+            cap: UNLIMITED,
             load: Arc::new(Load {
                 lane: Arc::new(Lane),
+                seats: Arc::new(Slots::new(UNLIMITED)),
                 drained: Since::default(),
                 weight: AtomicU64::new(NO_OVERRIDE),
                 gone: AtomicBool::new(false),
@@ -117,11 +125,30 @@ impl Endpoint {
             weight: AtomicU32::new(weight),
             removed: AtomicBool::new(false),
             traits: RwLock::new(self.traits()),
+            cap: UNLIMITED,
             load: Arc::clone(&self.load),
             probe: AtomicU8::new(self.probe_health() as u8),
             ejection: self.ejection.copy(),
             warming: self.warming.copy(),
         }
+    }
+
+    /// The same with a cap: so many exchanges at once, over all workers. For before its upstream is made, which caps
+    /// those that have none of their own.
+    #[must_use]
+    pub fn capped(self, cap: Option<u32>) -> Self {
+        Self { cap: cap.unwrap_or(self.cap), ..self }
+    }
+
+    /// How many exchanges may be at it at once; `None` for any number.
+    pub fn cap(&self) -> Option<u32> {
+        Some(self.cap).filter(|cap| *cap != UNLIMITED)
+    }
+
+    /// Whether as many exchanges are at it as may be.
+    pub fn is_full(&self) -> bool {
+        // What was begun before there was a cap counts too, as long as it goes on.
+        self.cap != UNLIMITED && self.load.seats.taken().max(self.in_flight()) >= self.cap
     }
 
     /// Who this is.
@@ -185,7 +212,20 @@ impl Endpoint {
 
     /// Counts one exchange in flight until the guard is dropped.
     pub fn begin(&self) -> InFlight {
-        InFlight { _lane: Arc::clone(&self.load.lane) }
+        InFlight { lane: Some(Arc::clone(&self.load.lane)), seat: None }
+    }
+
+    /// Counts one exchange in flight until the guard is dropped, unless there are as many as may be. Never more than
+    /// that, whoever asks at once. `desk` is told when the guard is dropped.
+    pub(crate) fn try_begin(&self, desk: &Arc<Desk>) -> Option<InFlight> {
+        let taken = self.load.seats.try_take_below(self.cap)?;
+        if taken == Taken::Uncounted {
+            return Some(self.begin());
+        }
+        let seat = Seat { seats: Arc::clone(&self.load.seats), desk: Arc::clone(desk) };
+        let begun = InFlight { lane: Some(Arc::clone(&self.load.lane)), seat: Some(seat) };
+        // The seats do not have those begun before there was a cap; the lane has all. Whoever comes last sees all others.
+        (self.in_flight() <= self.cap).then_some(begun)
     }
 
     /// How many exchanges are in flight, over all workers.
@@ -300,7 +340,28 @@ impl Endpoint {
 #[derive(Debug)]
 #[must_use = "the exchange counts as in flight only as long as this is kept"]
 pub struct InFlight {
-    _lane: Arc<Lane>,
+    lane: Option<Arc<Lane>>,
+    /// Where the endpoint has a cap.
+    seat: Option<Seat>,
+}
+
+/// A place at an endpoint that has a cap.
+#[derive(Debug)]
+struct Seat {
+    seats: Arc<Slots>,
+    desk: Arc<Desk>,
+}
+
+impl Drop for InFlight {
+    #[inline]
+    fn drop(&mut self) {
+        // In this order: whoever is woken finds the place free by both counts.
+        self.lane = None;
+        if let Some(seat) = self.seat.take() {
+            seat.seats.give_back(Taken::Counted);
+            seat.desk.freed();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,10 +15,13 @@
 //! process started), randomness as `seed`. The same arguments give the same choice, so that a choice
 //! can be explained afterwards by making it again.
 
+pub mod admission;
 pub mod back_off;
 pub mod balancers;
+pub mod breaker;
 pub mod endpoint;
 pub mod health;
+pub mod hold;
 pub mod loads;
 pub mod members;
 pub mod pool;
@@ -29,12 +32,19 @@ mod schedule;
 mod slots;
 pub mod slow_start;
 pub mod upstream;
+mod version;
 pub mod view;
 
+pub use admission::{
+    AdaptiveSettings, Admission, AdmissionSettings, AdmissionStatus, Class, Entry, Permit, QueueSettings,
+    Refused, Ticket, Waited, Waiting, Why,
+};
 pub use back_off::BackOff;
 pub use balancers::{BALANCERS, Balancer, BalancerRow, Pick, PickKey};
+pub use breaker::{Breaker, BreakerSettings, Leave, Outcome, SlowSettings, Trial};
 pub use endpoint::{Endpoint, EndpointId, InFlight, Labels, Traits};
 pub use health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+pub use hold::{Held, HoldLimits, Holds};
 pub use loads::{Load, Loads, NotedLoads, RecordedLoads};
 pub use members::{Member, OperatorMembers, Origin, Removal, Source};
 pub use pool::{Pool, PoolCounts, PoolSettings};

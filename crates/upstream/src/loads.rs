@@ -13,6 +13,8 @@ pub struct Load {
     pub in_flight: u32,
     /// Its weight in the view.
     pub weight: u32,
+    /// Whether it had as many exchanges as it may.
+    pub full: bool,
 }
 
 /// Where a balancer reads how busy endpoints are.
@@ -31,7 +33,8 @@ impl Loads<'_> {
     /// How busy one endpoint is, known by its index, that has this weight.
     #[inline]
     pub(crate) fn read(&self, endpoint: &Endpoint, index: u32, weight: u32) -> Load {
-        let live = || Load { endpoint: index, in_flight: endpoint.in_flight(), weight };
+        let live =
+            || Load { endpoint: index, in_flight: endpoint.in_flight(), weight, full: endpoint.is_full() };
         match self {
             Self::Live => live(),
             Self::Noted(noted) => {
@@ -99,7 +102,7 @@ impl<'a> RecordedLoads<'a> {
             }
             None => {
                 self.diverged.set(true);
-                Load { endpoint, in_flight: 0, weight: 1 }
+                Load { endpoint, in_flight: 0, weight: 1, full: false }
             }
         }
     }

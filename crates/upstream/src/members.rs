@@ -33,11 +33,13 @@ impl Member {
 /// A discovery source of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What tells it apart from other sources, also in another document: a source with the same key is the same
-    /// one, and what it has found stays.
+    /// What it is called among those of its upstream.
     pub key: Arc<str>,
     /// The word for its kind, to be shown: `dns`, `file`.
     pub kind: Arc<str>,
+    /// What it is made from, as a number: in another document a source of which all is the same is the same one, and
+    /// what it has found stays.
+    pub plan: u64,
 }
 
 /// Who lists an endpoint.

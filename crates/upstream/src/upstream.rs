@@ -3,21 +3,26 @@
 mod membership;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
+use tokio::sync::futures::Notified;
+
+use crate::admission::{Admission, AdmissionSettings, Entry, Permit, Ticket, room};
 use crate::balancers::{Balancer, Pick, PickKey};
+use crate::breaker::{Breaker, BreakerSettings};
 use crate::endpoint::{Endpoint, EndpointId, InFlight};
 use crate::health::outlier::Outliers;
 use crate::health::{Cause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth};
+use crate::hold::Holds;
 use crate::members::{Lists, Member, Source};
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
 use crate::slots::Slots;
 use crate::slow_start::SlowStart;
+use crate::version::Version;
 use crate::view::{Locality, View};
 
 pub use membership::{MembersChange, NotAdded, Standing};
@@ -45,6 +50,10 @@ pub struct UpstreamSettings {
     pub pool: PoolSettings,
     /// The discovery sources that find endpoints for it besides those that it is made with.
     pub sources: Vec<Source>,
+    /// How many exchanges at once, and what becomes of those beyond.
+    pub admission: AdmissionSettings,
+    /// When the upstream as a whole is spared for a while; `None` for never.
+    pub breaker: Option<BreakerSettings>,
 }
 
 impl Default for UpstreamSettings {
@@ -59,6 +68,8 @@ impl Default for UpstreamSettings {
             retries: RetryBudgetSettings::default(),
             pool: PoolSettings::default(),
             sources: Vec::new(),
+            admission: AdmissionSettings::default(),
+            breaker: None,
         }
     }
 }
@@ -74,12 +85,13 @@ pub struct Upstream {
     members_changed: Notify,
     balancer: Arc<dyn Balancer>,
     settings: UpstreamSettings,
-    /// Rises with each change of health and each of the operator's. The upper half tells upstreams apart, so that no view is taken for
-    /// another's.
-    version: AtomicU64,
+    version: Version,
     outliers: Outliers,
     retries: RetryBudget,
+    holds: Holds,
     events: HealthEvents,
+    admission: Option<Admission>,
+    breaker: Option<Breaker>,
 }
 
 impl Upstream {
@@ -92,23 +104,32 @@ impl Upstream {
         settings: UpstreamSettings,
         events: HealthEvents,
     ) -> Self {
-        Self::balanced(name.into(), endpoints, balancer.into(), settings, events)
+        Self::balanced_by(name.into(), endpoints, balancer.into(), settings, events)
     }
 
-    fn balanced(
+    fn balanced_by(
         name: Arc<str>,
         endpoints: Vec<Endpoint>,
         balancer: Arc<dyn Balancer>,
         settings: UpstreamSettings,
         events: HealthEvents,
     ) -> Self {
-        static INSTANCES: AtomicU64 = AtomicU64::new(1);
-        let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
         if settings.slow_start.is_none() {
             // Or they would begin slowly once the document has a slow start, however long they have been there.
             endpoints.iter().for_each(Endpoint::is_warm);
         }
+        let cap = |endpoint: Endpoint| match endpoint.cap() {
+            None => endpoint.capped(settings.admission.endpoint),
+            Some(_) => endpoint,
+        };
+        let endpoints: Vec<Endpoint> = endpoints.into_iter().map(cap).collect();
+        // Of those that come later each has the cap that all have.
+        let caps_all = settings.admission.endpoint.is_some();
+        let caps_endpoints = caps_all || endpoints.iter().any(|endpoint| endpoint.cap().is_some());
+        let has_caps = caps_endpoints || settings.admission.caps_upstream();
         Self {
+            admission: has_caps.then(|| Admission::new(settings.admission.clone(), caps_endpoints)),
+            breaker: settings.breaker.map(|breaker| Breaker::new(breaker, Arc::clone(&name))),
             name,
             lists: Mutex::new(lists(&endpoints, settings.sources.len())),
             members_changed: Notify::new(),
@@ -117,28 +138,52 @@ impl Upstream {
             endpoints: Slots::new(endpoints),
             balancer,
             settings,
-            version: AtomicU64::new(instance << 32),
+            version: Version::first(),
+            holds: Holds::default(),
             events,
         }
+    }
+
+    /// The same as the one that follows `before`: places taken, those who wait and the circuit breaker's state go on. For before
+    /// anything else uses this upstream; `before` stays as it is until [`Upstream::catch_up`].
+    #[must_use]
+    pub fn following(mut self, before: &Self) -> Self {
+        if let (Some(admission), Some(before)) = (&mut self.admission, &before.admission) {
+            *admission = before.successor(self.settings.admission.clone(), admission.caps_endpoints());
+        }
+        if let (Some(breaker), Some(before)) = (&mut self.breaker, &before.breaker)
+            && breaker.settings() == before.settings()
+        {
+            *breaker = before.clone();
+        }
+        self
     }
 
     /// Takes over what has come about in the upstream that this one follows, since it was put into force or since
     /// this was done last: endpoints that were found or that the operator has added or removed, and the health that
     /// they have. For before anything else uses this upstream.
     pub fn catch_up(&self, before: &Self, now_ms: u64) {
+        self.take_over(before, now_ms);
+        self.live_endpoints().for_each(|(_, endpoint)| endpoint.unretire());
+        match (&self.admission, &before.admission) {
+            (Some(admission), Some(before)) if admission.is_of(before) => admission.apply(),
+            (_, Some(before)) => before.lift(),
+            (_, None) => {}
+        }
+    }
+
+    /// Becomes as the upstream that this one follows is now, of which nothing is changed.
+    fn take_over(&self, before: &Self, now_ms: u64) {
         self.inherit(before, now_ms);
         let known: HashMap<EndpointId, &Endpoint> = before.endpoints().map(|(_, e)| (e.id(), e)).collect();
         for (_, endpoint) in self.endpoints() {
             known.get(&endpoint.id()).inspect(|before| endpoint.catch_up(before));
-            if !endpoint.is_removed() {
-                endpoint.unretire();
-            }
         }
         if self.settings.slow_start.is_none() {
             self.endpoints().for_each(|(_, endpoint)| endpoint.is_warm());
         }
         self.outliers.recount(self.endpoints().map(|(_, e)| e));
-        self.version.fetch_add(1, Ordering::AcqRel);
+        self.version.rise();
     }
 
     /// Its name in the document.
@@ -176,16 +221,80 @@ impl Upstream {
 
     /// Changes with each change of health and each of the operator's.
     pub fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.version.get()
+    }
+
+    /// The next change of health or of the operator's from this call on, also one before the future is first polled.
+    pub fn changes(&self) -> Notified<'_> {
+        self.version.risen()
+    }
+
+    /// The requests that wait for an endpoint.
+    pub fn holds(&self) -> &Holds {
+        &self.holds
     }
 
     /// Chooses an endpoint. `view` must have been refreshed for this upstream. An exchange that has tried all of
     /// the view's members gets a backup or an endpoint of another zone, before it is tried a second time anywhere.
     pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
-        if let Some(spare) = view.spare_after(key.tried, key.seed) {
+        match &self.admission {
+            Some(admission) if admission.caps_endpoints() => room::pick(self, view, key),
+            _ => self.balanced(view, key),
+        }
+    }
+
+    /// The balancer's choice, or a spare endpoint, whoever is full.
+    pub(crate) fn balanced(&self, view: &View, key: &PickKey<'_>) -> Pick {
+        if let Some(spare) = view.spare_after(key) {
             return Pick::Endpoint(spare);
         }
         self.balancer.pick(self, view, key)
+    }
+
+    /// How many exchanges it takes at once, and who waits; `None` where nothing is limited, and there is nothing to ask.
+    #[inline]
+    pub fn admission(&self) -> Option<&Admission> {
+        self.admission.as_ref()
+    }
+
+    /// Its circuit breaker, if it has one.
+    #[inline]
+    pub fn breaker(&self) -> Option<&Breaker> {
+        self.breaker.as_ref()
+    }
+
+    /// Asks for a place at the upstream; `None` where nothing is limited. `view` must have been refreshed for this
+    /// upstream, `now_us` is in microseconds since the process started.
+    pub fn enter(&self, view: &View, ticket: Ticket, now_us: u64) -> Option<Entry> {
+        let admission = self.admission.as_ref()?;
+        Some(admission.desk().enter(ticket, now_us, || self.has_room(view)))
+    }
+
+    /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there are as many as may
+    /// be, or no such endpoint. Exact over all workers.
+    #[inline]
+    pub fn try_begin(&self, endpoint: u32) -> Option<InFlight> {
+        match &self.admission {
+            None => self.begin(endpoint),
+            Some(admission) => self.endpoint(endpoint)?.try_begin(admission.desk()),
+        }
+    }
+
+    /// The exchange of this permit has begun an attempt ([`Upstream::try_begin`]): others may pick now.
+    pub fn seated(&self, permit: &mut Permit, view: &View) {
+        permit.seated(|| self.has_room(view));
+    }
+
+    /// The exchange of this permit found all endpoints full ([`Vacancy::Full`](crate::Vacancy::Full)) and waits for one of
+    /// them: ahead of those who come later if it was called or has had a place before, else as a newcomer. Never
+    /// [`Entry::Admitted`].
+    pub fn wait_again(&self, permit: Permit, view: &View, now_us: u64) -> Entry {
+        let desk = Arc::clone(permit.desk());
+        desk.enter_again(permit, now_us, || self.has_room(view))
+    }
+
+    fn has_room(&self, view: &View) -> bool {
+        view.members().iter().any(|member| self.endpoint(*member).is_some_and(|endpoint| !endpoint.is_full()))
     }
 
     /// Counts an exchange in flight at the endpoint until the guard is dropped; `None` if there is no such
@@ -260,7 +369,8 @@ impl Upstream {
     fn directed(&self, changed: bool) {
         if changed {
             self.outliers.count(self.endpoints().map(|(_, e)| e));
-            self.version.fetch_add(1, Ordering::Release);
+            self.version.rise();
+            self.look_again();
         }
     }
 
@@ -304,13 +414,21 @@ impl Upstream {
         }
     }
 
+    /// Other endpoints may be used than before: one who waits for room looks, and calls the next if it found some.
+    fn look_again(&self) {
+        if let Some(admission) = &self.admission {
+            admission.desk().freed();
+        }
+    }
+
     /// Makes all views old, and tells of the change if it is one to the outside.
     fn changed(&self, endpoint: &Endpoint, from: Health, cause: Cause, at_ms: u64) {
         let to = endpoint.health(at_ms);
         if from != Health::Usable && to == Health::Usable && self.settings.slow_start.is_some() {
             endpoint.is_back(Some(at_ms));
         }
-        self.version.fetch_add(1, Ordering::Release);
+        self.version.rise();
+        self.look_again();
         if from != to {
             let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));
             self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms });

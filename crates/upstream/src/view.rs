@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub use self::exclusion::{Exclusion, Vacancy};
 pub use self::locality::Locality;
 pub use self::subset::{IfNone, Subset};
+use crate::balancers::PickKey;
 use crate::random::Random;
 use crate::upstream::Upstream;
 
@@ -114,6 +115,11 @@ impl View {
     /// The endpoints that may be picked, by index, ascending.
     pub fn members(&self) -> &[u32] {
         &self.members
+    }
+
+    /// The usable endpoints that exchanges get which have tried all members.
+    pub(crate) fn spares(&self) -> &[u32] {
+        &self.spares
     }
 
     /// Whether an endpoint may be picked.
@@ -224,14 +230,15 @@ impl View {
     }
 
     /// A spare endpoint for an exchange that has tried all members: of the nearest zone or tier, one that it has not
-    /// tried. `None` while there are members that it has not tried, and where nobody is spare.
-    pub(crate) fn spare_after(&self, tried: &[u32], seed: u64) -> Option<u32> {
+    /// tried and that is not full. `None` while there are members that it has not tried, and where nobody is spare.
+    pub(crate) fn spare_after(&self, key: &PickKey<'_>) -> Option<u32> {
+        let tried = key.tried;
         if tried.is_empty() || self.spares.is_empty() || self.members.iter().any(|m| !tried.contains(m)) {
             return None;
         }
-        let start = Random::new(seed).below(self.spares.len() as u64) as usize;
+        let start = Random::new(key.seed).below(self.spares.len() as u64) as usize;
         let (before, from) = self.spares.split_at(start);
-        from.iter().chain(before).copied().find(|spare| !tried.contains(spare))
+        from.iter().chain(before).copied().find(|spare| !key.has_tried(*spare))
     }
 
     /// Draws a member at random, by weight: in one step where all weigh the same, else in a binary search.

@@ -26,6 +26,7 @@ mod members;
 mod operating;
 mod reasons;
 mod reload;
+mod rescue;
 mod retries;
 mod routing;
 mod shared_limits;

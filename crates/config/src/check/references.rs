@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Partial;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Action, Destination, Document};
+use crate::model::{Action, Destination, Document, FallbackTo, Route};
 use crate::source::Origin;
 use crate::suggest::nearest;
 
@@ -50,6 +50,36 @@ impl<'d> References<'d> {
                 }
             }
             Action::Redirect(_) | Action::Respond(_) => {}
+        }
+    }
+
+    /// The upstream that a route falls back to. It gets the same bytes, so it has to speak the same kind of protocol.
+    pub(super) fn fallback(&mut self, document: &'d Document, route: &'d Route, found: &mut Diagnostics) {
+        let Some(fallback) = &route.fallback else { return };
+        let speaks = |name: &str| document.upstreams.get(name).map(|upstream| upstream.is_http2());
+        let destinations: Vec<Option<bool>> = match &route.action {
+            Action::To(to) => match &to.upstream.value {
+                Destination::Upstream(name) => vec![speaks(name.as_str())],
+                Destination::Inline(_) => vec![Some(false)],
+            },
+            Action::Split(split) => {
+                split.iter().map(|(name, share)| speaks(share.upstream(name).as_str())).collect()
+            }
+            Action::Redirect(_) | Action::Respond(_) => {
+                let message =
+                    "`fallback` is for requests that are sent to an upstream, and this route sends to none";
+                found.push(Diagnostic::error(fallback.origin, message).mend("remove `fallback`"));
+                return;
+            }
+        };
+        let FallbackTo::To(name) = &fallback.instead else { return };
+        self.upstream(name.as_str(), name.origin, found);
+        let Some(spoken) = speaks(name.as_str()) else { return };
+        if destinations.into_iter().flatten().any(|other| other != spoken) {
+            let message =
+                format!("`{}` does not speak the same protocol as what it stands in for", name.as_str());
+            let finding = Diagnostic::error(name.origin, message);
+            found.push(finding.mend("give both the same `protocol`: HTTP/1.1, or HTTP/2"));
         }
     }
 

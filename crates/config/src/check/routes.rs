@@ -23,6 +23,7 @@ pub(super) fn check<'d>(document: &'d Document, references: &mut References<'d>,
             found.push(Diagnostic::error(name.origin, message).note(first, "the first one"));
         }
         references.action(&route.action, found);
+        references.fallback(document, route, found);
         self::route(route, found);
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use super::{
-    AccessLog, Acme, Admin, ClientTimeouts, Defaults, Forwarded, Gate, Limits, Listener, Paths, Recorder,
-    Route,
+    AccessLog, Acme, Admin, ClientTimeouts, Defaults, Dns, Forwarded, Gate, Limits, Listener, Paths,
+    Recorder, Route,
 };
 use super::{Shutdown, Tracing, Upstream};
 use crate::diagnostic::Diagnostic;
@@ -81,6 +81,8 @@ section! {
         paths: Paths = section;
         /// Named groups of endpoints. A list of endpoints is enough where the defaults fit.
         upstreams: Table<Name, Located<Upstream>> = default(Table::none());
+        /// Whom to ask for the names of endpoints.
+        dns: Dns = section;
         /// Who callers are, how they show it, and what they share.
         gate: Gate = flatten;
         /// Settings for all upstreams and routes that do not set them.

@@ -4,9 +4,9 @@ use std::time::Duration as Time;
 
 use super::{Document, Policies, Route, Upstream};
 use crate::section::section;
-use crate::setting::{Switch, Whole};
+use crate::setting::{Many, Switch, Whole};
 use crate::source::Located;
-use crate::units::{Duration, Percent, Size};
+use crate::units::{Duration, MethodName, Percent, ResponseTest, Size};
 
 section! {
     /// When a failed attempt is tried again. Only what is safe to repeat is: the request had not been
@@ -20,6 +20,14 @@ section! {
         backoff: Option<Duration> = optional;
         /// The longest wait.
         max_backoff: Option<Duration> = optional;
+        /// Responses that are tried again as well, of requests that are safe to repeat: `on: [503, unavailable]`, by status or
+        /// by the status of a gRPC call.
+        on: Option<Many<ResponseTest>> = optional;
+        /// Methods that may be repeated besides the idempotent ones.
+        methods: Option<Many<MethodName>> = optional;
+        /// The longest `Retry-After` that is waited for before another attempt; 5s if no level sets it. A response that asks for
+        /// more is passed on.
+        retry_after: Option<Duration> = optional;
     }
 }
 
@@ -34,6 +42,14 @@ section! {
         backoff: Option<Duration> = optional;
         /// The longest wait.
         max_backoff: Option<Duration> = optional;
+        /// Responses that are tried again as well, of requests that are safe to repeat: `on: [503, unavailable]`, by status or
+        /// by the status of a gRPC call.
+        on: Option<Many<ResponseTest>> = optional;
+        /// Methods that may be repeated besides the idempotent ones.
+        methods: Option<Many<MethodName>> = optional;
+        /// The longest `Retry-After` that is waited for before another attempt; 5s if no level sets it. A response that asks for
+        /// more is passed on.
+        retry_after: Option<Duration> = optional;
         /// Retries of an upstream, as a share of its requests in flight.
         budget: Option<Percent> = optional;
         /// Retries at once that are allowed whatever the share.
@@ -74,7 +90,7 @@ section! {
 }
 
 /// The retry settings of a route once all levels are combined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RetryPlan {
     /// Attempts in all, the first included; at least 1.
     pub attempts: u32,
@@ -84,6 +100,12 @@ pub struct RetryPlan {
     pub backoff: Time,
     /// The longest wait.
     pub max_backoff: Time,
+    /// Responses that are tried again.
+    pub on: Vec<ResponseTest>,
+    /// Methods that may be repeated besides the idempotent ones.
+    pub methods: Vec<MethodName>,
+    /// The longest `Retry-After` that is waited for.
+    pub retry_after: Time,
 }
 
 /// How many retries an upstream may get in all.
@@ -131,14 +153,17 @@ impl Document {
             body: 64 << 10,
             backoff: Time::from_millis(25),
             max_backoff: Time::from_millis(250),
+            on: Vec::new(),
+            methods: Vec::new(),
+            retry_after: Time::from_secs(5),
         };
-        let standard = plan;
+        let standard = plan.clone();
         let mut on = true;
         for level in [self.defaults.retry.as_ref(), upstream.and_then(|upstream| upstream.retry.as_ref())] {
             on = match level.map(|level| &level.value) {
                 None => on,
                 Some(Switch::Off) => {
-                    plan = standard;
+                    plan = standard.clone();
                     false
                 }
                 Some(Switch::On(shared)) => {
@@ -203,8 +228,8 @@ impl Document {
 impl SharedRetry {
     /// The part that a route can set too.
     fn of_a_route(&self) -> Retry {
-        let Self { attempts, body, backoff, max_backoff, .. } = *self;
-        Retry { attempts, body, backoff, max_backoff }
+        let Self { attempts, body, backoff, max_backoff, on, methods, retry_after, .. } = self.clone();
+        Retry { attempts, body, backoff, max_backoff, on, methods, retry_after }
     }
 }
 
@@ -214,5 +239,12 @@ impl RetryPlan {
         self.body = level.body.map_or(self.body, Size::bytes);
         self.backoff = level.backoff.map_or(self.backoff, Duration::get);
         self.max_backoff = level.max_backoff.map_or(self.max_backoff, Duration::get);
+        self.retry_after = level.retry_after.map_or(self.retry_after, Duration::get);
+        if let Some(on) = &level.on {
+            self.on = on.to_vec();
+        }
+        if let Some(methods) = &level.methods {
+            self.methods = methods.to_vec();
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
-use super::{GrpcMatch, HeaderEdits, Policies, Retry, Share, Target, Timeouts};
+use super::{Fallback, GrpcMatch, HeaderEdits, Hedge, Hold, Policies, Retry, Share, Target, Timeouts};
 use crate::brief::Brief;
 use crate::diagnostic::Diagnostic;
 use crate::section::{choice, section, words};
@@ -40,6 +40,12 @@ section! {
         headers: Option<Box<HeaderEdits>> = optional;
         /// When to try again.
         retry: Option<Box<Switch<Retry>>> = optional;
+        /// Holds requests while there is no endpoint for them: `hold: 10s`. What an upstream or `defaults` set is its default.
+        hold: Option<Box<Switch<Hold>>> = optional;
+        /// What requests get that the upstream could not serve.
+        fallback: Option<Located<Box<Fallback>>> = optional;
+        /// A second attempt beside one that is slow: `hedge: 200ms`.
+        hedge: Option<Box<Switch<Hedge>>> = optional;
         /// How long to wait on the upstream side.
         timeouts: Option<Box<Timeouts>> = optional;
         /// Limits of the request's body.

@@ -1,14 +1,15 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{GrpcProbe, Labels, PreferZone, SharedRetry, SlowStart, Timeouts, UpstreamTls};
+use super::{
+    EndpointPlace, Follow, GrpcProbe, Hold, Labels, PreferZone, SharedRetry, SlowStart, Timeouts, UpstreamTls,
+};
 use crate::section::{choice, section, words};
 use crate::setting::{Many, NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
 use crate::table::Table;
 use crate::units::StatusRange;
 use crate::units::{
-    Duration, EndpointAddress, HeaderName, HostPattern, MethodName, Name, PathPattern, Percent, Secret,
-    Surplus,
+    Duration, HeaderName, HostPattern, MethodName, Name, PathPattern, Percent, Secret, Surplus,
 };
 
 section! {
@@ -48,14 +49,16 @@ section! {
         timeouts: Timeouts = section;
         /// When to try again, and how many retries the upstream may get in all.
         retry: Option<Located<Switch<SharedRetry>>> = optional;
+        /// Holds requests while it has no endpoint for them: `hold: 10s`. None are held if left out.
+        hold: Option<Switch<Hold>> = optional;
     }
 }
 
 section! {
-    /// One address of an upstream.
+    /// One address of an upstream, or where addresses come from.
     pub struct Endpoint short "address" {
-        /// `host:port`, `http://host:port` or `https://host:port`.
-        address: Located<EndpointAddress> = required;
+        /// The address, or where addresses come from.
+        place: EndpointPlace = choice;
         /// Its share of the traffic relative to the others; with 0 it gets none.
         weight: Whole<0, 65_535> = default(Whole::of::<1>());
         /// Its tier; 0 if left out. Those of a later tier are used only as far as the ones before cannot carry the
@@ -67,6 +70,8 @@ section! {
         zone: Option<Name> = optional;
         /// What routes choose a part of the endpoints by: `{ version: v2 }`.
         labels: Labels = default(Table::none());
+        /// How a name is followed.
+        follow: Option<Box<Follow>> = flatten;
     }
 }
 
@@ -127,7 +132,9 @@ impl Upstream {
         match &self.tls {
             Some(tls) => tls.on().cloned(),
             None => {
-                self.endpoints.iter().any(|endpoint| endpoint.address.is_https()).then(UpstreamTls::standard)
+                let is_https =
+                    |endpoint: &Located<Endpoint>| endpoint.address().is_some_and(|a| a.is_https());
+                self.endpoints.iter().any(is_https).then(UpstreamTls::standard)
             }
         }
     }

@@ -46,9 +46,9 @@ pub fn labels_of(labels: &config::Labels) -> Labels {
     Labels::new(labels.iter().map(|(name, value)| (name.value.as_str(), value.as_str())))
 }
 
-impl Compiler<'_> {
+impl<'d> Compiler<'d> {
     /// Where a route sends to, and the upstream whose settings it takes over.
-    pub(super) fn one_target(&mut self, to: &config::Target) -> (Destination, Option<&'_ config::Upstream>) {
+    pub(super) fn one_target(&mut self, to: &config::Target) -> (Destination, Option<&'d config::Upstream>) {
         match &to.upstream.value {
             To::Upstream(name) => {
                 let index = self.by_name.get(name.as_str()).copied().unwrap_or(u32::MAX);
@@ -67,7 +67,7 @@ impl Compiler<'_> {
     pub(super) fn split_target(
         &mut self,
         shares: &config::Table<config::Name, config::Brief<config::Share>>,
-    ) -> (Destination, Option<&'_ config::Upstream>) {
+    ) -> (Destination, Option<&'d config::Upstream>) {
         let mut sum = 0u64;
         let mut cumulative: Vec<(u64, Target)> = Vec::with_capacity(shares.len());
         for (name, share) in shares.iter() {

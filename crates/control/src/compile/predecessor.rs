@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use tollgate_acme::Challenges;
 use tollgate_config as config;
+use tollgate_discovery::Found;
+use tollgate_discovery::dns::Settings;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_telemetry::trace::Tracing;
@@ -14,6 +16,7 @@ use tollgate_upstream::{Endpoint, RetryBudgetSettings, Traits, Upstream};
 use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::policies::{Carried, Say};
+use super::sources::{FirstFound, SourcePlan};
 use super::tls::ConnectorPlan;
 use crate::beside::Watched;
 
@@ -37,8 +40,10 @@ pub struct Plan {
     pub settings: Option<Arc<config::Upstream>>,
     /// Its retry budget, which may come from the document's defaults.
     pub budget: RetryBudgetSettings,
-    /// Its endpoints, names resolved.
+    /// Its endpoints that are addresses.
     pub endpoints: Vec<EndpointPlan>,
+    /// Where its endpoints come from besides.
+    pub sources: Vec<SourcePlan>,
     /// Tollgate's own zone, if it prefers the endpoints there.
     pub zone: Option<Arc<str>>,
     /// How it is spoken to.
@@ -69,6 +74,10 @@ pub struct Plans {
     pub acme: Option<AcmePlan>,
     /// What its policies count and remember.
     pub carried: Carried,
+    /// Whom its sources ask for names.
+    pub dns: Settings,
+    /// What its sources had found when it was loaded.
+    pub first_found: FirstFound,
     /// What is made from files that are looked at while the document is in force.
     pub watched: Watched,
 }
@@ -91,6 +100,8 @@ pub struct Predecessor {
     tls: ListenerTls,
     challenges: Option<Arc<Challenges>>,
     carried: Carried,
+    dns: Settings,
+    found: FirstFound,
 }
 
 impl Predecessor {
@@ -113,7 +124,16 @@ impl Predecessor {
             tls: plans.tls.clone(),
             challenges: snapshot.challenges.clone(),
             carried: plans.carried.clone(),
+            dns: plans.dns.clone(),
+            found: plans.first_found.clone(),
         }
+    }
+
+    /// The same with what its sources have found since.
+    #[must_use]
+    pub fn with_found(mut self, found: FirstFound) -> Self {
+        self.found = found;
+        self
     }
 
     /// The same for documents that are only looked at: nothing is connected or opened for them.
@@ -181,10 +201,15 @@ impl Predecessor {
         plan.endpoints.iter().map(endpoint).collect()
     }
 
-    /// The addresses that the upstream of this name has for an endpoint name.
-    pub fn addresses(&self, upstream: &str, endpoint: &str) -> Vec<SocketAddr> {
-        let Some(running) = self.upstreams.get(upstream) else { return Vec::new() };
-        let same = running.plan.endpoints.iter().filter(|plan| *plan.name == *endpoint);
-        same.map(|plan| plan.address).collect()
+    /// What the source of this key has found for the upstream of this name.
+    pub fn found(&self, upstream: &str, key: &str) -> Option<&Arc<[Found]>> {
+        self.found.get(upstream, key)
+    }
+
+    /// What a source has found that is followed already, as this plan and these settings say.
+    pub fn followed(&self, upstream: &str, plan: &SourcePlan, dns: &Settings) -> Option<&Arc<[Found]>> {
+        let running = self.upstreams.get(upstream)?;
+        let is_followed = running.plan.sources.contains(plan) && (self.dns == *dns || !plan.asks());
+        self.found(upstream, &plan.key).filter(|_| is_followed)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tollgate_config::{self as config, EffectiveTimeouts, RetryPlan};
 use tollgate_http1::edits::Edits;
 use tollgate_proxy::snapshot::{
-    Action, Destination, FixedResponse, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts,
+    Action, Destination, FixedResponse, Rescue, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts,
 };
 use tollgate_routing::rewrite::{PathChange, Redirect, Scheme};
 use tollgate_routing::{FieldPredicate, HostPattern, PathMatch, QueryPredicate, RouteSpec, ValueTest};
@@ -21,16 +21,15 @@ const REPLAY_HEAD: usize = 64 * 1024;
 #[derive(PartialEq, Eq, Hash)]
 struct SettingsKey {
     upstream: Option<u32>,
-    retry: Option<RetryPlanKey>,
+    retry: Option<RetryPlan>,
+    rescue: Option<Arc<Rescue>>,
     timeouts: [Option<u128>; 6],
     max_body: Option<u64>,
     /// Where the chain is; the same one for all routes that share it.
     policies: Option<usize>,
 }
 
-type RetryPlanKey = (u32, u64, u128, u128);
-
-impl Compiler<'_> {
+impl<'d> Compiler<'d> {
     /// What matches, and what is done with it, by route.
     pub(super) fn routes(&mut self) -> (Vec<RouteSpec>, Vec<Route>) {
         let document = self.document;
@@ -42,6 +41,7 @@ impl Compiler<'_> {
             let policies = self.chain(route, index);
             let (action, upstream) = self.action(route);
             let plan = document.retry_plan(route, upstream);
+            let rescue = self.rescue(route, upstream, plan.as_ref());
             let timeouts = document.timeouts(route, upstream);
             let max_body = match route.body.as_ref().and_then(|b| b.max_size) {
                 Some(switch) => switch.on().map(|s| s.bytes()),
@@ -50,12 +50,14 @@ impl Compiler<'_> {
             let make = || {
                 Arc::new(RouteSettings {
                     policies: policies.clone(),
-                    ..settings(route, plan, timeouts, max_body)
+                    rescue: rescue.clone(),
+                    ..settings(route, plan.as_ref(), timeouts, max_body)
                 })
             };
             let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace {
                 let at = policies.as_ref().map(|chain| Arc::as_ptr(chain).addr());
-                let key = SettingsKey { policies: at, ..settings_key(&action, plan, timeouts, max_body) };
+                let key = settings_key(&action, plan.clone(), timeouts, max_body);
+                let key = SettingsKey { policies: at, rescue: rescue.clone(), ..key };
                 shared.entry(key).or_insert_with(make).clone()
             } else {
                 make()
@@ -67,7 +69,7 @@ impl Compiler<'_> {
     }
 
     /// What a route does, and the upstream whose settings it takes over.
-    fn action(&mut self, route: &config::Route) -> (Action, Option<&'_ config::Upstream>) {
+    fn action(&mut self, route: &config::Route) -> (Action, Option<&'d config::Upstream>) {
         match &route.action {
             config::Action::To(to) => {
                 let (destination, upstream) = self.one_target(to);
@@ -78,7 +80,7 @@ impl Compiler<'_> {
                 (Action::Forward(destination), upstream)
             }
             config::Action::Redirect(redirect) => (self.redirect(redirect), None),
-            config::Action::Respond(respond) => (self.respond(respond), None),
+            config::Action::Respond(respond) => (Action::Respond(fixed(respond)), None),
         }
     }
 
@@ -96,22 +98,20 @@ impl Compiler<'_> {
             status: redirect.status.code(),
         }
     }
+}
 
-    fn respond(&self, respond: &config::Respond) -> Action {
-        let body = respond.body.as_ref().map(|b| b.value.clone().into_bytes()).unwrap_or_default();
-        let content_type = respond.content_type.as_ref().map(ToString::to_string);
-        let standard = (!body.is_empty()).then(|| "text/plain; charset=utf-8".to_owned());
-        Action::Respond(Arc::new(FixedResponse {
-            status: respond.status.value.get() as u16,
-            content_type: content_type.or(standard),
-            fields: respond
-                .headers
-                .iter()
-                .map(|(n, v)| (n.value.to_string(), v.as_ref().to_owned()))
-                .collect(),
-            body,
-        }))
-    }
+/// A response from the document.
+pub(super) fn fixed(respond: &config::Respond) -> Arc<FixedResponse> {
+    let body = respond.body.as_ref().map(|b| b.value.clone().into_bytes()).unwrap_or_default();
+    let content_type = respond.content_type.as_ref().map(ToString::to_string);
+    let standard = (!body.is_empty()).then(|| "text/plain; charset=utf-8".to_owned());
+    let fields = respond.headers.iter().map(|(n, v)| (n.value.to_string(), v.as_ref().to_owned()));
+    Arc::new(FixedResponse {
+        status: respond.status.value.get() as u16,
+        content_type: content_type.or(standard),
+        fields: fields.collect(),
+        body,
+    })
 }
 
 /// A route without a name is called by its place.
@@ -192,7 +192,8 @@ fn settings_key(
     let millis = |time: Option<std::time::Duration>| time.map(|t| t.as_millis());
     SettingsKey {
         upstream,
-        retry: plan.map(|p| (p.attempts, p.body, p.backoff.as_millis(), p.max_backoff.as_millis())),
+        retry: plan,
+        rescue: None,
         timeouts: [t.connect, t.first_byte, t.idle, t.attempt, t.total, t.tunnel_idle].map(millis),
         max_body,
         policies: None,
@@ -201,7 +202,7 @@ fn settings_key(
 
 fn settings(
     route: &config::Route,
-    plan: Option<RetryPlan>,
+    plan: Option<&RetryPlan>,
     timeouts: EffectiveTimeouts,
     max_body: Option<u64>,
 ) -> RouteSettings {
@@ -217,6 +218,7 @@ fn settings(
             path: rewrite.path.as_ref().map(|p| path_change(&p.value)),
         }),
         policies: None,
+        rescue: None,
         retry: retry(plan),
         timeouts: upstream_timeouts(timeouts),
         max_body,
@@ -225,7 +227,7 @@ fn settings(
     }
 }
 
-fn retry(plan: Option<RetryPlan>) -> Retry {
+fn retry(plan: Option<&RetryPlan>) -> Retry {
     let Some(plan) = plan else {
         return Retry { attempts: 0, replay_bytes: REPLAY_HEAD, back_off: BackOff::default() };
     };

@@ -12,13 +12,14 @@ use tollgate_tls::Connector;
 use tollgate_upstream::balancers::balancer;
 use tollgate_upstream::probes::{GrpcProbe, HttpProbe, HttpProbeSettings, TcpProbe, Thresholds};
 use tollgate_upstream::{
-    Locality, OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, SlowStart, Traits,
-    Upstream, UpstreamSettings,
+    Locality, OutlierSettings, PoolSettings, Probe, ProbePlan, RetryBudgetSettings, SlowStart, Source,
+    Traits, Upstream, UpstreamSettings,
 };
 
 use super::Compiler;
 use super::destinations::labels_of;
 use super::predecessor::{EndpointPlan, Plan, TransportPlan};
+use super::sources::{SourcePlan, members_of};
 use super::tls::ConnectorPlan;
 use crate::dial::UpstreamDial;
 
@@ -29,17 +30,28 @@ const MAX_STREAMS: u32 = 100;
 impl Compiler<'_> {
     /// Compiles all named upstreams.
     pub(super) fn upstreams(&mut self) {
+        self.look_at_sources();
         for (name, upstream) in self.document.upstreams.iter() {
-            let mut endpoints = Vec::new();
+            let (mut endpoints, mut sources) = (Vec::new(), Vec::new());
             for endpoint in upstream.endpoints.iter() {
-                let plain = (endpoint.weight.get(), traits(endpoint));
-                self.resolve(name.value.as_str(), &endpoint.address, plain, &mut endpoints);
+                let traits = traits(endpoint);
+                match (SourcePlan::of(endpoint, &traits), endpoint.address()) {
+                    (Some(source), _) => {
+                        self.begin_with(name.value.as_str(), &source, endpoint.origin);
+                        sources.push(source);
+                    }
+                    (None, Some(address)) => {
+                        self.fixed(address, (endpoint.weight.get(), traits), &mut endpoints);
+                    }
+                    (None, None) => {}
+                }
             }
             let own_zone = self.document.zone.as_ref().filter(|_| upstream.locality().is_some());
             let zone = own_zone.map(|zone| zone.as_str().into());
             let settings = Some(Arc::new(upstream.value.clone()));
             let transport = self.transport_plan(upstream);
-            let plan = Plan { settings, budget: self.budget(Some(upstream)), endpoints, zone, transport };
+            let budget = self.budget(Some(upstream));
+            let plan = Plan { settings, budget, endpoints, sources, zone, transport };
             self.add(name.value.to_string(), plan);
         }
     }
@@ -52,10 +64,14 @@ impl Compiler<'_> {
             return *index;
         }
         let mut endpoints = Vec::new();
-        self.resolve(&name, address, (1, Arc::default()), &mut endpoints);
-        let transport = self.inline_transport_plan(address);
+        let source = SourcePlan::of_address(address);
+        match &source {
+            Some(source) => self.begin_with(&name, source, address.origin),
+            None => self.fixed(address, (1, Arc::default()), &mut endpoints),
+        }
+        let (transport, sources) = (self.inline_transport_plan(address), source.into_iter().collect());
         let budget = self.budget(None);
-        self.add(name, Plan { settings: None, budget, endpoints, zone: None, transport })
+        self.add(name, Plan { settings: None, budget, endpoints, sources, zone: None, transport })
     }
 
     /// The upstream of a plan: the one that runs, if it was made from the same.
@@ -117,25 +133,30 @@ impl Compiler<'_> {
                 (settings(upstream, plan, probes), upstream.balance)
             }
             None => (
-                UpstreamSettings { retries: plan.budget, ..UpstreamSettings::default() },
+                UpstreamSettings {
+                    retries: plan.budget,
+                    sources: sources(plan),
+                    ..UpstreamSettings::default()
+                },
                 Balance::RoundRobin,
             ),
         };
         let row = balancer(balance.word()).unwrap_or(&tollgate_upstream::BALANCERS[0]);
         let endpoints = self.before.endpoints(name, plan);
         let upstream = Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone());
+        let found = plan.sources.iter().filter_map(|source| {
+            let found = self.beside.first_found.get(name, &source.key)?;
+            Some((source.key.clone(), members_of(found, &source.traits)))
+        });
         // The document's tests are tried with the endpoints that it will have.
-        if let Some(before) = self.before.upstream(name) {
-            upstream.catch_up(before, Clock::new().now_ms());
-        }
+        let before = self.before.upstream(name).map(|before| &**before);
+        upstream.begin_with(found.collect(), before, Clock::new().now_ms());
         upstream
     }
 
-    /// One endpoint for each address that the name has now. A name that cannot be resolved keeps the
-    /// addresses that it has in the snapshot that runs: what serves is not lost to a name server's bad minute.
-    fn resolve(
+    /// The endpoints at an address that is not followed: one, or all that this machine's own names have.
+    fn fixed(
         &mut self,
-        upstream: &str,
         address: &Located<EndpointAddress>,
         (weight, traits): (u32, Arc<Traits>),
         endpoints: &mut Vec<EndpointPlan>,
@@ -145,23 +166,20 @@ impl Compiler<'_> {
             endpoints.push(EndpointPlan { name, address: socket, weight, traits });
             return;
         }
-        let (host, port) = (address.value.host(), address.value.port());
-        let addresses = self.resolver.resolve(host, port).unwrap_or_else(|error| {
-            let message = format!("the name `{host}` cannot be resolved: {error}");
-            let known = self.before.addresses(upstream, &name);
-            self.diagnostics.push(match known.is_empty() {
-                true => Diagnostic::error(address.origin, message),
-                false => {
-                    Diagnostic::warning(address.origin, message + "; the addresses that it had are kept")
-                }
-            });
-            known
-        });
-        // A resolver may tell an address twice.
-        let mut told = HashSet::new();
-        let addresses = addresses.into_iter().filter(|socket| told.insert(*socket));
-        let plan = |address| EndpointPlan { name: name.clone(), address, weight, traits: traits.clone() };
-        endpoints.extend(addresses.map(plan));
+        match self.resolver.resolve(address.value.host(), address.value.port()) {
+            Ok(found) => {
+                // A resolver may tell an address twice.
+                let mut told = HashSet::new();
+                let found = found.into_iter().filter(|socket| told.insert(*socket));
+                let plan =
+                    |address| EndpointPlan { name: name.clone(), address, weight, traits: traits.clone() };
+                endpoints.extend(found.map(plan));
+            }
+            Err(error) => {
+                let message = format!("the name `{}` cannot be resolved: {error}", address.value.host());
+                self.diagnostics.push(Diagnostic::error(address.origin, message));
+            }
+        }
     }
 
     fn budget(&self, upstream: Option<&config::Upstream>) -> RetryBudgetSettings {
@@ -219,8 +237,13 @@ impl Compiler<'_> {
     }
 }
 
+/// The sources of a plan, as its upstream knows them.
+fn sources(plan: &Plan) -> Vec<Source> {
+    plan.sources.iter().map(SourcePlan::source).collect()
+}
+
 /// What an endpoint is besides its address.
-fn traits(endpoint: &config::Endpoint) -> Arc<Traits> {
+pub(super) fn traits(endpoint: &config::Endpoint) -> Arc<Traits> {
     Arc::new(Traits {
         priority: endpoint.tier(),
         zone: endpoint.zone.as_ref().map(|zone| zone.as_str().into()),
@@ -258,6 +281,7 @@ fn settings(upstream: &config::Upstream, plan: &Plan, probes: Option<ProbePlan>)
             max_idle: upstream.pool.max_idle.get() as usize,
             idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,
         },
-        sources: Vec::new(),
+        sources: sources(plan),
+        ..UpstreamSettings::default()
     }
 }

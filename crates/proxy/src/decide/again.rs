@@ -219,16 +219,25 @@ fn same_choice(entry: &Entry, choice: &Choice) -> Result<(), Divergence> {
 }
 
 fn same_picks(snapshot: &Snapshot, entry: &Entry) -> Result<(), Divergence> {
-    let Some(upstream) = entry.record.upstream.and_then(|index| snapshot.upstreams.get(index as usize))
-    else {
-        return Ok(());
-    };
     let mut attempts = entry.record.kept_attempts();
     let mut tried = Vec::new();
     for (number, pick) in entry.picks.iter().enumerate() {
+        let upstream = entry.record.upstream_of(number);
+        let Some(upstream) = upstream.and_then(|index| snapshot.upstreams.get(index as usize)) else {
+            return Ok(());
+        };
+        if pick.anew {
+            tried.clear();
+        }
         let loads = RecordedLoads::new(entry.loads_of(number));
         let seed = super::attempt_seed(entry.record.seed, number as u32);
-        let key = PickKey { turn: pick.turn, seed, tried: &tried, loads: Loads::Recorded(&loads) };
+        let key = PickKey {
+            turn: pick.turn,
+            seed,
+            tried: &tried,
+            loads: Loads::Recorded(&loads),
+            ..PickKey::default()
+        };
         let again = super::endpoint(upstream, &pick.view, &key).ok();
         let recorded = attempts.next().map(|attempt| attempt.endpoint);
         if recorded != again {

@@ -50,6 +50,16 @@ pub fn answer_refusal(worker: &Worker, exchange: &mut Exchange, refusal: Refusal
     });
 }
 
+/// Puts a fixed response in the place of the one that could not be had, for this reason.
+pub fn answer_instead(worker: &Worker, exchange: &mut Exchange, reason: Reason, response: &FixedResponse) {
+    let detail = exchange.record.detail;
+    let edits = exchange.route().map_or_else(Edits::default, |route| route.settings.response_edits.clone());
+    give(worker, exchange, (reason, response.status), &edits, |out, answer| {
+        respond::fixed(out, response, answer);
+    });
+    exchange.record.detail = detail;
+}
+
 /// Puts the answer that a policy gives in the place of a response.
 pub fn answer_policy(worker: &Worker, exchange: &mut Exchange, answer: policy::Answer) {
     let reason = answer.reason.unwrap_or(Reason::FixedResponse);

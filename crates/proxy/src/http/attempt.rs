@@ -21,7 +21,7 @@ use crate::worker::{Idle, Worker};
 /// Picks an endpoint and begins an attempt at it, without a connection yet.
 pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
     let now = worker.clock.now_ms();
-    let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream) else {
+    let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream_now()) else {
         return Err(Reason::NoDestination);
     };
     let upstream = &published.snapshot.upstreams[index as usize];
@@ -31,9 +31,15 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Reason> {
         View::refresh_shared(view, upstream, now);
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
-        let key = PickKey { turn, seed, tried: &exchange.retries.tried, loads: exchange.evidence.loads() };
+        let key = PickKey {
+            turn,
+            seed,
+            tried: &exchange.retries.tried,
+            loads: exchange.evidence.loads(),
+            ..PickKey::default()
+        };
         let picked = decide::endpoint(upstream, view, &key);
-        exchange.evidence.asked(view, turn);
+        exchange.evidence.asked(view, turn, exchange.retries.take_anew());
         picked.map_err(|refusal| {
             exchange.record.detail = refusal.detail;
             refusal.reason
@@ -95,7 +101,7 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
         latest.reused = attempt.reused;
     }
     if let (true, Some(published), Some(upstream)) =
-        (attempt.reused, &exchange.published, exchange.record.upstream)
+        (attempt.reused, &exchange.published, exchange.record.upstream_now())
     {
         published.shard.upstreams[upstream as usize].connections_reused.add(1);
     }
@@ -106,7 +112,7 @@ pub fn lease(worker: &Worker, exchange: &mut Exchange) -> bool {
 pub async fn connect(worker: &Rc<Worker>, client: &Client, exchange: &mut Exchange) -> Result<(), Reason> {
     let (Some(published), Some(index), Some(route), Some(transport)) = (
         exchange.published.clone(),
-        exchange.record.upstream,
+        exchange.record.upstream_now(),
         exchange.route(),
         exchange.transport().cloned(),
     ) else {

@@ -96,7 +96,7 @@ fn is_over(exchange: &Exchange) -> bool {
 /// Looks at the client while only the endpoint has something to do. Requests sent ahead are kept, one
 /// buffer full at most; a client that has closed its side may still read the response; one that has
 /// reset the connection will not.
-fn watch_client(
+pub fn watch_client(
     cx: &mut Context<'_>,
     client: &mut Client,
     exchange: &Exchange,

@@ -18,6 +18,7 @@ use super::body;
 use super::client::Client;
 use super::forward::{Failure, Moved};
 use super::log;
+use super::rescue;
 use super::response_head::{self, Source};
 use super::tally;
 use crate::buffers::{Buffers, HEADROOM, RECEIVE};
@@ -324,6 +325,12 @@ fn final_head(
     let options = ConnectionOptions::of(&view.fields);
     if options.too_many {
         return Err(Reason::BadResponse.into());
+    }
+    if exchange.route().is_some_and(|route| route.settings.rescue.is_some())
+        && rescue::is_unwanted(worker, exchange, line.status, &view.fields)
+    {
+        report(worker, exchange, line.status);
+        return Err(Reason::UnwantedStatus.into());
     }
     let response_head_max =
         exchange.published.as_ref().map_or(0, |p| p.snapshot.http.response_head.head_size);

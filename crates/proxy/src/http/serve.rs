@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use tollgate_decision::{Reason, Side};
 
 use super::account::account;
-use super::answer::answer_refusal;
+use super::answer::{answer_instead, answer_refusal};
 use super::client::Client;
 use super::handshake::{self, Spoken};
 use super::intake::{self, Intake};
-use super::{attempt, forward, gate, grpc, http2, retry};
+use super::{attempt, forward, gate, grpc, http2, rescue, retry};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
@@ -154,7 +154,10 @@ async fn receive(client: &mut Client) -> Intake {
 async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchange) -> Result<(), Reason> {
     let mut fresh = false;
     loop {
-        attempt::begin(worker, exchange)?;
+        if let Err(reason) = attempt::begin(worker, exchange) {
+            Box::pin(rescue::unplaced(worker, client, exchange, reason)).await?;
+            continue;
+        }
         let connected = if !fresh && attempt::lease(worker, exchange) {
             Ok(())
         } else {
@@ -177,7 +180,7 @@ async fn forward(worker: &Rc<Worker>, client: &mut Client, exchange: &mut Exchan
             attempt::release(worker, exchange);
             return Ok(());
         };
-        Box::pin(retry::prepare(worker, exchange, reason)).await?;
+        Box::pin(retry::prepare(worker, client, exchange, reason)).await?;
         // It was about the attempt that failed.
         exchange.record.detail = None;
         fresh = true;
@@ -211,6 +214,9 @@ fn answer_failure(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
     }
     // The rest of a body that nobody reads would be taken for the next request.
     exchange.facts.persists &= exchange.body.is_done();
+    if let Some(response) = rescue::fixed_response(exchange, reason) {
+        return answer_instead(worker, exchange, reason, &response);
+    }
     // What exactly an endpoint did wrong is for the operator, not for the client.
     let detail = exchange.record.detail;
     answer_refusal(worker, exchange, reason.into());

@@ -92,5 +92,5 @@ pub fn attempt_was_stale(exchange: &Exchange) {
 /// What the exchange was decided on, and the upstream and endpoint of its attempt.
 fn place(exchange: &Exchange) -> Option<(&Published, (u32, u32))> {
     let attempt = exchange.attempt.as_ref()?;
-    Some((exchange.published.as_deref()?, (exchange.record.upstream?, attempt.endpoint)))
+    Some((exchange.published.as_deref()?, (exchange.record.upstream_now()?, attempt.endpoint)))
 }

@@ -158,8 +158,13 @@ impl Record<'_> {
 
     fn attempts(&self, out: &mut Vec<u8>) {
         let exchange = self.exchange;
-        let Some(upstream) = exchange.upstream() else { return };
+        let Some(published) = &exchange.published else { return };
         for (attempted, number) in self.trace.attempts.iter().zip(0..) {
+            let index = exchange.record.upstream_of(number as usize);
+            let Some(upstream) = index.and_then(|index| published.snapshot.upstreams.get(index as usize))
+            else {
+                return;
+            };
             let parent = Some(self.context.span_id);
             let ended_us =
                 if attempted.ended_us == 0 { self.worker.clock.now_us() } else { attempted.ended_us };

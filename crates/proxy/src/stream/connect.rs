@@ -44,7 +44,7 @@ pub async fn connect(
         }
         // It no longer counts as in flight while the next one waits.
         drop(attempt);
-        retry::wait_for_turn(worker, exchange, BACK_OFF, reason).await?;
+        retry::wait_for_turn(worker, None, exchange, BACK_OFF, reason).await?;
     }
 }
 
@@ -66,7 +66,7 @@ async fn open(
     let connect_us = exchange.times.connect_us;
     exchange.record.latest().into_iter().for_each(|latest| latest.connect_us = connect_us);
     exchange.record.detail = result.as_ref().err().and_then(|refusal| refusal.detail);
-    if let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream) {
+    if let (Some(published), Some(index)) = (&exchange.published, exchange.record.upstream_now()) {
         let series = &published.shard.upstreams[index as usize];
         let counter = if result.is_ok() { &series.connections_opened } else { &series.connects_failed };
         counter.add(1);

@@ -171,7 +171,8 @@ fn a_pick_made_again_from_its_record_is_the_same() {
         let (mut tried, mut picks, mut noted) = (Vec::new(), Vec::new(), NotedLoads::default());
         for _ in 0..4 {
             let (turn, seed, start) = (random.next(), random.next(), noted.len());
-            let key = PickKey { turn, seed, tried: &tried, loads: Loads::Noted(&noted) };
+            let key =
+                PickKey { turn, seed, tried: &tried, loads: Loads::Noted(&noted), ..PickKey::default() };
             let pick = upstream.pick(&view, &key);
             picks.push((turn, seed, tried.clone(), start..noted.len(), pick));
             tried.extend(if let Pick::Endpoint(endpoint) = pick { Some(endpoint) } else { None });
@@ -181,7 +182,13 @@ fn a_pick_made_again_from_its_record_is_the_same() {
         let noted = noted.get_mut();
         for (turn, seed, tried, range, pick) in &picks {
             let recorded = RecordedLoads::new(&noted[range.clone()]);
-            let key = PickKey { turn: *turn, seed: *seed, tried, loads: Loads::Recorded(&recorded) };
+            let key = PickKey {
+                turn: *turn,
+                seed: *seed,
+                tried,
+                loads: Loads::Recorded(&recorded),
+                ..PickKey::default()
+            };
             assert_eq!(upstream.pick(&view, &key), *pick);
             assert!(recorded.are_used_up());
         }
@@ -193,8 +200,9 @@ fn a_record_that_does_not_fit_is_told_and_harms_nothing() {
     for_all(50, |row, seed| {
         let upstream = upstream(row, &[1, 1, 1], 10);
         let view = fresh(&upstream, 0);
-        let recorded = RecordedLoads::new(&[Load { endpoint: 77, in_flight: 3, weight: 1 }]);
-        let key = PickKey { turn: seed, seed, tried: &[], loads: Loads::Recorded(&recorded) };
+        let recorded = RecordedLoads::new(&[Load { endpoint: 77, in_flight: 3, weight: 1, full: false }]);
+        let key =
+            PickKey { turn: seed, seed, tried: &[], loads: Loads::Recorded(&recorded), ..PickKey::default() };
         assert!(matches!(upstream.pick(&view, &key), Pick::Endpoint(_)));
         assert!(!recorded.are_used_up());
     });

@@ -86,8 +86,9 @@ impl Upstream {
         Some(self.apply(&lists, &Beside::Nothing, now_ms))
     }
 
-    /// Takes what its sources, by their keys, have found at first. Endpoints of the upstream that it follows are the
-    /// same here. For before it is used.
+    /// Takes what its sources, by their keys, have found at first, and becomes as the upstream that it follows is now, of
+    /// which nothing is changed: endpoints that are there are the same here, and of sources that stay the same it is
+    /// known there what they have found. For before it is used; [`Upstream::catch_up`] is due when it is put into force.
     pub fn begin_with(&self, found: Vec<(Arc<str>, Vec<Member>)>, before: Option<&Self>, now_ms: u64) {
         let mut lists = self.lists();
         for (source, found) in found {
@@ -96,7 +97,13 @@ impl Upstream {
                 *list = found;
             }
         }
-        self.apply(&lists, &Beside::before(before), now_ms);
+        match before {
+            None => drop(self.apply(&lists, &Beside::before(None), now_ms)),
+            Some(before) => {
+                drop(lists);
+                self.take_over(before, now_ms);
+            }
+        }
     }
 
     /// Adds endpoints by the operator's hand. Those that the operator had removed are there again as they are listed,
@@ -215,11 +222,13 @@ impl Upstream {
     #[must_use]
     pub fn renewed(&self) -> Self {
         let lists = self.lists().clone();
-        let endpoints = self.live_endpoints().map(|(_, e)| e.successor(e.document_weight())).collect();
+        let endpoints =
+            self.live_endpoints().map(|(_, e)| e.successor(e.document_weight()).capped(e.cap())).collect();
         let (settings, events) = (self.settings.clone(), self.events.clone());
-        let renewed = Self::balanced(self.name.clone(), endpoints, self.balancer.clone(), settings, events);
+        let renewed =
+            Self::balanced_by(self.name.clone(), endpoints, self.balancer.clone(), settings, events);
         *renewed.lists() = lists;
-        renewed
+        renewed.following(self)
     }
 
     /// Takes over what the sources that stay have found in the upstream that this one follows, and what the operator
@@ -229,7 +238,7 @@ impl Upstream {
         let theirs = before.lists().clone();
         let mut lists = self.lists();
         for (source, found) in self.settings.sources.iter().zip(&mut lists.found) {
-            let same = before.settings.sources.iter().position(|known| known.key == source.key);
+            let same = before.settings.sources.iter().position(|known| *known == *source);
             if let Some(theirs) = same.and_then(|index| theirs.found.get(index)) {
                 found.clone_from(theirs);
             }
@@ -273,7 +282,9 @@ impl Upstream {
                         None if joins => endpoint_of(member).joining(),
                         None => endpoint_of(member),
                     };
-                    change.added.extend(self.endpoints.push(endpoint.with(member.traits.clone())));
+                    let endpoint =
+                        endpoint.with(member.traits.clone()).capped(self.settings.admission.endpoint);
+                    change.added.extend(self.endpoints.push(endpoint));
                 }
             }
         }

@@ -70,6 +70,8 @@ pub enum Vacancy {
     Drained,
     /// All other endpoints are down or ejected, and the panic threshold is 0.
     NoneUsable,
+    /// All endpoints that may be used have as many exchanges as they may.
+    Full,
 }
 
 impl Vacancy {
@@ -94,7 +96,10 @@ impl Vacancy {
 
     /// The reason for the answer that Tollgate makes.
     pub fn reason(self) -> Reason {
-        Reason::NoEndpoint
+        match self {
+            Self::Full => Reason::UpstreamFull,
+            _ => Reason::NoEndpoint,
+        }
     }
 
     /// What the reason and the state of each endpoint do not say.
@@ -111,6 +116,7 @@ impl fmt::Display for Vacancy {
             Self::NoWeight => "all endpoints have weight 0",
             Self::Drained => "all endpoints with weight are drained by the operator",
             Self::NoneUsable => "all endpoints are down or ejected",
+            Self::Full => "all endpoints that may be used have as many exchanges as they may",
         })
     }
 }

@@ -33,6 +33,13 @@ pub(super) const ROWS: &[Row] = &[
         &["refused the connection: nothing listens there"],
     ),
     failing(
+        Reason::UnwantedStatus,
+        "upstreams: { shop: [\"{origin}\"] }\n\
+         routes: [{ name: all, path: /, to: shop, fallback: { on: 503, respond: { status: 502, body: later } } }]\n",
+        There::Origin(|| Origin::answering(|_| b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_vec())),
+        &["a status that the route does not pass on"],
+    ),
+    failing(
         Reason::ConnectTimeout,
         "routes: [{ name: all, path: /, to: \"http://{origin}\", retry: none, timeouts: { connect: 300ms } }]\n",
         There::Silence,

@@ -139,6 +139,7 @@ fn entry(worker: &Worker, listening: &Listening, flow: &Flow, timings: Timings, 
         client: Asker::at(client),
         names: Names {
             listener: listening.settings().name.clone(),
+            fallback: None,
             route: None,
             server: None,
             upstream: Some(Arc::clone(decision.place.upstream.name())),

@@ -51,9 +51,15 @@ fn pick(round: &Round<'_>, index: u32, decision: &mut Decision) -> Result<Socket
         View::refresh_shared(view, upstream, worker.clock.now_ms());
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(decision.record.seed, decision.record.attempts);
-        let key = PickKey { turn, seed, tried: &decision.tried, loads: decision.evidence.loads() };
+        let key = PickKey {
+            turn,
+            seed,
+            tried: &decision.tried,
+            loads: decision.evidence.loads(),
+            ..PickKey::default()
+        };
         let picked = decide::endpoint(upstream, view, &key);
-        decision.evidence.asked(view, turn);
+        decision.evidence.asked(view, turn, false);
         picked.map_err(|refusal| {
             decision.record.detail = refusal.detail;
             refusal.reason

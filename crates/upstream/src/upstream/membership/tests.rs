@@ -24,7 +24,7 @@ fn member(number: u64, weight: u32) -> Member {
 }
 
 fn source(key: &str) -> Source {
-    Source { key: key.into(), kind: "dns".into() }
+    Source { key: key.into(), kind: "dns".into(), plan: 1 }
 }
 
 fn upstream(document: &[Member], sources: &[&str]) -> Upstream {
@@ -385,11 +385,11 @@ fn who_comes_later_begins_slowly_and_who_begins_together_does_not() {
         upstream.live_endpoints().find(|(_, e)| e.address().port() == port).unwrap().1.id()
     };
     assert_eq!([2, 3].map(|port| known(&second, port)), [2, 3].map(|port| known(&first, port)));
-    assert_eq!(live(&second), [1, 2, 4, 3]);
-    assert_eq!(warm(&second, 500), [None, None, Some(0.1), Some(0.5)]);
+    assert_eq!(live(&second), [1, 2, 3, 4]);
+    assert_eq!(warm(&second, 500), [None, None, Some(0.5), Some(0.1)]);
     // One that comes back is as new.
     second.set_found("a", vec![member(2, 1)], 2000);
     assert_eq!(warm(&second, 2000), [None, None, None]);
     second.set_found("a", vec![member(2, 1), member(3, 1)], 2000);
-    assert_eq!(warm(&second, 2000), [None, None, None, Some(0.1)]);
+    assert_eq!(warm(&second, 2000), [None, None, Some(0.1), None]);
 }

@@ -1,0 +1,54 @@
+//! Waiting in the middle of an exchange, with an eye on the client: nothing is kept for one that has gone.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use tollgate_decision::Reason;
+
+use super::client::Client;
+use super::forward::watch_client;
+use crate::exchange::Exchange;
+use crate::worker::Worker;
+
+/// Waits for a future, at most until `until_ms` by the worker's clock (rounded up to a tick of its wheel): what it gives,
+/// or `None` where the time is over.
+///
+/// # Errors
+///
+/// The client has gone, or the worker's grace for exchanges is over.
+pub async fn wait<T>(
+    worker: &Worker,
+    client: &mut Client,
+    exchange: &mut Exchange,
+    until_ms: u64,
+    future: impl Future<Output = T>,
+) -> Result<Option<T>, Reason> {
+    let mut future = pin!(future);
+    // Something is waited for: the client is looked at also where the reactor does not know it yet.
+    exchange.times.nearest_ms = until_ms.min(u64::MAX - 1);
+    poll_fn(|cx| {
+        worker.clock.refresh();
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(Some(output)));
+        }
+        client.link.flush(cx);
+        if let Err(gone) = watch_client(cx, client, exchange, &mut worker.buffers.borrow_mut()) {
+            return Poll::Ready(Err(gone.reason));
+        }
+        let now = worker.clock.now_ms();
+        let grace_ends = worker.grace_ends(false);
+        if grace_ends <= now {
+            worker.note_cut();
+            return Poll::Ready(Err(Reason::Draining));
+        }
+        if until_ms <= now {
+            return Poll::Ready(Ok(None));
+        }
+        let mut wheel = worker.wheel.borrow_mut();
+        wheel.set(client.timer, until_ms.min(grace_ends));
+        wheel.register(client.timer, cx.waker());
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,1 @@
+//! The order of the queue, its bounds, and that nobody is lost.
