@@ -1,8 +1,8 @@
 //! The state of a running instance as text: health at a glance first, then the figures.
 
 use tollgate_admin::report::{
-    AcmeCertificate, CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, Status,
-    UpstreamStatus,
+    AcmeCertificate, CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, SourceStatus,
+    Status, UpstreamStatus,
 };
 
 use crate::terminal::figures::{age, count, latency};
@@ -28,6 +28,7 @@ pub fn text(status: &Status, colours: bool) -> String {
         listeners(status).text(colours),
         routes(status, colours),
         endpoints(&status.upstreams).text(colours),
+        sources(&status.sources).text(colours),
         acme(&status.acme).text(colours),
         certificates(&status.certificates).text(colours),
         failures(status).text(colours),
@@ -104,6 +105,12 @@ pub fn warnings(status: &Status) -> Vec<String> {
                 upstream.name,
                 upstream.endpoints.len()
             ));
+        }
+    }
+    for source in &status.sources {
+        if let Some(problem) = &source.problem {
+            let SourceStatus { upstream, source, .. } = source;
+            warnings.push(format!("{upstream} keeps the endpoints that it had from {source}: {problem}"));
         }
     }
     for certificate in &status.acme {
@@ -252,6 +259,32 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
 fn notes(endpoint: &EndpointStatus) -> String {
     let part = Some(endpoint.part.to_string()).filter(|part| !part.is_empty());
     part.into_iter().chain(endpoint.why.clone()).collect::<Vec<_>>().join(": ")
+}
+
+/// Where endpoints come from.
+fn sources(sources: &[SourceStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("SOURCE OF", Side::Left),
+        ("SOURCE", Side::Left),
+        ("ENDPOINTS", Side::Right),
+        ("LAST ANSWER", Side::Right),
+        ("FAILED", Side::Right),
+        ("PROBLEM", Side::Left),
+    ]);
+    for source in sources {
+        let tone = if source.problem.is_some() { Tone::Doubtful } else { Tone::Plain };
+        let endpoints = source.endpoints.map_or("–".to_owned(), |endpoints| count(endpoints as u64));
+        let answered = source.age_ms.map_or("never".to_owned(), |ms| format!("{} ago", age(ms)));
+        table.row([
+            (source.upstream.clone(), Tone::Plain),
+            (source.source.clone(), tone),
+            (endpoints, Tone::Plain),
+            (answered, tone),
+            (count(source.failures), Tone::Plain),
+            (source.problem.clone().unwrap_or_default(), tone),
+        ]);
+    }
+    table
 }
 
 /// Certificates by ACME.

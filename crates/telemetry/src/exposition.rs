@@ -2,6 +2,7 @@
 
 mod acme;
 mod beside;
+mod discovery;
 mod flows;
 mod policies;
 mod process;
@@ -12,6 +13,7 @@ mod upstreams;
 
 pub use acme::{AcmeState, write_acme};
 pub use beside::write_beside;
+pub use discovery::{SourceState, write_discovery};
 pub use policies::{PolicyState, write_policies};
 pub use process::{ProcessState, RecorderState, ReloadState, SpanState, Usage, write_process};
 pub use secured::{CertificateState, Replacements, write_certificates};

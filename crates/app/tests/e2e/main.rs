@@ -10,6 +10,7 @@ mod cli;
 mod connections;
 mod consumers;
 mod curl;
+mod discovery;
 mod endpoints;
 mod expectations;
 mod faulty;

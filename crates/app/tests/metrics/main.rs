@@ -42,7 +42,7 @@ impl Busy {
              admin: {{ listen: \"127.0.0.1:0\" }}\nconsumer_files: \"*.consumers\"\n\
              redis: {{ shared: {{ url: \"redis://{refused}\" }} }}\n\
              upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none }}\n  \
-             gone: {{ endpoints: [\"{refused}\"] }}\n  names: [\"{}\"]\n\
+             gone: {{ endpoints: [\"{refused}\", {{ file: gone.txt }}] }}\n  names: [\"{}\"]\n\
              routes:\n  - {{ name: shop, path: /shop, to: shop, retry: {{ attempts: 2 }}, rate_limit: 1000/s }}\n  \
              - {{ name: gone, path: /gone, to: gone, retry: none }}\n",
             issued.yaml(),
