@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::{AbortHandle, JoinSet};
 use tollgate_discovery::dns::{Client, Settings};
-use tollgate_discovery::{Course, Found, Step, follow};
+use tollgate_discovery::{Course, Step, follow};
 use tollgate_runtime::{Clock, Random};
 use tollgate_upstream::Member;
 
 use crate::compile::Plans;
-use crate::compile::sources::{FirstFound, SourcePlan, members_of};
+use crate::compile::sources::{FirstFound, Known, SourcePlan, members_of};
 use crate::resolve::source;
 
 /// Takes the whole list that a source has found: upstream, key of the source, list.
@@ -99,15 +99,15 @@ impl Discovery {
         upstream: &Arc<str>,
         plan: &SourcePlan,
         before: Option<Arc<Mutex<Course>>>,
-        found: Option<&Arc<[Found]>>,
+        found: Option<&Known>,
         seed: u64,
     ) -> Following {
         let clock = Clock::new();
         let mut course = Course::new(plan.rules, seed);
-        let before = before.and_then(|before| lock(&before).list().cloned());
-        if let Some(list) = found.cloned().or(before) {
+        let before = before.and_then(|before| known(&lock(&before)));
+        if let Some(Known { list, good_ms }) = found.cloned().or(before) {
             (self.apply)(upstream, &plan.key, members_of(&list, &plan.traits));
-            course = course.known(list, clock.now_ms());
+            course = course.known(list, good_ms, clock.now_ms());
         }
         let (course, source) = (Arc::new(Mutex::new(course)), source(plan, &self.client));
         let (apply, say) = (self.apply.clone(), self.say);
@@ -132,8 +132,8 @@ impl Discovery {
     pub fn found(&self) -> FirstFound {
         let mut found = FirstFound::default();
         for ((upstream, key), following) in &self.running {
-            if let Some(list) = lock(&following.course).list() {
-                found.set(upstream, key, list.clone());
+            if let Some(known) = known(&lock(&following.course)) {
+                found.set(upstream, key, known);
             }
         }
         found
@@ -163,6 +163,10 @@ impl std::fmt::Debug for Discovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Discovery").field("sources", &self.running.len()).finish_non_exhaustive()
     }
+}
+
+fn known(course: &Course) -> Option<Known> {
+    Some(Known { list: course.list()?.clone(), good_ms: course.good_ms()? })
 }
 
 fn lock(course: &Mutex<Course>) -> MutexGuard<'_, Course> {

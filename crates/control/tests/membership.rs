@@ -10,6 +10,7 @@ use tollgate_control::process::Options;
 use tollgate_control::resolve::NoResolver;
 use tollgate_control::{Acme, Instance, Process};
 use tollgate_decision::RecorderSettings;
+use tollgate_testkit::PATIENCE;
 use tollgate_upstream::{HealthEvents, Member, NotAdded, Upstream};
 
 const DOCUMENT: &str = "version: 1\nlisten: \"127.0.0.1:0\"\nupstreams: { api: { endpoints: [\"127.0.0.1:1\"], \
@@ -47,6 +48,14 @@ fn index_of(upstream: &Upstream, member: &Member) -> Result<Vec<u32>, ()> {
     found.map(|(index, _)| vec![index]).ok_or(())
 }
 
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_set_that_always_changes_does_not_grow_and_it_is_the_same_document() {
     let instance = start();
@@ -72,13 +81,18 @@ async fn a_set_that_always_changes_does_not_grow_and_it_is_the_same_document() {
     assert_eq!((endpoint.in_flight(), now.endpoint(index).map(|e| e.id())), (1, Some(endpoint.id())));
     drop((guard, before));
     assert_eq!(now.in_flight(), 0);
-    let versions = instance.versions();
-    assert_eq!((versions.len(), instance.process().snapshot().number), (1, 1));
-    let current = instance.process().snapshot();
-    assert!(versions[0].snapshot.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &current)));
-    drop(versions);
-    instance.process().free_retired();
-    assert!(first.upgrade().is_none(), "what was made anew frees what it was made from");
+    assert_eq!((instance.versions().len(), instance.process().snapshot().number), (1, 1));
+    // The last renewal is in force a moment before it is noted.
+    until("the history has the snapshot in force", || {
+        let (versions, current) = (instance.versions(), instance.process().snapshot());
+        versions[0].snapshot.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &current))
+    })
+    .await;
+    until("what was made anew frees what it was made from", || {
+        instance.process().free_retired();
+        first.upgrade().is_none()
+    })
+    .await;
     renewing.abort();
     end(&instance).await;
 }

@@ -99,11 +99,12 @@ impl Course {
         }
     }
 
-    /// The same for a source of which a list is known already, as good as of now: it is due about as soon as it may be.
+    /// The same for a source of which a list is known already, that was last good at `good_ms`: it is due about as soon as
+    /// it may be.
     #[must_use]
-    pub fn known(mut self, list: Arc<[Found]>, now_ms: u64) -> Self {
+    pub fn known(mut self, list: Arc<[Found]>, good_ms: u64, now_ms: u64) -> Self {
         self.list = Some(list);
-        self.good_ms = Some(now_ms);
+        self.good_ms = Some(good_ms);
         self.due_ms = now_ms.saturating_add(self.wait(Some(0)));
         self
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use tollgate_acme::Challenges;
 use tollgate_config as config;
-use tollgate_discovery::Found;
 use tollgate_discovery::dns::Settings;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
@@ -16,7 +15,7 @@ use tollgate_upstream::{Endpoint, RetryBudgetSettings, Traits, Upstream};
 use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::policies::{Carried, Say};
-use super::sources::{FirstFound, SourcePlan};
+use super::sources::{FirstFound, Known, SourcePlan};
 use super::tls::ConnectorPlan;
 use crate::beside::Watched;
 
@@ -202,12 +201,12 @@ impl Predecessor {
     }
 
     /// What the source of this key has found for the upstream of this name.
-    pub fn found(&self, upstream: &str, key: &str) -> Option<&Arc<[Found]>> {
+    pub fn found(&self, upstream: &str, key: &str) -> Option<&Known> {
         self.found.get(upstream, key)
     }
 
     /// What a source has found that is followed already, as this plan and these settings say.
-    pub fn followed(&self, upstream: &str, plan: &SourcePlan, dns: &Settings) -> Option<&Arc<[Found]>> {
+    pub fn followed(&self, upstream: &str, plan: &SourcePlan, dns: &Settings) -> Option<&Known> {
         let running = self.upstreams.get(upstream)?;
         let is_followed = running.plan.sources.contains(plan) && (self.dns == *dns || !plan.asks());
         self.found(upstream, &plan.key).filter(|_| is_followed)

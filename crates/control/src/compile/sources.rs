@@ -11,6 +11,7 @@ use tollgate_config::{
 };
 use tollgate_discovery::dns::{Family, Settings, Wanted};
 use tollgate_discovery::{Course, Found, Look, OnEmpty, Rules, file};
+use tollgate_runtime::Clock;
 use tollgate_upstream::{Member, Source, Traits};
 
 use super::Compiler;
@@ -193,21 +194,27 @@ pub fn members_of(found: &[Found], traits: &Arc<Traits>) -> Vec<Member> {
 /// What sources had found when a document was loaded. That is no part of what the document says: two of these are
 /// always equal.
 #[derive(Clone, Debug, Default)]
-pub struct FirstFound(HashMap<Arc<str>, Vec<FoundBy>>);
+pub struct FirstFound(HashMap<Arc<str>, Vec<(Arc<str>, Known)>>);
 
-/// The key of a source, and what it has found.
-type FoundBy = (Arc<str>, Arc<[Found]>);
+/// What is known of what a source has found.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The list.
+    pub list: Arc<[Found]>,
+    /// When it was last good, in milliseconds since the process started.
+    pub good_ms: u64,
+}
 
 impl FirstFound {
     /// What the source of a key has found for an upstream; `None` if that could not be learned.
-    pub fn get(&self, upstream: &str, key: &str) -> Option<&Arc<[Found]>> {
+    pub fn get(&self, upstream: &str, key: &str) -> Option<&Known> {
         let found = self.0.get(upstream)?.iter().find(|(known, _)| **known == *key);
         found.map(|(_, found)| found)
     }
 
     /// Notes what a source has found.
-    pub fn set(&mut self, upstream: &str, key: &Arc<str>, found: Arc<[Found]>) {
-        self.0.entry(upstream.into()).or_default().push((key.clone(), found));
+    pub fn set(&mut self, upstream: &str, key: &Arc<str>, known: Known) {
+        self.0.entry(upstream.into()).or_default().push((key.clone(), known));
     }
 }
 
@@ -251,8 +258,8 @@ impl Compiler<'_> {
     /// what it had found in the snapshot that runs. Where something is wrong with it there is a finding.
     pub(super) fn begin_with(&mut self, upstream: &str, plan: &SourcePlan, origin: config::Origin) {
         let dns = dns_settings(&self.document.dns);
-        if let Some(list) = self.before.followed(upstream, plan, &dns) {
-            self.beside.first_found.set(upstream, &plan.key, list.clone());
+        if let Some(known) = self.before.followed(upstream, plan, &dns) {
+            self.beside.first_found.set(upstream, &plan.key, known.clone());
             return;
         }
         if !self.beside.first_looks.contains_key(plan) {
@@ -277,8 +284,9 @@ impl Compiler<'_> {
                 (None, None) => Diagnostic::warning(origin, format!("{why}; it has no endpoints yet")),
             });
         }
-        if let Some(list) = list.or_else(|| before.cloned()) {
-            self.beside.first_found.set(upstream, &plan.key, list);
+        let fresh = list.map(|list| Known { list, good_ms: Clock::new().now_ms() });
+        if let Some(known) = fresh.or_else(|| before.cloned()) {
+            self.beside.first_found.set(upstream, &plan.key, known);
         }
     }
 }

@@ -146,7 +146,7 @@ impl Compiler<'_> {
         let upstream = Upstream::new(name, endpoints, (row.make)(), settings, self.events.clone());
         let found = plan.sources.iter().filter_map(|source| {
             let found = self.beside.first_found.get(name, &source.key)?;
-            Some((source.key.clone(), members_of(found, &source.traits)))
+            Some((source.key.clone(), members_of(&found.list, &source.traits)))
         });
         // The document's tests are tried with the endpoints that it will have.
         let before = self.before.upstream(name).map(|before| &**before);
