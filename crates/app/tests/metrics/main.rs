@@ -50,6 +50,9 @@ impl Busy {
             names.local_addr().unwrap()
         );
         let tollgate = Launch::new(PROGRAM, &document).listeners(4).start();
+        std::fs::write(tollgate.directory().join("gone.txt"), format!("{refused}\n")).unwrap();
+        tollgate
+            .await_metric("tollgate_discovery_endpoints{upstream=\"gone\",source=\"file gone.txt\"}", 1.0);
         // A handshake, and no request.
         let mut secured = TlsClient::new(&authority, "shop.example").connect(tollgate.addresses()[2]);
         secured.finish_tls();
