@@ -1,7 +1,7 @@
 //! What end-to-end tests are made of: the real program on a document ([`Tollgate`]), clients that say
 //! exactly what a test wants on the wire ([`Client`]), origins that follow a script ([`Origin`]), the same for
 //! HTTP/2 ([`http2`]), a certificate authority that speaks ACME ([`AcmeServer`]), an OpenID provider
-//! ([`OidcProvider`]), and Redis ([`RedisServer`]).
+//! ([`OidcProvider`]), a name server ([`DnsServer`]), and Redis ([`RedisServer`]).
 //!
 //! Nothing here sleeps to let something happen: everything waits for what it needs, at most
 //! [`PATIENCE`], and fails with what the program said on standard error.
@@ -11,6 +11,7 @@
 mod acme_server;
 mod authority;
 mod client;
+mod dns_server;
 mod gate;
 pub mod http2;
 mod message;
@@ -26,6 +27,7 @@ mod wire;
 pub use acme_server::{AcmeServer, Counts, Mischief};
 pub use authority::{Authority, Issued, KeyKind, Wanted, replace};
 pub use client::{Broken, Client, Ending};
+pub use dns_server::{DnsAnswer, DnsRecord, DnsServer};
 pub use gate::Gate;
 pub use message::{Framing, Request, Response};
 pub use oidc_provider::{Algorithm, OidcProvider, SignWith};

@@ -8,6 +8,7 @@ mod latency;
 mod log_line;
 mod process;
 mod recorder;
+mod sources;
 mod traffic;
 mod upstreams;
 
@@ -18,8 +19,9 @@ pub use latency::{Bucket, Latency, Quantiles};
 pub use log_line::{LogLine, LoggedExchange, LoggedRequest, LoggedTimings};
 pub use process::{Build, ConfigStatus, ProcessStatus, Reload};
 pub use recorder::{Keeps, RecorderStatus};
+pub use sources::SourceStatus;
 pub use traffic::{Classes, ListenerStatus, ReasonCount, RouteChoice, RouteStatus, Routes};
-pub use upstreams::{EndpointState, EndpointStatus, UpstreamStatus};
+pub use upstreams::{EndpointPart, EndpointState, EndpointStatus, UpstreamStatus};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,9 @@ pub struct Status {
     pub routes: Routes,
     /// The upstreams, in the document's order.
     pub upstreams: Vec<UpstreamStatus>,
+    /// Where endpoints come from besides the document, by upstream.
+    #[serde(default)]
+    pub sources: Vec<SourceStatus>,
     /// The certificates that are served with.
     pub certificates: Vec<CertificateStatus>,
     /// The certificates that are got by ACME, in the document's order.
@@ -67,6 +72,7 @@ impl Status {
             exchanges: traffic::exchanges(shards),
             routes: traffic::routes(snapshot, shards, routes, limit),
             upstreams: upstreams.map(|(i, u)| UpstreamStatus::of(u, i, shards, now_ms)).collect(),
+            sources: api.instance.sources().into_iter().map(SourceStatus::of).collect(),
             certificates: certificates::certificates(process),
             acme: api.instance.acme().status().into_iter().map(AcmeCertificate::of).collect(),
         }

@@ -8,6 +8,7 @@ pub mod events;
 pub mod exchanges;
 pub mod handover;
 pub mod logs;
+pub mod members;
 pub mod mirrors;
 pub mod status;
 pub mod trial;
@@ -15,7 +16,7 @@ pub mod trial;
 use std::sync::Arc;
 
 use axum::http::Method;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::Api;
@@ -75,6 +76,24 @@ pub static RESOURCES: &[Resource] = &[
         request: None,
         response: schema_of::<endpoints::Endpoints>,
         handler: || get(endpoints::list),
+    },
+    Resource {
+        method: Method::POST,
+        path: "/api/v1/upstreams/{upstream}/endpoints",
+        doc: "Adds an endpoint, or several where a name has several addresses. Outlives reloads until the document lists it.",
+        query: None,
+        request: Some(schema_of::<members::NewEndpoint>),
+        response: schema_of::<endpoints::Changed>,
+        handler: || post(members::add),
+    },
+    Resource {
+        method: Method::DELETE,
+        path: "/api/v1/upstreams/{upstream}/endpoints/{endpoint}",
+        doc: "Removes an endpoint; what runs at it finishes. Outlives reloads until the document lists it otherwise.",
+        query: None,
+        request: None,
+        response: schema_of::<endpoints::Changed>,
+        handler: || delete(members::remove),
     },
     Resource {
         method: Method::POST,

@@ -87,6 +87,11 @@ impl Client {
         self.send(Method::POST, path, body.into())
     }
 
+    /// Has something removed.
+    pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.send(Method::DELETE, path, Bytes::new())
+    }
+
     /// Has something done that the instance may refuse for what was sent (422).
     pub fn post_or_refused<T: DeserializeOwned>(
         &self,

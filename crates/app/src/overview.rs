@@ -1,8 +1,8 @@
 //! The state of a running instance as text: health at a glance first, then the figures.
 
 use tollgate_admin::report::{
-    AcmeCertificate, CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, Status,
-    UpstreamStatus,
+    AcmeCertificate, CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, SourceStatus,
+    Status, UpstreamStatus,
 };
 
 use crate::terminal::figures::{age, count, latency};
@@ -28,6 +28,7 @@ pub fn text(status: &Status, colours: bool) -> String {
         listeners(status).text(colours),
         routes(status, colours),
         endpoints(&status.upstreams).text(colours),
+        sources(&status.sources).text(colours),
         acme(&status.acme).text(colours),
         certificates(&status.certificates).text(colours),
         failures(status).text(colours),
@@ -94,12 +95,22 @@ pub fn warnings(status: &Status) -> Vec<String> {
         if let Some(vacancy) = &upstream.vacancy {
             warnings.push(format!("{} has nobody to send to: {vacancy}", upstream.name));
         } else if upstream.panicking {
-            let usable = upstream.endpoints.iter().filter(|e| e.state == EndpointState::Usable).count();
+            let usable = upstream
+                .endpoints
+                .iter()
+                .filter(|e| matches!(e.state, EndpointState::Usable | EndpointState::Spare))
+                .count();
             warnings.push(format!(
                 "{} has only {usable} of {} endpoints usable, so unhealthy ones are used too",
                 upstream.name,
                 upstream.endpoints.len()
             ));
+        }
+    }
+    for source in &status.sources {
+        if let Some(problem) = &source.problem {
+            let SourceStatus { upstream, source, .. } = source;
+            warnings.push(format!("{upstream} keeps the endpoints that it had from {source}: {problem}"));
         }
     }
     for certificate in &status.acme {
@@ -194,6 +205,7 @@ pub fn sign(state: EndpointState) -> (&'static str, Tone) {
     match state {
         EndpointState::Usable => ("●", Tone::Good),
         EndpointState::Down | EndpointState::Ejected => ("✗", Tone::Bad),
+        EndpointState::Spare => ("○", Tone::Good),
         EndpointState::Drained | EndpointState::Removed | EndpointState::NoWeight => ("○", Tone::Doubtful),
     }
 }
@@ -210,6 +222,7 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
         ("STATE", Side::Left),
         ("WEIGHT", Side::Right),
         ("IN FLIGHT", Side::Right),
+        ("FROM", Side::Left),
         ("WHY", Side::Left),
     ]);
     let mut upstream = "";
@@ -224,7 +237,8 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
         let weight = if endpoint.weight == endpoint.document_weight {
             (endpoint.weight.to_string(), Tone::Plain)
         } else {
-            (format!("{} (document: {})", endpoint.weight, endpoint.document_weight), Tone::Doubtful)
+            let origin = endpoint.origin.as_deref().unwrap_or("document");
+            (format!("{} ({origin}: {})", endpoint.weight, endpoint.document_weight), Tone::Doubtful)
         };
         let shown = if upstream == endpoint.upstream { "" } else { &endpoint.upstream };
         upstream = &endpoint.upstream;
@@ -234,7 +248,40 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
             (format!("{sign} {}", endpoint.state), tone),
             weight,
             (count(endpoint.in_flight.into()), Tone::Plain),
-            (endpoint.why.clone().unwrap_or_default(), Tone::Quiet),
+            (endpoint.origin.clone().unwrap_or_default(), Tone::Quiet),
+            (notes(endpoint), Tone::Quiet),
+        ]);
+    }
+    table
+}
+
+/// How an endpoint takes part, where that is worth a word, and why it gets no requests.
+fn notes(endpoint: &EndpointStatus) -> String {
+    let part = Some(endpoint.part.to_string()).filter(|part| !part.is_empty());
+    part.into_iter().chain(endpoint.why.clone()).collect::<Vec<_>>().join(": ")
+}
+
+/// Where endpoints come from.
+fn sources(sources: &[SourceStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("SOURCE OF", Side::Left),
+        ("SOURCE", Side::Left),
+        ("ENDPOINTS", Side::Right),
+        ("LAST ANSWER", Side::Right),
+        ("FAILED", Side::Right),
+        ("PROBLEM", Side::Left),
+    ]);
+    for source in sources {
+        let tone = if source.problem.is_some() { Tone::Doubtful } else { Tone::Plain };
+        let endpoints = source.endpoints.map_or("–".to_owned(), |endpoints| count(endpoints as u64));
+        let answered = source.age_ms.map_or("never".to_owned(), |ms| format!("{} ago", age(ms)));
+        table.row([
+            (source.upstream.clone(), Tone::Plain),
+            (source.source.clone(), tone),
+            (endpoints, Tone::Plain),
+            (answered, tone),
+            (count(source.failures), Tone::Plain),
+            (source.problem.clone().unwrap_or_default(), tone),
         ]);
     }
     table

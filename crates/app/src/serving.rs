@@ -15,7 +15,7 @@ use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::Text;
 use tollgate_control::process::Options;
 use tollgate_control::resolve::SystemResolver;
-use tollgate_control::{Acme, Instance, Process, beside, certificates, stapling, watch};
+use tollgate_control::{Acme, Instance, Process, beside, certificates, membership, stapling, watch};
 use tollgate_proxy::worker::Graces;
 use tollgate_runtime::{Clock, date};
 use tollgate_telemetry::access::AccessLogs;
@@ -98,6 +98,7 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note, handover: orders }));
         tokio::spawn(reload_on_hangup(hangup, instance.clone()));
         tokio::spawn(free_now_and_then(instance.clone()));
+        tokio::spawn(membership::renew(instance.clone()));
         tokio::spawn(certificates::watch(instance.clone()));
         tokio::spawn(beside::watch(instance.clone()));
         tokio::spawn(stapling::staple(instance.clone()));

@@ -15,6 +15,7 @@ mod routes;
 mod streams;
 mod tls;
 mod tracing;
+mod traits;
 mod upstreams;
 
 pub(crate) use self::gate::duplicates;
@@ -62,6 +63,7 @@ pub(crate) fn check(document: &Document, partial: Partial, found: &mut Diagnosti
         shared_retry(retry, "`defaults`", found);
     }
     routes::check(document, &mut references, found);
+    traits::check(document, found);
     let known = gate::Known::new(document, partial);
     gate::check(document, &known, partial, found);
     policies::check(document, &known, found);

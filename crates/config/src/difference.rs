@@ -117,12 +117,12 @@ impl Comparer {
     }
 
     fn endpoints(&mut self, upstream: &str, old: &Upstream, new: &Upstream) {
-        let address = |endpoint: &Located<Endpoint>| endpoint.address.to_string();
+        let address = |endpoint: &Located<Endpoint>| endpoint.name();
         for (before, after) in matched(&old.endpoints, &new.endpoints, address) {
             let name = after.or(before).map(address).unwrap_or_default();
             let subject =
                 Subject { of: Some(upstream.to_owned()), ..Subject::new(SubjectKind::Endpoint, name) };
-            self.compare(subject, before, after, &["address"], None);
+            self.compare(subject, before, after, &["address", "dns", "srv", "file"], None);
         }
     }
 

@@ -9,12 +9,14 @@
 //! The types of `model` are one row per key; the same row makes the field, its decoding, its
 //! default, its line in the [`schema()`] and in the [`reference()`].
 
+mod brief;
 mod bundle;
 mod check;
 mod consumer_file;
 mod diagnostic;
 mod difference;
 mod effective;
+mod endpoint_file;
 mod interpolate;
 mod item;
 mod load;
@@ -34,11 +36,13 @@ mod tree;
 mod units;
 mod write;
 
+pub use brief::Brief;
 pub use bundle::{Bundle, BundleError, BundleFiles};
 pub use consumer_file::{LoadedConsumers, MAX_CONSUMER_FILE, consumer_paths, load_consumers};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, render};
 pub use difference::{Change, ChangeKind, Subject, SubjectKind, What, difference, difference_of_settings};
 pub use effective::{Effective, effective};
+pub use endpoint_file::{ListedEndpoint, endpoints_of_file};
 pub use load::{Loaded, load, parse_str};
 pub use model::*;
 pub use preset::Preset;

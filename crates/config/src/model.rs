@@ -4,6 +4,7 @@ mod access_log;
 mod auth;
 mod balance;
 mod consumers;
+mod discovery;
 mod document;
 mod edits;
 mod expectations;
@@ -24,6 +25,7 @@ mod retry;
 mod route;
 mod tls;
 mod tracing;
+mod traits;
 mod upstream;
 
 pub use access_log::{
@@ -42,6 +44,7 @@ pub use consumers::{
     Consumer, Credential, CredentialIdentity, PasswordCredential, SignatureAlgorithm, SignatureKey,
     SignatureMaterial,
 };
+pub use discovery::{AddressFamily, Dns, EndpointPlace, Follow, OnEmpty};
 pub use document::{Document, Version};
 pub use edits::{HeaderEdits, MessageEdits};
 pub use expectations::{OnFailedTests, Test, TestCaller, TestExpectation, TestRequest};
@@ -79,4 +82,5 @@ pub use tls::{
     ListenerTls, RedirectHttps, TlsProfile, TlsVersion, UnknownNames, UpstreamTls,
 };
 pub use tracing::Tracing;
-pub use upstream::{Endpoint, Pool, Protocol, ProxyHeader, Upstream};
+pub use traits::{IfNone, Labels, PreferZone, Share, SlowStart, Target};
+pub use upstream::{Endpoint, Pool, Protocol, ProxyHeader, Shares, Upstream};

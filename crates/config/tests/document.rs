@@ -104,7 +104,9 @@ fn the_no_file_mode_is_a_document() {
     let text = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let one = document(&forwarding(&text(&[":8080"]), &text(&["127.0.0.1:3000"])));
     assert_eq!(one.listen.len(), 1);
-    assert!(matches!(&one.routes[0].action, Action::To(to) if matches!(to.value, Destination::Inline(_))));
+    assert!(
+        matches!(&one.routes[0].action, Action::To(to) if matches!(to.upstream.value, Destination::Inline(_)))
+    );
     let two = document(&forwarding(&text(&[":8080", "[::1]:81"]), &text(&["http://a:1", "b:2"])));
     assert_eq!((two.listen.len(), two.upstreams.get("endpoints").unwrap().endpoints.len()), (2, 2));
     // What is typed on a command line cannot become structure, and its errors are findings like any other.

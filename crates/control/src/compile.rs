@@ -4,6 +4,7 @@ pub mod acceptors;
 pub mod acme;
 mod balance;
 mod consumers;
+mod destinations;
 mod files;
 mod grpc;
 mod health;
@@ -15,6 +16,7 @@ pub mod policies;
 pub mod predecessor;
 mod rescue;
 mod routes;
+pub mod sources;
 pub mod tls;
 mod tracing;
 mod upstreams;
@@ -26,7 +28,7 @@ use tollgate_config::{Diagnostic, Diagnostics, Document, EncodedSlash, Forwarded
 use tollgate_http1::HeadLimits;
 use tollgate_proxy::snapshot::{ClientTimeouts, ForwardedFields, HttpSettings, Keys, Snapshot, Transport};
 use tollgate_routing::normalise::{Encoded, PathRules};
-use tollgate_routing::{Finding, RouteTable};
+use tollgate_routing::{Finding, RouteSpec, RouteTable};
 use tollgate_tls::Roots;
 use tollgate_upstream::{HealthEvents, Upstream};
 
@@ -36,6 +38,7 @@ use crate::resolve::Resolve;
 use self::acceptors::ListenerTls;
 use self::policies::{Carried, Shared};
 use self::predecessor::Plan;
+use self::sources::{FirstFound, FirstLooks};
 
 pub use consumers::Excerpts;
 pub use predecessor::{Plans, Predecessor};
@@ -85,16 +88,7 @@ pub fn compile_after(
     compiler.upstreams();
     compiler.redis_stores();
     let (specs, routes) = compiler.routes();
-    let table = match RouteTable::compile(&specs) {
-        Ok(table) => Some(table),
-        Err(errors) => {
-            for error in errors {
-                let origin = compiler.route_origin(error.route);
-                compiler.diagnostics.push(Diagnostic::error(origin, error.problem.to_string()));
-            }
-            None
-        }
-    };
+    let table = compiler.table(&specs);
     if let Some(table) = &table {
         report_findings(document, table, &mut compiler.diagnostics);
     }
@@ -107,11 +101,12 @@ pub fn compile_after(
         Arc::new(Snapshot {
             number: before.number + 1,
             listeners,
-            table,
+            table: Arc::new(table),
             routes,
             transports,
             keys,
             upstreams: compiler.upstreams,
+            subsets: compiler.shared.subsets.take(),
             http: http_settings(document),
             logs: Arc::new(logs),
             consumers,
@@ -126,15 +121,20 @@ pub fn compile_after(
         acme,
         watched: compiler.beside.watched,
         carried: compiler.carried,
+        dns: sources::dns_settings(&document.dns),
+        first_found: compiler.beside.first_found,
     };
     Compiled { snapshot, plans, diagnostics: compiler.diagnostics, excerpts: compiler.beside.excerpts }
 }
 
-/// Of files beside the document: what is made from them and watched, and what findings point to.
+/// Of what is beside the document: what is made from files and watched, what findings point to, and what sources of
+/// endpoints begin with.
 #[derive(Default)]
 struct Beside {
     watched: Watched,
     excerpts: Excerpts,
+    first_looks: FirstLooks,
+    first_found: FirstFound,
 }
 
 struct Compiler<'a> {
@@ -156,13 +156,26 @@ struct Compiler<'a> {
     carried: Carried,
     /// Names of routes.
     names: Vec<String>,
-    /// Of files beside the document.
+    /// Of what is beside the document.
     beside: Beside,
     /// Indexes by name; an inline destination's name is its address.
     by_name: HashMap<String, u32>,
 }
 
 impl Compiler<'_> {
+    fn table(&mut self, specs: &[RouteSpec]) -> Option<RouteTable> {
+        match RouteTable::compile(specs) {
+            Ok(table) => Some(table),
+            Err(errors) => {
+                for error in errors {
+                    let origin = self.route_origin(error.route);
+                    self.diagnostics.push(Diagnostic::error(origin, error.problem.to_string()));
+                }
+                None
+            }
+        }
+    }
+
     fn route_origin(&self, route: usize) -> Origin {
         self.document.routes.get(route).map_or(Origin::start_of(0), |r| r.origin)
     }

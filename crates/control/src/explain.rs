@@ -1,13 +1,14 @@
 //! How a request is decided, told step by step: one that somebody made up, as things are now, or a recorded one,
 //! as things were then. It runs the functions that serve exchanges.
 
+mod endpoints;
 mod heads;
 mod mirrors;
 mod policies;
 mod told;
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_decision::Reason;
@@ -18,13 +19,14 @@ use tollgate_proxy::decide::again::{self, Reading, Space};
 use tollgate_proxy::decide::gate::Arrival;
 use tollgate_proxy::http::Refusal;
 use tollgate_proxy::recorder::{Came, Entry};
-use tollgate_proxy::snapshot::{Action, Destination, Snapshot};
+use tollgate_proxy::snapshot::{Action, Destination, Snapshot, Target};
 use tollgate_routing::{Considered, Scratch};
-use tollgate_upstream::{Exclusion, Load, Loads, PickKey, RecordedLoads, Upstream, View};
+use tollgate_upstream::{Loads, PickKey, RecordedLoads, Subset, Upstream, View};
 
 /// How many losing routes are told; with very many routes the rest is counted.
 const ROUTES_TOLD: usize = 50;
 
+use self::endpoints::tell_endpoints;
 pub use heads::{Answered, Head, HeadField};
 pub use policies::PolicyTold;
 
@@ -160,7 +162,9 @@ fn decide_made_up(snapshot: &Snapshot, request: &MadeUpRequest, now_ms: u64, ext
     if let (Err(refusal), None) = (picked, &told.answers) {
         let method = Method::from_bytes(request.method.as_bytes());
         told.sends = None;
-        told.answers = Some(Answered::refusal(refusal, method, &arrival, left.as_ref()));
+        // What is wrong with the endpoints is for the operator, not for the client.
+        let answered = if told.picks.is_empty() { refusal } else { refusal.reason.into() };
+        told.answers = Some(Answered::refusal(answered, method, &arrival, left.as_ref()));
     }
     told.end(picked)
 }
@@ -173,16 +177,13 @@ fn pick_now(
     told: &mut Explanation,
 ) -> Result<(), Refusal> {
     let upstream = to.upstream;
-    let mut view = View::default();
+    let mut view = to.subset.map_or_else(View::default, |subset| View::of(subset.clone()));
     view.refresh(upstream, now_ms);
     let (seed, now_us) = (decide::attempt_seed(request.seed, 0), now_ms * 1000);
     let hash = to.hash.as_ref().map(|(_, hash)| *hash);
     let key = PickKey { turn: request.seed, seed, hash, now_us, ..PickKey::default() };
-    let state = |number| {
-        let load = key.load(upstream, number)?;
-        Some(State { weight: load.weight, load: Some(load), when: "now" })
-    };
-    let endpoints = tell_endpoints(upstream, &view, now_ms, &[], state);
+    let busy = |number| key.load(upstream, &view, number).map(|load| (load, "now"));
+    let endpoints = tell_endpoints(upstream, &view, now_ms, &[], busy);
     let picked = decide::endpoint(upstream, &view, &key);
     let by = to.hash.map(|(source, hash)| tell_key(&source, hash));
     told.picks.push(picked_one(upstream, endpoints, picked.ok(), by));
@@ -236,6 +237,8 @@ struct Chosen<'s> {
 /// The upstream of a request.
 struct Towards<'s> {
     upstream: &'s Upstream,
+    /// Which of its endpoints; `None` for all.
+    subset: Option<&'s Arc<Subset>>,
     /// What its balancer goes by, in words, and the hash of that, where it is of a request that nobody sent.
     hash: Option<(String, u64)>,
 }
@@ -276,6 +279,8 @@ fn choose<'s>(
     }
     let upstream = choice.upstream.and_then(|index| snapshot.upstreams.get(index as usize));
     told.upstream = upstream.map(|upstream| upstream.name().to_string());
+    let subset = choice.subset.and_then(|index| snapshot.subsets.get(index as usize));
+    let subset = subset.map(|part| &part.subset);
     let (mut gate, mut hash) = (None, None);
     if let (Some(found), None) = (choice.found, choice.refusal) {
         match &how.verdicts {
@@ -296,7 +301,7 @@ fn choose<'s>(
     }
     match choice.refusal {
         Some(refusal) => Err(refusal),
-        None => Ok(Chosen { to: upstream.map(|upstream| Towards { upstream, hash }), gate }),
+        None => Ok(Chosen { to: upstream.map(|upstream| Towards { upstream, subset, hash }), gate }),
     }
 }
 
@@ -320,14 +325,18 @@ fn upstream_name(snapshot: &Snapshot, index: u32) -> String {
 }
 
 pub(crate) fn describe(snapshot: &Snapshot, action: &Action) -> String {
-    let name = |index: &u32| upstream_name(snapshot, *index);
+    let name = |target: &Target| {
+        let subset = target.subset.and_then(|index| snapshot.subsets.get(index as usize));
+        let only = subset.map_or(String::new(), |part| format!(" ({})", part.subset));
+        format!("{}{only}", upstream_name(snapshot, target.upstream))
+    };
     match action {
-        Action::Forward(Destination::Upstream(index)) => format!("forward to the upstream {}", name(index)),
+        Action::Forward(Destination::Upstream(target)) => format!("forward to the upstream {}", name(target)),
         Action::Forward(Destination::Split(shares)) => {
             let mut before = 0;
-            let shares = shares.iter().map(|(sum, index)| {
+            let shares = shares.iter().map(|(sum, target)| {
                 let weight = sum - std::mem::replace(&mut before, *sum);
-                format!("{} {weight}", name(index))
+                format!("{} {weight}", name(target))
             });
             format!("split over {}", shares.collect::<Vec<_>>().join(", "))
         }
@@ -361,14 +370,12 @@ fn pick_again(snapshot: &Snapshot, entry: &Entry, told: &mut Explanation) -> Res
             ..PickKey::default()
         };
         let picked = decide::endpoint(upstream, &pick.view, &key);
-        let state = |number| {
-            let load: Option<Load> = loads.iter().find(|load| load.endpoint == number).copied();
-            let weight =
-                load.map(|load| load.weight).or_else(|| upstream.endpoint(number).map(|e| e.weight()));
-            weight.map(|weight| State { weight, load, when: "then" })
+        let busy = |number| {
+            let load = loads.iter().find(|load| load.endpoint == number);
+            load.map(|load| (*load, "then"))
         };
         let at_us = entry.started_us + attempt.map_or(entry.timings.total_us, |attempt| attempt.start_us);
-        let endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, &tried, state);
+        let endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, &tried, busy);
         let by = source.zip(pick.hash).map(|(source, hash)| tell_key(&source.to_string(), hash));
         told.picks.push(picked_one(upstream, endpoints, picked.ok(), by));
         tried.extend(picked.ok().filter(|endpoint| !tried.contains(endpoint)));
@@ -390,60 +397,4 @@ fn picked_one(
 /// What a balancer went by. Of the key only the hash: it may be a secret.
 fn tell_key(source: &str, hash: u64) -> String {
     format!("the key ({source}) with the hash {hash:016x}")
-}
-
-/// What is known of an endpoint that can be picked.
-struct State {
-    weight: u32,
-    /// What the balancer read of it, if it did.
-    load: Option<Load>,
-    when: &'static str,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "weight {}", self.weight)?;
-        let Some(load) = self.load else { return Ok(()) };
-        write!(f, ", {} requests {}", load.in_flight, self.when)?;
-        match load.latency_us {
-            0 => Ok(()),
-            us => write!(f, ", latency {}.{:03}ms", us / 1000, us % 1000),
-        }
-    }
-}
-
-/// Each endpoint of an upstream, and whether it can be picked, or was `tried` before.
-fn tell_endpoints(
-    upstream: &Upstream,
-    view: &View,
-    at_ms: u64,
-    tried: &[u32],
-    state: impl Fn(u32) -> Option<State>,
-) -> Vec<(String, String)> {
-    // What was not there yet or not any more need not be told of.
-    let known = upstream.endpoints().take_while(|(number, _)| *number < view.endpoints());
-    let present = known.filter(|(number, _)| view.exclusion(*number) != Some(Exclusion::Removed));
-    let each = present.map(|(number, endpoint)| {
-        let told = match (view.exclusion(number), state(number)) {
-            (None, Some(state)) => format!("can be picked, {state}"),
-            (None, None) => "can be picked, weight 0".to_owned(),
-            (Some(exclusion), _) if view.is_panicking() && !exclusion.is_meant() => {
-                format!("{}, but too few others are left, so it is used", tell_exclusion(exclusion, at_ms))
-            }
-            (Some(exclusion), _) => tell_exclusion(exclusion, at_ms),
-        };
-        let tried = if tried.contains(&number) { ", tried already" } else { "" };
-        (format!("{} {}", upstream.name(), endpoint.name()), format!("{told}{tried}"))
-    });
-    each.collect()
-}
-
-/// Why an endpoint is not used, at this time.
-fn tell_exclusion(exclusion: Exclusion, at_ms: u64) -> String {
-    match exclusion {
-        Exclusion::Ejected { until_ms } => {
-            format!("ejected for another {:.1}s", until_ms.saturating_sub(at_ms) as f64 / 1000.0)
-        }
-        other => other.to_string(),
-    }
 }

@@ -93,6 +93,13 @@ impl History {
         evicted
     }
 
+    /// The snapshot of the document in force was made anew from the same document.
+    pub fn renew(&mut self, snapshot: &Arc<Snapshot>) {
+        if let Some(version) = self.versions.back_mut().filter(|v| v.number == snapshot.number) {
+            version.snapshot = Some(snapshot.clone());
+        }
+    }
+
     /// The document in force.
     pub fn current(&self) -> Option<&Version> {
         self.versions.back()

@@ -1,5 +1,6 @@
 //! A running instance: the process, the document in force, those before it, and the way to another one.
 
+mod members;
 mod on_trial;
 mod preview;
 mod refused;
@@ -24,7 +25,9 @@ use crate::beside::Watched;
 use crate::compile::acceptors::CertificateSet;
 use crate::compile::{Plans, Predecessor};
 use crate::config_state::{ConfigState, ReloadOutcome};
+use crate::discovery::{Apply, Discovery, SourceState};
 use crate::history::{History, Occasion, Version};
+use crate::membership::Membership;
 use crate::prepare::{Prepared, Ready, Text, aside, prepare};
 use crate::probes::Probes;
 use crate::process::Process;
@@ -56,6 +59,7 @@ pub struct Surroundings {
 /// A running instance. Changes are made one after the other; everything else goes on meanwhile.
 pub struct Instance {
     process: Arc<Process>,
+    membership: Arc<Membership>,
     surroundings: Surroundings,
     /// What the process was started with: of some settings that is what runs, whatever came later.
     started_with: Arc<Document>,
@@ -67,6 +71,7 @@ struct State {
     document: Arc<Document>,
     plans: Plans,
     probes: Probes,
+    discovery: Discovery,
     history: History,
     last: Option<Outcome>,
     needs_restart: Vec<String>,
@@ -115,22 +120,32 @@ impl Instance {
     /// this is called on.
     pub fn new(process: Arc<Process>, first: Ready, bundle: Bundle, surroundings: Surroundings) -> Self {
         let started_with = first.document.clone();
+        let membership = Arc::new(Membership::new(process.clone(), surroundings.say));
         let mut state = State {
             document: first.document,
             plans: first.plans,
             probes: Probes::default(),
+            discovery: Discovery::new(apply(&membership), surroundings.say),
             history: History::default(),
             last: None,
             needs_restart: Vec::new(),
             trial: None,
         };
         state.probes.adopt(&first.snapshot.upstreams);
+        state.discovery.adopt(&state.plans);
         let fingerprint = bundle.fingerprint();
         let bundle = Arc::new(bundle);
         state.history.push(version(&first.snapshot, &started_with, Occasion::Start, bundle, fingerprint));
         let hash = state.history.current().map_or_else(String::new, |v| v.fingerprint.clone());
         process.note_reload(|reload| reload.hash = hash);
-        Self { process, surroundings, started_with, turn: Turn::new(()), state: Mutex::new(state) }
+        Self {
+            process,
+            membership,
+            surroundings,
+            started_with,
+            turn: Turn::new(()),
+            state: Mutex::new(state),
+        }
     }
 
     /// The certificates of the listeners in force, each set once.
@@ -177,6 +192,11 @@ impl Instance {
     /// Who compares the answers of mirrors, and what that came to.
     pub fn comparer(&self) -> Arc<Comparer> {
         self.state().plans.carried.mirrors().comparer().clone()
+    }
+
+    /// The sources of endpoints that are followed, and what is known of each.
+    pub fn sources(&self) -> Vec<SourceState> {
+        self.state().discovery.states(Clock::new().now_ms())
     }
 
     /// The stores that limits count in, by name, and whether each can be asked.
@@ -402,6 +422,7 @@ impl Instance {
         let outdated = {
             let mut state = self.state();
             state.probes.adopt(&ready.snapshot.upstreams);
+            state.discovery.adopt(&ready.plans);
             let version = version(&ready.snapshot, &ready.document, occasion.clone(), bundle, fingerprint);
             let evicted = state.history.push(version);
             state.needs_restart = needs_restart(&self.started_with, &ready.document);
@@ -423,7 +444,8 @@ impl Instance {
     ) -> Result<Draft, Refused> {
         let (before, document, plans, fingerprint) = {
             let state = self.state();
-            let before = as_seen(Predecessor::of(&self.process.snapshot(), &state.plans));
+            let before = Predecessor::of(&self.process.snapshot(), &state.plans);
+            let before = as_seen(before.with_found(state.discovery.found()));
             let fingerprint = state.history.current().map(|version| version.fingerprint.clone());
             (before, state.document.clone(), state.plans.clone(), fingerprint)
         };
@@ -478,6 +500,15 @@ fn on_failed_tests(occasion: &Occasion) -> Option<OnFailedTests> {
         Occasion::Rollback(_) | Occasion::TakenBack(_) => Some(OnFailedTests::Warn),
         Occasion::Start | Occasion::Reload | Occasion::Apply => None,
     }
+}
+
+/// Changes sets of endpoints as sources say.
+fn apply(membership: &Arc<Membership>) -> Apply {
+    let membership = membership.clone();
+    // After a reload there may be no such source any more.
+    Arc::new(move |upstream, source, found| {
+        membership.found(upstream, source, found);
+    })
 }
 
 fn needs_restart(running: &Document, wanted: &Document) -> Vec<String> {

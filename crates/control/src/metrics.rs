@@ -8,16 +8,16 @@ use tollgate_proxy::Snapshot;
 use tollgate_runtime::{Clock, process as machine};
 use tollgate_telemetry::exposition::{
     AcmeState, EjectionState, EndpointState, Names, ProcessState, Recents, RecorderState, ReloadState,
-    SpanState, UpstreamState, Usage, Writer, write_acme, write_beside, write_certificates, write_ejections,
-    write_endpoints, write_mirrors, write_overload, write_policies, write_process, write_shards,
-    write_stores, write_upstreams,
+    SourceState, SpanState, UpstreamState, Usage, Writer, write_acme, write_beside, write_certificates,
+    write_discovery, write_ejections, write_endpoints, write_mirrors, write_overload, write_policies,
+    write_process, write_shards, write_stores, write_upstreams,
 };
 use tollgate_upstream::{Health, Rule, Upstream};
 
 use crate::acme::Acme;
 use crate::instance::Instance;
 use crate::process::Process;
-use crate::{certificates, overload};
+use crate::{certificates, discovery, overload};
 
 /// What the metrics keep besides the workers' counters.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ pub fn text(instance: &Instance) -> String {
     let mut writer = Writer::default();
     write_process(&mut writer, &state, shards);
     write_acme(&mut writer, &certificates(instance.acme()));
+    write_discovery(&mut writer, &sources(instance));
     write_stores(&mut writer, &instance.stores());
     write_policies(&mut writer, &instance.policies());
     write_mirrors(&mut writer, &instance.mirrors());
@@ -97,6 +98,17 @@ fn certificates(acme: &Acme) -> Vec<AcmeState> {
         Some(AcmeState { name: status.names.into_iter().next()?, next_order, failures })
     };
     acme.status().into_iter().filter_map(state).collect()
+}
+
+fn sources(instance: &Instance) -> Vec<SourceState> {
+    let state = |state: discovery::SourceState| SourceState {
+        upstream: state.upstream,
+        source: state.source,
+        endpoints: state.endpoints.unwrap_or(0) as u64,
+        failures: state.failures,
+        age_ms: state.age_ms,
+    };
+    instance.sources().into_iter().map(state).collect()
 }
 
 fn spans(process: &Process) -> SpanState {

@@ -15,6 +15,7 @@ use tollgate_proxy::listen::ListenSocket;
 use tollgate_proxy::recorder::Entry;
 use tollgate_proxy::worker::Graces;
 use tollgate_proxy::{Command, Publication, Snapshot, Worker};
+use tollgate_runtime::Clock;
 use tollgate_telemetry::access::{AccessLogs, LogHandle, OpenError};
 use tollgate_telemetry::exposition::ReloadState;
 use tollgate_telemetry::{Shard, Succession};
@@ -219,6 +220,21 @@ impl Process {
         })
     }
 
+    /// Does something with an upstream in force, while nothing else can be put into force. `None` if there is none of
+    /// this name.
+    pub(crate) fn with_upstream<T>(&self, name: &str, work: impl FnOnce(&Upstream) -> T) -> Option<T> {
+        let current = lock(&self.current);
+        current.snapshot.upstreams.iter().find(|upstream| **upstream.name() == *name).map(|found| work(found))
+    }
+
+    /// Closes idle connections to endpoints that were removed.
+    pub(crate) fn forget(&self, gone: Arc<[EndpointId]>) {
+        for worker in &self.workers {
+            // A worker that is gone has no connections.
+            let _ = worker.send(Command::Forget(gone.clone()));
+        }
+    }
+
     /// Frees the snapshots that no exchange is on any more. Freeing a large one takes a while, so it is done
     /// here and never by a worker: as long as it is kept here, a worker cannot be the last to let go of it.
     pub fn free_retired(&self) {
@@ -354,11 +370,12 @@ fn succession(before: &Snapshot, after: &Snapshot, listeners: &[Option<u32>]) ->
 
 /// What became known of endpoints while the snapshot was compiled.
 fn catch_up(before: &Snapshot, after: &Snapshot, succession: &Succession) {
+    let now_ms = Clock::new().now_ms();
     for (upstream, index) in after.upstreams.iter().zip(&succession.upstreams) {
         if let Some(before) = index.and_then(|i| before.upstreams.get(i as usize))
             && !Arc::ptr_eq(before, upstream)
         {
-            upstream.catch_up(before);
+            upstream.catch_up(before, now_ms);
         }
     }
 }

@@ -92,6 +92,8 @@ pub struct Record {
     pub matched: u32,
     /// Index of the upstream in its snapshot.
     pub upstream: Option<u32>,
+    /// Index of the upstream's subset in its snapshot; `None` for all of its endpoints.
+    pub subset: Option<u32>,
     /// The seed that random choices of this exchange were made from.
     pub seed: u64,
     /// How many attempts were made.

@@ -13,7 +13,7 @@ use tollgate_routing::{Found, RequestView, Scratch};
 use tollgate_upstream::{Pick, PickKey, Upstream, View};
 
 use crate::http::Refusal;
-use crate::snapshot::{Action, Destination, Snapshot};
+use crate::snapshot::{Action, Destination, Snapshot, Target};
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Choice {
     pub found: Option<Found>,
     /// The upstream that it is forwarded to.
     pub upstream: Option<u32>,
+    /// Which of its endpoints, by the index of the subset; `None` for all.
+    pub subset: Option<u32>,
     /// Why it is refused, if it is. Without this and without an upstream, the route answers.
     pub refusal: Option<Refusal>,
 }
@@ -35,12 +37,12 @@ pub fn choose(
     seed: u64,
     scratch: &mut Scratch,
 ) -> Choice {
-    let refused = |found, reason: Reason| Choice { found, refusal: Some(reason.into()), upstream: None };
+    let refused = |found, reason: Reason| Choice { found, refusal: Some(reason.into()), ..Choice::default() };
     let Some(found) = snapshot.table.find(request, scratch) else { return refused(None, Reason::NoRoute) };
     if snapshot.table.is_ambiguous(found, request, scratch) {
         let detail = Some("the path would lead to another route without its parameters");
         let refusal = Some(Refusal { reason: Reason::BadPath, detail });
-        return Choice { found: Some(found), refusal, upstream: None };
+        return Choice { found: Some(found), refusal, ..Choice::default() };
     }
     let route = &snapshot.routes[found.route as usize];
     if let (Some(max), BodyLength::Known(length)) = (route.settings.max_body, body)
@@ -51,7 +53,7 @@ pub fn choose(
     let mut choice = Choice { found: Some(found), ..Choice::default() };
     if let Action::Forward(destination) = &route.action {
         match upstream(destination, seed) {
-            Ok(upstream) => choice.upstream = Some(upstream),
+            Ok(target) => (choice.upstream, choice.subset) = (Some(target.upstream), target.subset),
             Err(reason) => return refused(Some(found), reason),
         }
     }
@@ -59,7 +61,7 @@ pub fn choose(
 }
 
 /// The upstream for a request of a route.
-fn upstream(destination: &Destination, seed: u64) -> Result<u32, Reason> {
+fn upstream(destination: &Destination, seed: u64) -> Result<Target, Reason> {
     destination.choose(seed).ok_or(Reason::NoDestination)
 }
 
@@ -68,11 +70,11 @@ pub fn attempt_seed(seed: u64, before: u32) -> u64 {
     seed.rotate_left(before + 1)
 }
 
-/// The endpoint for an attempt.
+/// The endpoint for an attempt, or why there is nobody: the detail is for the operator.
 #[inline]
-pub fn endpoint(upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Result<u32, Reason> {
+pub fn endpoint(upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Result<u32, Refusal> {
     match upstream.pick(view, key) {
         Pick::Endpoint(index) => Ok(index),
-        Pick::None(vacancy) => Err(vacancy.reason()),
+        Pick::None(vacancy) => Err(Refusal { reason: vacancy.reason(), detail: vacancy.detail() }),
     }
 }

@@ -83,6 +83,17 @@ impl Multiplexed {
         });
     }
 
+    /// Closes the connections to these endpoints that carry nothing. The others close when they carry nothing any
+    /// more for as long as the upstream's pool says.
+    pub fn forget(&mut self, gone: &[EndpointId]) {
+        if gone.is_empty() {
+            return;
+        }
+        for (_, endpoint) in self.endpoints.iter_mut().filter(|((id, _), _)| gone.contains(id)) {
+            endpoint.connections.retain(|held| held.connection.open_streams() > 0);
+        }
+    }
+
     /// How many connections there are.
     pub fn len(&self) -> usize {
         self.endpoints.values().map(|endpoint| endpoint.connections.len()).sum()

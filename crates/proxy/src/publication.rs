@@ -64,9 +64,7 @@ pub fn publish(worker: &Rc<Worker>, publication: Publication) {
     worker.flush_spans();
     *worker.published.borrow_mut() = Rc::new(Published::new(snapshot, shard));
     worker.log.borrow_mut().replace(log);
-    let mut pool = worker.links.pool.borrow_mut();
-    gone.iter().for_each(|endpoint| pool.forget(*endpoint));
-    drop(pool);
+    worker.links.forget(&gone);
     // Whoever accepts may find other certificates.
     worker.changed.notify_waiters();
     if closed.is_empty() {

@@ -55,6 +55,14 @@ pub struct Entry {
     pub timings: Timings,
 }
 
+impl Entry {
+    /// Whether its endpoints are those of this snapshot, which may have been made anew from the same document since.
+    pub fn is_of(&self, snapshot: &Snapshot) -> bool {
+        let upstream = self.record.upstream.and_then(|index| snapshot.upstreams.get(index as usize));
+        self.picks.iter().all(|pick| upstream.is_some_and(|upstream| pick.view.is_of(upstream)))
+    }
+}
+
 /// Who asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asker {

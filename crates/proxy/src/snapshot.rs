@@ -16,25 +16,27 @@ use tollgate_routing::rewrite::{PathChange, Redirect};
 use tollgate_telemetry::access::LogPlan;
 use tollgate_telemetry::trace::Tracing;
 use tollgate_tls::{Acceptor, Connector};
-use tollgate_upstream::{BackOff, Class, Upstream};
+use tollgate_upstream::{BackOff, Class, Subset, Upstream, View};
 
 pub use self::rescue::{Failures, Fallback, FallbackTo, Hedge, Hold, Rescue, Responses};
 use crate::mirroring::Mirror;
 use crate::trust::TrustedProxies;
 
 /// Everything a worker needs to serve exchanges.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Which one it is of those that this process ran, from 1.
     pub number: u64,
     /// The listeners.
     pub listeners: Vec<Arc<Listener>>,
     /// Finds the index of a request's route.
-    pub table: RouteTable,
+    pub table: Arc<RouteTable>,
     /// The routes, in document order.
     pub routes: Vec<Route>,
     /// The upstreams that routes refer to by index.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// Parts of them that routes refer to by index.
+    pub subsets: Vec<UpstreamSubset>,
     /// How each of them is spoken to, by the same index.
     pub transports: Vec<Arc<Transport>>,
     /// What of a request the endpoints and the order of the queue go by, by the same index.
@@ -49,6 +51,30 @@ pub struct Snapshot {
     pub consumers: Arc<ConsumerCell>,
     /// What an authority is answered that asks whether names are ours; `None` where no certificates come from ACME.
     pub challenges: Option<Arc<Challenges>>,
+}
+
+/// Some of an upstream's endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSubset {
+    /// The upstream, by index.
+    pub upstream: u32,
+    /// Which of its endpoints.
+    pub subset: Arc<Subset>,
+}
+
+impl Snapshot {
+    /// The views that a worker keeps: one of each upstream, then one of each subset. Empty so far.
+    pub fn views(&self) -> Vec<Arc<View>> {
+        let whole = self.upstreams.iter().map(|_| Arc::default());
+        let parts = self.subsets.iter().map(|part| Arc::new(View::of(Arc::clone(&part.subset))));
+        whole.chain(parts).collect()
+    }
+
+    /// Where among [`Snapshot::views`] that of an upstream is, or of a subset of it.
+    #[inline]
+    pub fn view_of(&self, upstream: u32, subset: Option<u32>) -> usize {
+        subset.map_or(upstream as usize, |subset| self.upstreams.len() + subset as usize)
+    }
 }
 
 /// A socket that takes traffic.
@@ -288,10 +314,26 @@ pub enum Action {
 /// The upstreams of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// One upstream, by index.
-    Upstream(u32),
+    /// One upstream.
+    Upstream(Target),
     /// Several, each with its share: the running sum of the weights up to and including its own.
-    Split(Arc<[(u64, u32)]>),
+    Split(Arc<[(u64, Target)]>),
+}
+
+/// An upstream, or some of its endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The upstream, by index.
+    pub upstream: u32,
+    /// Which of its endpoints, by the index of the subset; `None` for all.
+    pub subset: Option<u32>,
+}
+
+impl Target {
+    /// All endpoints of an upstream.
+    pub fn whole(upstream: u32) -> Self {
+        Self { upstream, subset: None }
+    }
 }
 
 /// A response from the document.
@@ -375,15 +417,15 @@ pub struct UpstreamTimeouts {
 
 impl Destination {
     /// The upstream for a random number; `None` where no upstream has any weight.
-    pub fn choose(&self, seed: u64) -> Option<u32> {
+    pub fn choose(&self, seed: u64) -> Option<Target> {
         match self {
-            Self::Upstream(index) => Some(*index),
+            Self::Upstream(target) => Some(*target),
             Self::Split(shares) => {
                 let total = shares.last().map_or(0, |(sum, _)| *sum);
                 // The widening product spreads the 64 bits over the total without a division.
                 let point = ((u128::from(seed) * u128::from(total)) >> 64) as u64;
                 let at = shares.partition_point(|(sum, _)| *sum <= point);
-                shares.get(at).map(|(_, upstream)| *upstream)
+                shares.get(at).map(|(_, target)| *target)
             }
         }
     }
@@ -391,20 +433,21 @@ impl Destination {
 
 #[cfg(test)]
 mod tests {
-    use super::Destination;
+    use super::{Destination, Target};
     use tollgate_runtime::Random;
 
     #[test]
     fn a_split_gives_each_upstream_its_share() {
-        let split = Destination::Split([(95, 0), (95, 1), (100, 2)].into());
+        let split =
+            Destination::Split([(95, 0), (95, 1), (100, 2)].map(|(sum, to)| (sum, Target::whole(to))).into());
         let mut random = Random::from_seed(3);
         let mut counts = [0u32; 3];
         for _ in 0..100_000 {
-            counts[split.choose(random.next_u64()).unwrap() as usize] += 1;
+            counts[split.choose(random.next_u64()).unwrap().upstream as usize] += 1;
         }
         assert_eq!(counts[1], 0);
         assert!((94_500..95_500).contains(&counts[0]), "{counts:?}");
-        assert_eq!(Destination::Split([(0, 0)].into()).choose(1), None);
+        assert_eq!(Destination::Split([(0, Target::whole(0))].into()).choose(1), None);
         assert_eq!(Destination::Split([].into()).choose(1), None);
     }
 }

@@ -14,7 +14,7 @@ use tollgate_runtime::wheel::{NEVER, TICK_MS};
 use tollgate_runtime::{CachedClock, Clock, Random, Wheel, date};
 use tollgate_telemetry::Shard;
 use tollgate_telemetry::access::{LogHandle, LogSink};
-use tollgate_upstream::{Pool, View};
+use tollgate_upstream::{EndpointId, Pool, View};
 
 use crate::buffers::Buffers;
 use crate::exchange::Exchange;
@@ -50,6 +50,8 @@ pub struct Idle {
 pub enum Command {
     /// Serve another snapshot from now on.
     Publish(Box<Publication>),
+    /// Close idle connections to endpoints that were removed.
+    Forget(Arc<[EndpointId]>),
     /// Take no new connections, end those that are idle, finish the others.
     Drain(Graces),
 }
@@ -83,7 +85,7 @@ pub struct Published {
     pub snapshot: Arc<Snapshot>,
     /// This worker's counters.
     pub shard: Arc<Shard>,
-    /// What this worker knows of each upstream's endpoints.
+    /// What this worker knows of the endpoints of each upstream and each subset; see [`Snapshot::view_of`].
     pub views: RefCell<Vec<Arc<View>>>,
     /// Where this worker counts for endpoints.
     pub endpoints: EndpointTallies,
@@ -98,7 +100,7 @@ pub struct Published {
 impl Published {
     /// A snapshot with nothing known yet of its upstreams.
     pub fn new(snapshot: Arc<Snapshot>, shard: Arc<Shard>) -> Self {
-        let views = snapshot.upstreams.iter().map(|_| Arc::default()).collect();
+        let views = snapshot.views();
         let tracer = snapshot.tracing.clone().map(Tracer::new);
         // The generation first: if they change in between, they are looked at again.
         let consumers = (snapshot.consumers.generation(), snapshot.consumers.get());
@@ -163,6 +165,16 @@ pub struct Links {
     pub pool: RefCell<Pool<Idle>>,
     /// Those that exchanges share.
     pub multiplexed: RefCell<Multiplexed>,
+}
+
+impl Links {
+    /// Closes what is idle of these endpoints.
+    pub fn forget(&self, gone: &[EndpointId]) {
+        let mut pool = self.pool.borrow_mut();
+        gone.iter().for_each(|endpoint| pool.forget(*endpoint));
+        drop(pool);
+        self.multiplexed.borrow_mut().forget(gone);
+    }
 }
 
 /// What a drain waits for.
@@ -298,6 +310,7 @@ impl Worker {
         let graces = loop {
             match commands.recv().await {
                 Some(Command::Publish(publication)) => publication::publish(&self, *publication),
+                Some(Command::Forget(gone)) => self.links.forget(&gone),
                 Some(Command::Drain(graces)) => break graces,
                 // Control is gone: the process is ending.
                 None => return,

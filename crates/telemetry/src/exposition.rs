@@ -2,6 +2,7 @@
 
 mod acme;
 mod beside;
+mod discovery;
 mod flows;
 mod mirrors;
 mod overload;
@@ -14,6 +15,7 @@ mod upstreams;
 
 pub use acme::{AcmeState, write_acme};
 pub use beside::write_beside;
+pub use discovery::{SourceState, write_discovery};
 pub use mirrors::{MirrorState, write_mirrors};
 pub use overload::{CircuitState, OverloadState, PlacesState, write_overload};
 pub use policies::{PolicyState, write_policies};

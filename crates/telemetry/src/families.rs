@@ -101,6 +101,12 @@ families! {
         "When a certificate is ordered or renewed next by ACME, in seconds since 1970; in the past where others are before it.";
     ACME_FAILURES = Gauge "tollgate_acme_failures" ["name"]
         "Orders of a certificate by ACME that failed since the last one that did not.";
+    DISCOVERY_ENDPOINTS = Gauge "tollgate_discovery_endpoints" ["upstream", "source"]
+        "Endpoints in the last good answer of a source; 0 where there was none yet.";
+    DISCOVERY_FAILURES = Counter "tollgate_discovery_failures_total" ["upstream", "source"]
+        "Looks at a source of endpoints that failed; its endpoints stay as they were.";
+    DISCOVERY_AGE = Gauge "tollgate_discovery_age_seconds" ["upstream", "source"]
+        "Time since the last good answer of a source; absent where there was none yet.";
     STORE_UP = Gauge "tollgate_limit_store_up" ["store"]
         "Whether a Redis that limits count in can be asked.";
     ACCEPTED = Counter "tollgate_connections_accepted_total" ["listener"]

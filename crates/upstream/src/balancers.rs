@@ -85,11 +85,13 @@ impl PickKey<'_> {
         self.tried.contains(&endpoint) || room::has(self.full, endpoint)
     }
 
-    /// How busy an endpoint is; `None` if there is no such endpoint.
+    /// How busy an endpoint is, and its weight in the view; `None` if there is no such endpoint.
     #[inline]
-    pub fn load(&self, upstream: &Upstream, endpoint: u32) -> Option<Load> {
+    pub fn load(&self, upstream: &Upstream, view: &View, endpoint: u32) -> Option<Load> {
         let latency = upstream.latency_decay().map(|decay| (self.now_us, decay));
-        upstream.endpoint(endpoint).map(|known| self.loads.read(known, endpoint, latency))
+        upstream
+            .endpoint(endpoint)
+            .map(|known| self.loads.read(known, endpoint, view.weight(endpoint), latency))
     }
 
     /// How many exchanges are in flight at all endpoints, where the balancer [bounds](Balancer::bounds_load) loads.
@@ -226,8 +228,8 @@ impl Busyness {
     }
 }
 
-fn busyness(upstream: &Upstream, endpoint: u32, key: &PickKey<'_>) -> Option<Busyness> {
-    key.load(upstream, endpoint).map(|load| Busyness::of(&load))
+fn busyness(upstream: &Upstream, view: &View, endpoint: u32, key: &PickKey<'_>) -> Option<Busyness> {
+    key.load(upstream, view, endpoint).map(|load| Busyness::of(&load))
 }
 
 #[cfg(test)]

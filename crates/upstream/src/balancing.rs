@@ -10,7 +10,7 @@ use crate::tables::{Seats, Table, Tables};
 /// The balancer of an upstream, and what is kept for it.
 #[derive(Debug)]
 pub(crate) struct Balancing {
-    balancer: Box<dyn Balancer>,
+    balancer: Arc<dyn Balancer>,
     /// What it says of itself, asked once.
     latency_decay: Option<Decay>,
     /// Counts what is in flight at all endpoints, where the balancer wants to know.
@@ -20,7 +20,7 @@ pub(crate) struct Balancing {
 
 impl Balancing {
     /// For these endpoints. Makes the table, so that no worker has to stop for it.
-    pub(crate) fn new(balancer: Box<dyn Balancer>, endpoints: &mut [Endpoint]) -> Self {
+    pub(crate) fn new(balancer: Arc<dyn Balancer>, endpoints: &mut [Endpoint]) -> Self {
         // Exchanges begun before a reload count on: whose successors these are had a count already. Those
         // that were not counted when they began are not counted now either, and have soon ended.
         let known = || endpoints.iter().find_map(Endpoint::total).cloned().unwrap_or_default();
@@ -28,12 +28,22 @@ impl Balancing {
         endpoints.iter_mut().for_each(|endpoint| endpoint.count_in(total.clone()));
         let latency_decay = balancer.wants_latency();
         let balancing = Self { balancer, latency_decay, total, tables: Tables::default() };
-        balancing.table(endpoints.iter());
+        balancing.table((0..).zip(endpoints.iter()));
         balancing
     }
 
     pub(crate) fn balancer(&self) -> &dyn Balancer {
         &*self.balancer
+    }
+
+    /// The same balancer, for an upstream that takes this one's place.
+    pub(crate) fn shared_balancer(&self) -> Arc<dyn Balancer> {
+        Arc::clone(&self.balancer)
+    }
+
+    /// An endpoint comes to the others: what is in flight at it is counted with theirs.
+    pub(crate) fn count_in(&self, endpoint: &mut Endpoint) {
+        endpoint.count_in(self.total.clone());
     }
 
     pub(crate) fn latency_decay(&self) -> Option<Decay> {
@@ -45,12 +55,11 @@ impl Balancing {
         self.total.as_ref().map_or(0, |total| total.in_flight())
     }
 
-    /// The table for the endpoints as they are now, in the order of their indexes; `None` where the balancer needs
-    /// none.
+    /// The table for the endpoints as they are now, with their indexes; `None` where the balancer needs none.
     pub(crate) fn table<'e>(
         &self,
-        endpoints: impl Iterator<Item = &'e Endpoint>,
+        endpoints: impl Iterator<Item = (u32, &'e Endpoint)>,
     ) -> Option<(Seats, Arc<Table>)> {
-        self.tables.current(&*self.balancer, (0..).zip(endpoints))
+        self.tables.current(&*self.balancer, endpoints.filter(|(_, endpoint)| !endpoint.is_removed()))
     }
 }

@@ -1,9 +1,14 @@
 //! One address of an upstream, and what all workers know of it.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+mod since;
+mod traits;
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use self::since::Since;
+pub use self::traits::{Labels, Traits};
 use crate::admission::Desk;
 use crate::admission::slots::{Slots, Taken, UNLIMITED};
 use crate::health::outlier::EjectionState;
@@ -35,12 +40,16 @@ pub struct Endpoint {
     address: SocketAddr,
     weight: AtomicU32,
     removed: AtomicBool,
+    /// Read when views are built, and replaced when a source says otherwise.
+    traits: RwLock<Arc<Traits>>,
     /// How many exchanges at once; [`UNLIMITED`] for any number.
     cap: u32,
     load: Arc<Load>,
     probe: AtomicU8,
     ejection: EjectionState,
     total: Option<Arc<Total>>,
+    /// Since when it is new or back.
+    warming: Since,
 }
 
 /// Shared by an endpoint and its successors, so that exchanges begun before a reload count on and what the
@@ -50,7 +59,7 @@ struct Load {
     lane: Arc<Lane>,
     /// Counted only where there is a cap.
     seats: Arc<Slots>,
-    drained: AtomicBool,
+    drained: Since,
     /// The operator's weight, or [`NO_OVERRIDE`].
     weight: AtomicU64,
     gone: AtomicBool,
@@ -91,21 +100,38 @@ impl Endpoint {
             address,
             weight: AtomicU32::new(weight),
             removed: AtomicBool::new(false),
+            traits: RwLock::default(),
             cap: UNLIMITED,
             load: Arc::new(Load {
                 lane: Arc::default(),
                 seats: Arc::new(Slots::new(UNLIMITED)),
-                drained: AtomicBool::new(false),
+                drained: Since::default(),
                 weight: AtomicU64::new(NO_OVERRIDE),
                 gone: AtomicBool::new(false),
             }),
             probe: AtomicU8::new(ProbeHealth::Unknown as u8),
             ejection: EjectionState::default(),
             total: None,
+            warming: Since::default(),
         }
     }
 
-    /// The same endpoint for the next snapshot, perhaps with another weight. It shares identity (and with
+    /// The same with these traits, for before it is used.
+    #[must_use]
+    pub fn with(self, traits: Arc<Traits>) -> Self {
+        self.set_traits(&traits);
+        self
+    }
+
+    /// The same for an upstream that others serve already: it is given its share slowly, where the upstream has a
+    /// slow start. For before it is used.
+    #[must_use]
+    pub fn joining(self) -> Self {
+        self.warming.begin();
+        self
+    }
+
+    /// The same endpoint for the next snapshot, perhaps with another weight, and with the same traits. It shares identity (and with
     /// it pooled connections), the count in flight and what the operator has set, and starts with the health
     /// known now; later changes to the health of one do not show in the other. Only for an endpoint whose way of connecting (TLS,
     /// protocol) stays the same.
@@ -116,11 +142,13 @@ impl Endpoint {
             address: self.address,
             weight: AtomicU32::new(weight),
             removed: AtomicBool::new(false),
+            traits: RwLock::new(self.traits()),
             cap: UNLIMITED,
             load: Arc::clone(&self.load),
             probe: AtomicU8::new(self.probe_health() as u8),
             ejection: self.ejection.copy(),
             total: self.total.clone(),
+            warming: self.warming.copy(),
         }
     }
 
@@ -157,6 +185,11 @@ impl Endpoint {
         self.address
     }
 
+    /// What it is besides its address.
+    pub fn traits(&self) -> Arc<Traits> {
+        self.traits.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Its share of the exchanges, relative to the other endpoints of the upstream: the operator's, if there
     /// is one, else the document's.
     pub fn weight(&self) -> u32 {
@@ -176,7 +209,13 @@ impl Endpoint {
     /// Whether the operator wants no new exchanges here; see
     /// [`Upstream::set_drained`](crate::Upstream::set_drained).
     pub fn is_drained(&self) -> bool {
-        self.load.drained.load(Ordering::Acquire)
+        self.load.drained.is_so()
+    }
+
+    /// Since when the operator wants no new exchanges here, in milliseconds since the process started: since now
+    /// where nobody has asked before. `None` if it is not drained.
+    pub fn drained_since_ms(&self, now_ms: u64) -> Option<u64> {
+        self.load.drained.look(now_ms)
     }
 
     /// Whether its upstream has it no more. Exchanges that run at it finish; it gets no others, unless it comes
@@ -258,7 +297,10 @@ impl Endpoint {
 
     /// Whether that changed anything.
     pub(crate) fn set_drained(&self, drained: bool) -> bool {
-        self.load.drained.swap(drained, Ordering::AcqRel) != drained
+        match drained {
+            true => !self.is_drained() && self.load.drained.begin(),
+            false => self.load.drained.end(),
+        }
     }
 
     /// Takes it out of its upstream, or back in. Whether that changed anything.
@@ -272,6 +314,15 @@ impl Endpoint {
         self.weight.swap(weight, Ordering::AcqRel) != weight
     }
 
+    /// Lists it with other traits. Whether that changed anything.
+    pub(crate) fn set_traits(&self, traits: &Arc<Traits>) -> bool {
+        if self.traits() == *traits {
+            return false;
+        }
+        *self.traits.write().unwrap_or_else(PoisonError::into_inner) = traits.clone();
+        true
+    }
+
     /// Whether that changed anything.
     pub(crate) fn set_weight(&self, weight: Option<u32>) -> bool {
         let weight = weight.map_or(NO_OVERRIDE, u64::from);
@@ -281,6 +332,25 @@ impl Endpoint {
     pub(crate) fn catch_up(&self, before: &Self) {
         self.set_probe_health(before.probe_health());
         self.ejection.catch_up(&before.ejection);
+        self.warming.catch_up(&before.warming);
+    }
+
+    /// Since when it is new or back; `None` for one that was there from the start.
+    pub(crate) fn warming_since_ms(&self, now_ms: u64) -> Option<u64> {
+        self.warming.look(now_ms)
+    }
+
+    /// It is back: since `at_ms`, or since the next look.
+    pub(crate) fn is_back(&self, at_ms: Option<u64>) {
+        match at_ms {
+            Some(at_ms) => self.warming.begin_at(at_ms),
+            None => drop(self.warming.begin()),
+        }
+    }
+
+    /// It need not be given its share slowly, wherever it comes from.
+    pub(crate) fn is_warm(&self) {
+        self.warming.end();
     }
 
     pub(crate) fn set_probe_health(&self, health: ProbeHealth) {

@@ -27,6 +27,7 @@ pub mod hold;
 mod key_hash;
 pub mod latency;
 pub mod loads;
+pub mod members;
 pub mod pool;
 pub mod probes;
 pub mod quantile;
@@ -34,6 +35,7 @@ mod random;
 pub mod retry_budget;
 mod schedule;
 mod slots;
+pub mod slow_start;
 pub mod tables;
 pub mod upstream;
 mod version;
@@ -46,7 +48,7 @@ pub use admission::{
 pub use back_off::BackOff;
 pub use balancers::{BALANCERS, Balancer, BalancerRow, BalancerSettings, BoundedLoad, Pick, PickKey};
 pub use breaker::{Breaker, BreakerSettings, Leave, Outcome, SlowSettings, Trial};
-pub use endpoint::{Endpoint, EndpointId, InFlight};
+pub use endpoint::{Endpoint, EndpointId, InFlight, Labels, Traits};
 pub use health::{
     Cause, EjectionCause, Failure, FailurePercentage, Health, HealthEvent, HealthEvents, OutlierSettings,
     ProbeHealth, Rule, SuccessRate, Why,
@@ -55,8 +57,10 @@ pub use hold::{Held, HoldLimits, Holds};
 pub use key_hash::key_hash;
 pub use latency::Decay;
 pub use loads::{Load, Loads, NotedLoads, RecordedLoads};
+pub use members::{Member, OperatorMembers, Origin, Removal, Source};
 pub use pool::{Pool, PoolCounts, PoolSettings};
 pub use probes::{PROBES, Probe, ProbeFailure, ProbePlan, ProbeRow, run_probes};
 pub use retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
-pub use upstream::{Upstream, UpstreamSettings};
-pub use view::{Exclusion, Vacancy, View};
+pub use slow_start::SlowStart;
+pub use upstream::{MembersChange, NotAdded, Standing, Upstream, UpstreamSettings};
+pub use view::{Exclusion, IfNone, Locality, Subset, Vacancy, View};

@@ -15,7 +15,7 @@ pub struct Load {
     pub endpoint: u32,
     /// How many exchanges were in flight at it.
     pub in_flight: u32,
-    /// Its weight.
+    /// Its weight in the view.
     pub weight: u32,
     /// Whether it had as many exchanges as it may.
     pub full: bool,
@@ -36,14 +36,20 @@ pub enum Loads<'a> {
 }
 
 impl Loads<'_> {
-    /// How busy one endpoint is, known by its index; with its latency as it counts at a time, where that is asked
-    /// for.
+    /// How busy one endpoint is, known by its index, that has this weight; with its latency as it counts at a time, where
+    /// that is asked for.
     #[inline]
-    pub(crate) fn read(&self, endpoint: &Endpoint, index: u32, latency: Option<(u64, Decay)>) -> Load {
+    pub(crate) fn read(
+        &self,
+        endpoint: &Endpoint,
+        index: u32,
+        weight: u32,
+        latency: Option<(u64, Decay)>,
+    ) -> Load {
         self.take(index, || Load {
             endpoint: index,
             in_flight: endpoint.in_flight(),
-            weight: endpoint.weight(),
+            weight,
             full: endpoint.is_full(),
             latency_us: latency.map_or(0, |(now_us, decay)| endpoint.latency().estimate_us(now_us, decay)),
         })

@@ -1,7 +1,11 @@
 //! A named group of endpoints, shared by all workers.
 
+mod membership;
+
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
 
 use tokio::sync::futures::Notified;
 
@@ -17,12 +21,16 @@ use crate::health::{
 };
 use crate::hold::Holds;
 use crate::latency::Decay;
+use crate::members::{Lists, Member, Source};
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
 use crate::slots::Slots;
+use crate::slow_start::SlowStart;
 use crate::version::Version;
-use crate::view::View;
+use crate::view::{Locality, View};
+
+pub use membership::{MembersChange, NotAdded, Standing};
 
 /// What the document says about an upstream besides its endpoints and balancer.
 #[derive(Clone, Debug)]
@@ -30,6 +38,13 @@ pub struct UpstreamSettings {
     /// When fewer of the endpoints with weight than this are usable, in percent, all with weight are used;
     /// 0: never.
     pub panic_threshold_percent: u32,
+    /// How much more than their part of the traffic the endpoints of a tier can carry, in percent: 140 for 40 %
+    /// more. The next tier is used when those that are usable cannot carry everything.
+    pub overprovisioning_percent: u32,
+    /// How endpoints get their share that are new or back; `None`: at once.
+    pub slow_start: Option<SlowStart>,
+    /// That endpoints in Tollgate's own zone are preferred; `None` if they are not.
+    pub locality: Option<Locality>,
     /// Outlier detection.
     pub outliers: OutlierSettings,
     /// Active probes; `None` for none.
@@ -38,6 +53,8 @@ pub struct UpstreamSettings {
     pub retries: RetryBudgetSettings,
     /// How many idle connections a worker keeps, and for how long.
     pub pool: PoolSettings,
+    /// The discovery sources that find endpoints for it besides those that it is made with.
+    pub sources: Vec<Source>,
     /// How many exchanges at once, and what becomes of those beyond.
     pub admission: AdmissionSettings,
     /// When the upstream as a whole is spared for a while; `None` for never.
@@ -48,10 +65,14 @@ impl Default for UpstreamSettings {
     fn default() -> Self {
         Self {
             panic_threshold_percent: 10,
+            overprovisioning_percent: 140,
+            slow_start: None,
+            locality: None,
             outliers: OutlierSettings::default(),
             probes: None,
             retries: RetryBudgetSettings::default(),
             pool: PoolSettings::default(),
+            sources: Vec::new(),
             admission: AdmissionSettings::default(),
             breaker: None,
         }
@@ -64,6 +85,9 @@ impl Default for UpstreamSettings {
 pub struct Upstream {
     name: Arc<str>,
     endpoints: Slots<Endpoint>,
+    /// Who lists them. Held while the set is changed.
+    lists: Mutex<Lists>,
+    members_changed: Notify,
     balancing: Balancing,
     settings: UpstreamSettings,
     version: Version,
@@ -76,8 +100,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream of these endpoints, in this order. Endpoints that were there before should be
-    /// [`Endpoint::successor`]s, so that what is known of them is not lost.
+    /// An upstream of these endpoints, in this order, which are the document's. Endpoints that were there before
+    /// should be [`Endpoint::successor`]s, so that what is known of them is not lost.
     pub fn new(
         name: impl Into<Arc<str>>,
         endpoints: Vec<Endpoint>,
@@ -85,7 +109,20 @@ impl Upstream {
         settings: UpstreamSettings,
         events: HealthEvents,
     ) -> Self {
-        let name = name.into();
+        Self::balanced_by(name.into(), endpoints, balancer.into(), settings, events)
+    }
+
+    fn balanced_by(
+        name: Arc<str>,
+        endpoints: Vec<Endpoint>,
+        balancer: Arc<dyn Balancer>,
+        settings: UpstreamSettings,
+        events: HealthEvents,
+    ) -> Self {
+        if settings.slow_start.is_none() {
+            // Or they would begin slowly once the document has a slow start, however long they have been there.
+            endpoints.iter().for_each(Endpoint::is_warm);
+        }
         let cap = |endpoint: Endpoint| match endpoint.cap() {
             None => endpoint.capped(settings.admission.endpoint),
             Some(_) => endpoint,
@@ -99,12 +136,16 @@ impl Upstream {
                 endpoint.set_probe_health(ProbeHealth::Awaited);
             }
         }
-        let caps_endpoints = endpoints.iter().any(|endpoint| endpoint.cap().is_some());
+        // Of those that come later each has the cap that all have.
+        let caps_all = settings.admission.endpoint.is_some();
+        let caps_endpoints = caps_all || endpoints.iter().any(|endpoint| endpoint.cap().is_some());
         let has_caps = caps_endpoints || settings.admission.caps_upstream();
         Self {
             admission: has_caps.then(|| Admission::new(settings.admission.clone(), caps_endpoints)),
             breaker: settings.breaker.map(|breaker| Breaker::new(breaker, Arc::clone(&name))),
             name,
+            lists: Mutex::new(lists(&endpoints, settings.sources.len())),
+            members_changed: Notify::new(),
             outliers: Outliers::new(settings.outliers, &endpoints),
             retries: RetryBudget::new(settings.retries),
             endpoints: Slots::new(endpoints),
@@ -131,9 +172,22 @@ impl Upstream {
         self
     }
 
-    /// Takes over the health that the endpoints have now in the upstream that this one follows: it may have
-    /// changed since they were made. For before anything else uses this upstream.
-    pub fn catch_up(&self, before: &Self) {
+    /// Takes over what has come about in the upstream that this one follows, since it was put into force or since
+    /// this was done last: endpoints that were found or that the operator has added or removed, and the health that
+    /// they have. For before anything else uses this upstream.
+    pub fn catch_up(&self, before: &Self, now_ms: u64) {
+        self.take_over(before, now_ms);
+        self.live_endpoints().for_each(|(_, endpoint)| endpoint.unretire());
+        match (&self.admission, &before.admission) {
+            (Some(admission), Some(before)) if admission.is_of(before) => admission.apply(),
+            (_, Some(before)) => before.lift(),
+            (_, None) => {}
+        }
+    }
+
+    /// Becomes as the upstream that this one follows is now, of which nothing is changed.
+    fn take_over(&self, before: &Self, now_ms: u64) {
+        self.inherit(before, now_ms);
         let known: HashMap<EndpointId, &Endpoint> = before.endpoints().map(|(_, e)| (e.id(), e)).collect();
         for (_, endpoint) in self.endpoints() {
             if let Some(before) = known.get(&endpoint.id()) {
@@ -141,14 +195,12 @@ impl Upstream {
                 probe_health_for(endpoint, &self.settings);
             }
         }
+        if self.settings.slow_start.is_none() {
+            self.endpoints().for_each(|(_, endpoint)| endpoint.is_warm());
+        }
         self.outliers.recount(self.endpoints().map(|(_, e)| e));
         self.outliers.catch_up(&before.outliers);
         self.version.rise();
-        match (&self.admission, &before.admission) {
-            (Some(admission), Some(before)) if admission.is_of(before) => admission.apply(),
-            (_, Some(before)) => before.lift(),
-            (_, None) => {}
-        }
     }
 
     /// Its name in the document.
@@ -199,7 +251,8 @@ impl Upstream {
         &self.holds
     }
 
-    /// Chooses an endpoint. `view` must have been refreshed for this upstream.
+    /// Chooses an endpoint. `view` must have been refreshed for this upstream. An exchange that has tried all of
+    /// the view's members gets a backup or an endpoint of another zone, before it is tried a second time anywhere.
     pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
         match &self.admission {
             Some(admission) if admission.caps_endpoints() => room::pick(self, view, key),
@@ -207,8 +260,11 @@ impl Upstream {
         }
     }
 
-    /// The balancer's choice, whoever is full.
+    /// The balancer's choice, or a spare endpoint, whoever is full.
     pub(crate) fn balanced(&self, view: &View, key: &PickKey<'_>) -> Pick {
+        if let Some(spare) = view.spare_after(key) {
+            return Pick::Endpoint(spare);
+        }
         self.balancing.balancer().pick(self, view, key)
     }
 
@@ -384,7 +440,11 @@ impl Upstream {
     /// Drains an endpoint: no new exchanges, not even in a panic, while those that run finish; or undrains
     /// it. Outlives reloads. Whether that changed anything; `None` if there is no such endpoint.
     pub fn set_drained(&self, endpoint: u32, drained: bool) -> Option<bool> {
-        let changed = self.endpoint(endpoint)?.set_drained(drained);
+        let endpoint = self.endpoint(endpoint)?;
+        let changed = endpoint.set_drained(drained);
+        if changed && !drained && self.settings.slow_start.is_some() {
+            endpoint.is_back(None);
+        }
         self.directed(changed);
         Some(changed)
     }
@@ -402,7 +462,7 @@ impl Upstream {
         if changed {
             self.outliers.count(self.endpoints().map(|(_, e)| e));
             // Here, so that no worker has to stop for it.
-            self.balancing.table(self.endpoints().map(|(_, e)| e));
+            self.balancing.table(self.endpoints());
             self.version.rise();
             self.look_again();
         }
@@ -431,7 +491,9 @@ impl Upstream {
         verdict: Option<ProbeHealth>,
         now_ms: u64,
     ) {
-        let Some(endpoint) = self.endpoint(endpoint) else { return };
+        let Some(endpoint) = self.endpoint(endpoint).filter(|endpoint| !endpoint.is_removed()) else {
+            return;
+        };
         if outcome.is_err() {
             endpoint.ejection().tally().probe_failed();
         }
@@ -458,9 +520,12 @@ impl Upstream {
 
     /// Makes all views old, and tells of the change if it is one to the outside.
     fn changed(&self, endpoint: &Endpoint, from: Health, cause: Cause, at_ms: u64) {
+        let to = endpoint.health(at_ms);
+        if from != Health::Usable && to == Health::Usable && self.settings.slow_start.is_some() {
+            endpoint.is_back(Some(at_ms));
+        }
         self.version.rise();
         self.look_again();
-        let to = endpoint.health(at_ms);
         if from != to {
             self.tell(endpoint, [from, to], cause, at_ms);
         }
@@ -483,6 +548,15 @@ fn probe_health_for(endpoint: &Endpoint, settings: &UpstreamSettings) {
     if !keeps {
         endpoint.set_probe_health(ProbeHealth::Unknown);
     }
+}
+
+fn lists(endpoints: &[Endpoint], sources: usize) -> Lists {
+    let member = |endpoint: &Endpoint| {
+        let (name, address) = (endpoint.name().clone(), endpoint.address());
+        Member { name, address, weight: endpoint.document_weight(), traits: endpoint.traits() }
+    };
+    let document = endpoints.iter().map(member).collect();
+    Lists { document, found: vec![Vec::new(); sources], ..Lists::default() }
 }
 
 #[cfg(test)]

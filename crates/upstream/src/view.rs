@@ -1,117 +1,81 @@
-//! What a worker keeps of an upstream: who may be used now, and in which order.
+//! What a worker keeps of an upstream: who may be used now, with which weight, and in which order.
+//!
+//! Who takes part is decided in this order: the subset's labels; what the operator and the document say; health;
+//! tiers (with the panic of each); zones. Tiers, zones and slow start do not choose for each exchange: they are
+//! folded into the weights of one list of members. So every balancer follows them without knowing, a choice is
+//! made again from the view alone, and a balancer that hashes moves no more keys than weight has moved: nothing
+//! at all as long as the first tier and the own zone suffice.
 
+mod build;
+mod exclusion;
+mod locality;
 mod lookup;
+mod subset;
+mod tiers;
 
-use std::fmt;
 use std::sync::Arc;
 
-use tollgate_decision::Reason;
-
-use crate::endpoint::Endpoint;
-use crate::health::Health;
+pub use self::exclusion::{Exclusion, Vacancy};
+pub use self::locality::Locality;
+use self::lookup::Lookup;
+pub use self::subset::{IfNone, Subset};
+use crate::balancers::PickKey;
 use crate::random::Random;
-use crate::schedule;
 use crate::upstream::Upstream;
 
-use lookup::Lookup;
-
-/// A worker's own picture of one upstream, rebuilt only when something changed. A new view
-/// (`View::default()`) is empty until its first [`View::refresh`].
+/// A worker's own picture of one upstream or of a subset of it, rebuilt only when something changed. A new view
+/// ([`View::default`], [`View::of`]) is empty until its first [`View::refresh`].
 #[derive(Clone, Debug, Default)]
 pub struct View {
     version: u64,
     valid_until_ms: u64,
+    subset: Option<Arc<Subset>>,
+    /// No endpoint of the subset is usable, and all of the upstream are used.
+    beside_subset: bool,
     panicking: bool,
-    /// The usable endpoints by index, ascending; their weights; for each the sum of weights up to and with
+    /// The endpoints that are used by index, ascending; their weights; for each the sum of weights up to and with
     /// it.
     members: Vec<u32>,
     weights: Vec<u32>,
     sums: Vec<u64>,
+    /// The weights without slow start; empty where they are the same.
+    lasting: Vec<u32>,
     /// Whether all members weigh the same, so that a weighted draw is a plain one.
     uniform: bool,
+    /// Whether weights are the endpoints' own.
+    plain: bool,
     schedule: Vec<u32>,
-    exclusions: Vec<Option<Exclusion>>,
+    /// The usable endpoints that would be used next, for exchanges that have tried all members.
+    spares: Vec<u32>,
+    standings: Vec<Standing>,
     /// Only where the balancer looks endpoints up in a table.
     lookup: Option<Box<Lookup>>,
 }
 
-/// Why an endpoint is not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exclusion {
-    /// The upstream has it no more. Not used in a panic either.
-    Removed,
-    /// The operator has drained it. Not used in a panic either.
-    Drained,
-    /// Its weight is 0.
-    WeightZero,
-    /// Its probes fail.
-    ProbeDown,
-    /// Outlier detection took it out.
-    Ejected {
-        /// When it may be used again, in milliseconds since the process started.
-        until_ms: u64,
-    },
-}
-
-impl fmt::Display for Exclusion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Removed => f.write_str("removed from the upstream"),
-            Self::Drained => f.write_str("drained by the operator"),
-            Self::WeightZero => f.write_str("its weight is 0"),
-            Self::ProbeDown => f.write_str("its probes fail"),
-            Self::Ejected { until_ms } => {
-                write!(f, "ejected until {:.1}s after start", *until_ms as f64 / 1000.0)
-            }
-        }
-    }
-}
-
-impl Exclusion {
-    /// Whether it is meant: the endpoint is out whatever its health, and whatever that of the others.
-    pub fn is_meant(self) -> bool {
-        matches!(self, Self::Removed | Self::Drained | Self::WeightZero)
-    }
-}
-
-/// Why no endpoint can be picked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vacancy {
-    /// The upstream has no endpoints, or none any more.
-    NoEndpoints,
-    /// All endpoints have weight 0.
-    NoWeight,
-    /// All endpoints with weight are drained by the operator.
-    Drained,
-    /// All other endpoints are down or ejected, and the panic threshold is 0.
-    NoneUsable,
-    /// All endpoints that may be used have as many exchanges as they may.
-    Full,
-}
-
-impl Vacancy {
-    /// The reason for the answer that Tollgate makes.
-    pub fn reason(self) -> Reason {
-        match self {
-            Self::Full => Reason::UpstreamFull,
-            _ => Reason::NoEndpoint,
-        }
-    }
-}
-
-impl fmt::Display for Vacancy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoEndpoints => "the upstream has no endpoints",
-            Self::NoWeight => "all endpoints have weight 0",
-            Self::Drained => "all endpoints with weight are drained by the operator",
-            Self::NoneUsable => "all endpoints are down or ejected",
-            Self::Full => "all endpoints that may be used have as many exchanges as they may",
-        })
-    }
+/// What a view knows of one endpoint.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    exclusion: Option<Exclusion>,
+    /// Its own weight.
+    own: u32,
+    /// Its weight in the view; 0 if it is no member.
+    weight: u32,
+    /// How much of its share it has; 1 where it is not new or back.
+    warmth: f64,
+    healthy: bool,
+    /// Its tier, whether it is in Tollgate's own zone, and whether it has the subset's labels.
+    priority: u32,
+    in_own_zone: bool,
+    in_subset: bool,
+    drained_since_ms: Option<u64>,
 }
 
 impl View {
+    /// A view of a subset.
+    pub fn of(subset: Arc<Subset>) -> Self {
+        Self { subset: Some(subset), ..Self::default() }
+    }
+
     /// Brings the view up to date with `upstream`; whether it had to be rebuilt. One load and two compares
     /// where nothing changed. A view that was made for another upstream is always rebuilt.
     #[inline]
@@ -133,7 +97,7 @@ impl View {
         match Arc::get_mut(view) {
             Some(view) => view.rebuild(upstream, now_ms),
             None => {
-                let mut fresh = Self::default();
+                let mut fresh = Self { subset: view.subset.clone(), ..Self::default() };
                 fresh.rebuild(upstream, now_ms);
                 *view = Arc::new(fresh);
             }
@@ -146,10 +110,11 @@ impl View {
         size_of::<Self>()
             + self.members.capacity() * size_of::<u32>()
             + self.weights.capacity() * size_of::<u32>()
+            + self.lasting.capacity() * size_of::<u32>()
             + self.sums.capacity() * size_of::<u64>()
-            + self.schedule.capacity() * size_of::<u32>()
-            + self.exclusions.capacity() * size_of::<Option<Exclusion>>()
             + self.lookup.as_ref().map_or(0, |lookup| lookup.bytes())
+            + (self.schedule.capacity() + self.spares.capacity()) * size_of::<u32>()
+            + self.standings.capacity() * size_of::<Standing>()
     }
 
     /// The endpoints that may be picked, by index, ascending.
@@ -157,25 +122,100 @@ impl View {
         &self.members
     }
 
+    /// The usable endpoints that exchanges get which have tried all members.
+    pub(crate) fn spares(&self) -> &[u32] {
+        &self.spares
+    }
+
+    /// Whether an endpoint may be picked.
+    pub fn is_member(&self, endpoint: u32) -> bool {
+        self.weight(endpoint) > 0
+    }
+
+    /// The weights of the members, in their order. Never 0, and of meaning only relative to each other: they are
+    /// the endpoints' own where that says all, else finer ones that tiers, zones and slow start are folded into.
+    pub fn weights(&self) -> &[u32] {
+        &self.weights
+    }
+
+    /// The same as they are without slow start, for what is worth building only for a while. Change with health
+    /// and with the operator's word only, not with time alone.
+    pub fn lasting_weights(&self) -> &[u32] {
+        if self.lasting.is_empty() { &self.weights } else { &self.lasting }
+    }
+
+    /// The weight of an endpoint among [`View::weights`]; 0 for one that is no member.
+    #[inline]
+    pub fn weight(&self, endpoint: u32) -> u32 {
+        self.standings.get(endpoint as usize).map_or(0, |standing| standing.weight)
+    }
+
+    /// The endpoint's own weight, as the document or the operator has it; `None` if there is no such endpoint.
+    pub fn own_weight(&self, endpoint: u32) -> Option<u32> {
+        self.standings.get(endpoint as usize).map(|standing| standing.own)
+    }
+
+    /// The part of the traffic that is meant for an endpoint, from 0 to 1; `None` where its own weight among those
+    /// of the other members says it.
+    pub fn share(&self, endpoint: u32) -> Option<f64> {
+        let total = self.sums.last().filter(|_| !self.plain)?;
+        Some(f64::from(self.weight(endpoint)) / *total as f64)
+    }
+
+    /// How much of its share an endpoint has that is new or back, above 0 and below 1; `None` for one that has all.
+    pub fn warmth(&self, endpoint: u32) -> Option<f64> {
+        self.standings.get(endpoint as usize).map(|standing| standing.warmth).filter(|warmth| *warmth < 1.0)
+    }
+
     /// One cycle of turns over the members, by weight and evenly spaced. Empty only if there are no members.
     pub fn schedule(&self) -> &[u32] {
         &self.schedule
     }
 
-    /// Whether so few endpoints are usable that all with weight are used: those left could not carry the
+    /// Whether so few endpoints of a tier are usable that all with weight are used: those left could not carry the
     /// load.
     pub fn is_panicking(&self) -> bool {
         self.panicking
     }
 
+    /// Which endpoints it is for; `None` for all.
+    pub fn subset(&self) -> Option<&Arc<Subset>> {
+        self.subset.as_ref()
+    }
+
+    /// Whether no endpoint of the subset is usable, and all of the upstream are used instead.
+    pub fn is_beside_subset(&self) -> bool {
+        self.beside_subset
+    }
+
     /// Why the endpoint is not used (in a panic: would not be); `None` for a usable one.
     pub fn exclusion(&self, endpoint: u32) -> Option<Exclusion> {
-        self.exclusions.get(endpoint as usize).copied().flatten()
+        self.standings.get(endpoint as usize).and_then(|standing| standing.exclusion)
+    }
+
+    /// Whether an endpoint may go on to serve those that it has served before: it is used; or it is healthy, and out
+    /// only for new ones (drained, without weight, a backup, in another zone). How long a drained one may is for
+    /// who asks, by [`View::drained_since_ms`].
+    pub fn may_keep(&self, endpoint: u32) -> bool {
+        let Some(standing) = self.standings.get(endpoint as usize) else { return false };
+        let is_out = matches!(standing.exclusion, Some(Exclusion::Removed | Exclusion::OtherLabels));
+        let out_for_all = is_out || !standing.healthy;
+        standing.weight > 0 || !out_for_all
+    }
+
+    /// Since when the endpoint is drained, in milliseconds since the process started; `None` if it is not.
+    pub fn drained_since_ms(&self, endpoint: u32) -> Option<u64> {
+        self.standings.get(endpoint as usize)?.drained_since_ms
+    }
+
+    /// Whether it was made for this upstream, at whatever time: its indexes mean that one's endpoints.
+    pub fn is_of(&self, upstream: &Upstream) -> bool {
+        self.version >> 32 == upstream.version() >> 32
     }
 
     /// How many endpoints the view knows: those of an index below this, removed ones counted in.
     pub fn endpoints(&self) -> u32 {
-        self.exclusions.len() as u32
+        self.standings.len() as u32
     }
 
     /// When the view is out of date by the clock, in milliseconds since the process started; `u64::MAX` for
@@ -191,16 +231,19 @@ impl View {
 
     /// Why there is nobody to pick. Of meaning only while there are no members.
     pub fn vacancy(&self) -> Vacancy {
-        let mut present = self.exclusions.iter().filter(|e| **e != Some(Exclusion::Removed)).peekable();
-        if present.peek().is_none() {
-            Vacancy::NoEndpoints
-        } else if present.clone().all(|e| *e == Some(Exclusion::WeightZero)) {
-            Vacancy::NoWeight
-        } else if present.all(|e| e.is_some_and(Exclusion::is_meant)) {
-            Vacancy::Drained
-        } else {
-            Vacancy::NoneUsable
+        Vacancy::of(self.standings.iter().map(|standing| standing.exclusion))
+    }
+
+    /// A spare endpoint for an exchange that has tried all members: of the nearest zone or tier, one that it has not
+    /// tried and that is not full. `None` while there are members that it has not tried, and where nobody is spare.
+    pub(crate) fn spare_after(&self, key: &PickKey<'_>) -> Option<u32> {
+        let tried = key.tried;
+        if tried.is_empty() || self.spares.is_empty() || self.members.iter().any(|m| !tried.contains(m)) {
+            return None;
         }
+        let start = Random::new(key.seed).below(self.spares.len() as u64) as usize;
+        let (before, from) = self.spares.split_at(start);
+        from.iter().chain(before).copied().find(|spare| !key.has_tried(*spare))
     }
 
     /// The weight of all members.
@@ -236,71 +279,11 @@ impl View {
         let (before, from) = self.members.split_at(start);
         from.iter().chain(before).copied().find(|member| !avoid(*member))
     }
-
-    fn rebuild(&mut self, upstream: &Upstream, now_ms: u64) {
-        upstream.settle(now_ms);
-        // The version is read before what it stands for: what changes meanwhile makes the view old again.
-        self.version = upstream.version();
-        self.valid_until_ms = u64::MAX;
-        self.exclusions.clear();
-        for (_, endpoint) in upstream.endpoints() {
-            let exclusion = exclusion_of(endpoint, now_ms);
-            // Also one that is excluded for another reason ends, or the mark would stay.
-            if let Some(until_ms) = endpoint.ejection().until_ms() {
-                self.valid_until_ms = self.valid_until_ms.min(until_ms);
-            }
-            self.exclusions.push(exclusion);
-        }
-        self.choose_members(upstream);
-        schedule::build(&self.members, &self.weights, &mut self.schedule);
-        self.look_up(upstream);
-    }
-
-    fn choose_members(&mut self, upstream: &Upstream) {
-        let with_weight = self.exclusions.iter().filter(|e| !e.is_some_and(Exclusion::is_meant)).count();
-        let usable = self.exclusions.iter().filter(|e| e.is_none()).count();
-        let threshold = upstream.settings().panic_threshold_percent as usize;
-        self.panicking = usable < with_weight && usable * 100 < with_weight * threshold;
-        self.members.clear();
-        self.weights.clear();
-        self.sums.clear();
-        let mut sum = 0;
-        // Those that were added meanwhile have no exclusion yet, and the version makes the view old.
-        for ((index, endpoint), exclusion) in upstream.endpoints().zip(&self.exclusions) {
-            // Asked once, since the operator may change it meanwhile; the version makes the view old then.
-            let weight = endpoint.weight();
-            let excluded = match exclusion {
-                None => false,
-                Some(exclusion) => exclusion.is_meant() || !self.panicking,
-            };
-            if weight > 0 && !excluded {
-                sum += u64::from(weight);
-                self.members.push(index);
-                self.weights.push(weight);
-                self.sums.push(sum);
-            }
-        }
-        self.uniform = self.weights.windows(2).all(|pair| pair[0] == pair[1]);
-    }
 }
 
-fn exclusion_of(endpoint: &Endpoint, now_ms: u64) -> Option<Exclusion> {
-    if endpoint.is_removed() {
-        return Some(Exclusion::Removed);
-    }
-    if endpoint.is_drained() {
-        return Some(Exclusion::Drained);
-    }
-    if endpoint.weight() == 0 {
-        return Some(Exclusion::WeightZero);
-    }
-    match endpoint.health(now_ms) {
-        Health::Usable => None,
-        Health::Down => Some(Exclusion::ProbeDown),
-        Health::Ejected { until_ms } => Some(Exclusion::Ejected { until_ms }),
-    }
-}
-
+#[cfg(test)]
+#[path = "view/suite.rs"]
+mod suite;
 #[cfg(test)]
 #[path = "view/tests.rs"]
 mod tests;

@@ -1,5 +1,6 @@
 //! Upstreams and their endpoints.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_telemetry::Shard;
 use tollgate_telemetry::histogram::Sum;
 use tollgate_telemetry::shard::{Counter, UpstreamSeries};
-use tollgate_upstream::{Endpoint, Exclusion, Upstream, View};
+use tollgate_upstream::{Endpoint, Exclusion, Standing, Upstream, View};
 
 use super::Latency;
 
@@ -48,8 +49,11 @@ pub struct EndpointStatus {
     pub address: String,
     /// Its share of the exchanges, relative to the others'.
     pub weight: u32,
-    /// The document's weight; `weight` is another one if the operator has set it.
+    /// The weight that it is listed with; `weight` is another one if the operator has set it.
     pub document_weight: u32,
+    /// Who lists it: `document`, `operator`, or the kind of discovery source that has found it; null where nobody does
+    /// any more.
+    pub origin: Option<String>,
     /// Whether the operator has drained it.
     pub drained: bool,
     /// Whether it gets exchanges, and if not what kind of reason there is.
@@ -64,6 +68,45 @@ pub struct EndpointStatus {
     pub failed_attempts: u64,
     /// Attempts that failed since the last that did not.
     pub consecutive_failures: u32,
+    /// How it takes part.
+    pub part: EndpointPart,
+}
+
+/// How an endpoint takes part in its upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointPart {
+    /// Its tier: those of 0 are used first.
+    pub priority: u32,
+    /// Its zone; null where the document does not say.
+    pub zone: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// How much of its share it has so far, in percent, after it was new or away; null where it has all.
+    pub warm_percent: Option<u32>,
+}
+
+impl EndpointPart {
+    fn of(endpoint: &Endpoint, view: &View, index: u32) -> Self {
+        let traits = endpoint.traits();
+        Self {
+            priority: traits.priority,
+            zone: traits.zone.as_deref().map(str::to_owned),
+            labels: traits.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            warm_percent: view.warmth(index).map(|warmth| (warmth * 100.0).round() as u32),
+        }
+    }
+}
+
+/// What there is to say, for people; nothing where all is as without saying.
+impl fmt::Display for EndpointPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tier = (self.priority > 0).then(|| format!("tier {}", self.priority));
+        let zone = self.zone.as_ref().map(|zone| format!("zone {zone}"));
+        let labels = self.labels.iter().map(|(name, value)| format!("{name}={value}"));
+        let warm = self.warm_percent.map(|percent| format!("warming up, {percent}%"));
+        let told: Vec<String> = tier.into_iter().chain(zone).chain(labels).chain(warm).collect();
+        f.write_str(&told.join(", "))
+    }
 }
 
 /// Whether an endpoint gets exchanges.
@@ -82,6 +125,8 @@ pub enum EndpointState {
     Removed,
     /// It has no weight.
     NoWeight,
+    /// It could, and others are preferred: it is a backup, or in another zone.
+    Spare,
 }
 
 impl EndpointState {
@@ -94,6 +139,7 @@ impl EndpointState {
             Self::Drained => "drained",
             Self::Removed => "removed",
             Self::NoWeight => "no_weight",
+            Self::Spare => "spare",
         }
     }
 }
@@ -148,10 +194,20 @@ impl EndpointStatus {
         series: &[&Arc<UpstreamSeries>],
         now_ms: u64,
     ) -> Vec<(u32, Self)> {
-        // One that was removed is told of until its last exchange has ended.
-        let endpoints = upstream.endpoints().filter(|(_, e)| !e.is_removed() || e.in_flight() > 0);
-        let status = |(index, endpoint): (u32, &Endpoint)| {
+        let standings = upstream.standings();
+        let standing = |index: u32| standings.get(index as usize).cloned().unwrap_or_default();
+        let endpoints = upstream.endpoints().map(|(index, endpoint)| (index, endpoint, standing(index)));
+        // One that was removed is told of until its last exchange has ended; what the operator has removed, until it
+        // may come back.
+        let told = endpoints.filter(|(_, e, standing)| {
+            !e.is_removed() || e.in_flight() > 0 || standing.is_removed_by_operator
+        });
+        let status = |(index, endpoint, standing): (u32, &Endpoint, Standing)| {
             let mut status = Self::of(upstream, endpoint, view, index, now_ms);
+            if standing.is_removed_by_operator {
+                status.why = Some("removed by the operator".to_owned());
+            }
+            status.origin = standing.origin.map(|origin| origin.to_string());
             let ended = series.iter().filter_map(|series| series.endpoints.get(endpoint.id().number()));
             for ended in ended {
                 let failed: u64 = ended.failures().map(|(_, count)| count).sum();
@@ -160,7 +216,7 @@ impl EndpointStatus {
             }
             (index, status)
         };
-        endpoints.map(status).collect()
+        told.map(status).collect()
     }
 
     fn of(upstream: &Upstream, endpoint: &Endpoint, view: &View, index: u32, now_ms: u64) -> Self {
@@ -169,7 +225,9 @@ impl EndpointStatus {
             None => EndpointState::Usable,
             Some(Exclusion::Removed) => EndpointState::Removed,
             Some(Exclusion::Drained) => EndpointState::Drained,
-            Some(Exclusion::WeightZero) => EndpointState::NoWeight,
+            // Labels are asked for by routes: whoever looks at the whole upstream does not meet them.
+            Some(Exclusion::WeightZero | Exclusion::OtherLabels) => EndpointState::NoWeight,
+            Some(Exclusion::Standby | Exclusion::OtherZone) => EndpointState::Spare,
             Some(Exclusion::ProbeDown) => EndpointState::Down,
             Some(Exclusion::Ejected { .. }) => EndpointState::Ejected,
         };
@@ -182,8 +240,7 @@ impl EndpointStatus {
                 }
                 other => other.to_string(),
             };
-            let used = view.is_panicking() && !exclusion.is_meant();
-            if used { format!("{why}; used, since too few others are left") } else { why }
+            if view.is_member(index) { format!("{why}; used, since too few others are left") } else { why }
         });
         Self {
             upstream: upstream.name().to_string(),
@@ -191,6 +248,7 @@ impl EndpointStatus {
             address: endpoint.address().to_string(),
             weight: endpoint.weight(),
             document_weight: endpoint.document_weight(),
+            origin: None,
             drained: endpoint.is_drained(),
             state,
             why,
@@ -198,6 +256,7 @@ impl EndpointStatus {
             attempts: 0,
             failed_attempts: 0,
             consecutive_failures: endpoint.consecutive_failures(),
+            part: EndpointPart::of(endpoint, view, index),
         }
     }
 }

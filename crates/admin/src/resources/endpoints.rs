@@ -84,19 +84,22 @@ pub(crate) async fn weight(
     Path(place): Path<Place>,
     Sent(Weight { weight }): Sent<Weight>,
 ) -> Answer<Changed> {
-    if let Some(weight) = weight.filter(|weight| *weight > WEIGHT_MAX) {
-        let detail = format!("the weight {weight} is too large: at most {WEIGHT_MAX}");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-    }
+    check_weight(weight)?;
     let what = weight.map_or("given the document's weight".to_owned(), |w| format!("given the weight {w}"));
     change(&api, &place, &what, |upstream, endpoint| upstream.set_weight(endpoint, weight))
+}
+
+pub(super) fn check_weight(weight: Option<u32>) -> Result<(), Problem> {
+    let Some(weight) = weight.filter(|weight| *weight > WEIGHT_MAX) else { return Ok(()) };
+    let detail = format!("the weight {weight} is too large: at most {WEIGHT_MAX}");
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
 }
 
 /// An endpoint as a path names it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Place {
-    upstream: String,
-    endpoint: String,
+    pub(super) upstream: String,
+    pub(super) endpoint: String,
 }
 
 /// Applies `set` to the endpoints that `place` names, and says so in the process's log if it changed anything.
@@ -117,16 +120,17 @@ fn change(
     if changed {
         (api.note)(&format!("{} {} {what} by the operator", place.upstream, place.endpoint));
     }
-    let endpoints = told(&current, index)
-        .into_iter()
-        .filter(|(index, _)| meant.contains(index))
-        .map(|(_, e)| e)
-        .collect();
-    Ok(Json(Changed { changed, endpoints }))
+    Ok(Json(Changed { changed, endpoints: told_of(&current, index, &meant) }))
+}
+
+/// Those endpoints of an upstream.
+pub(super) fn told_of(current: &Current, upstream: usize, endpoints: &[u32]) -> Vec<EndpointStatus> {
+    let told = told(current, upstream).into_iter().filter(|(index, _)| endpoints.contains(index));
+    told.map(|(_, status)| status).collect()
 }
 
 /// The index of an upstream.
-fn find(current: &Current, name: &str) -> Result<usize, Problem> {
+pub(super) fn find(current: &Current, name: &str) -> Result<usize, Problem> {
     let upstreams = &current.snapshot.upstreams;
     upstreams.iter().position(|upstream| **upstream.name() == *name).ok_or_else(|| {
         let names = listed(upstreams.iter().map(|upstream| &**upstream.name()));
@@ -135,7 +139,7 @@ fn find(current: &Current, name: &str) -> Result<usize, Problem> {
 }
 
 /// By the name in the document, which may have several addresses, or by one address.
-fn find_endpoints(upstream: &Upstream, name: &str) -> Result<Vec<u32>, Problem> {
+pub(super) fn find_endpoints(upstream: &Upstream, name: &str) -> Result<Vec<u32>, Problem> {
     let endpoints = || upstream.live_endpoints();
     let by_name: Vec<u32> = endpoints().filter(|(_, e)| **e.name() == *name).map(|(i, _)| i).collect();
     if !by_name.is_empty() {

@@ -274,7 +274,8 @@ fn told(api: &Api, recorded: &Recorded, explained: Option<QueryValues>) -> Excha
 
 fn explain(api: &Api, recorded: &Recorded, values: QueryValues) -> Explained {
     let entry = &recorded.entry;
-    let snapshot = entry.snapshot.upgrade().or_else(|| api.instance.snapshot(entry.snapshot_number));
+    let kept = || api.instance.snapshot(entry.snapshot_number).filter(|snapshot| entry.is_of(snapshot));
+    let snapshot = entry.snapshot.upgrade().or_else(kept);
     let mirrors = api.instance.comparer().board().find(&entry.request_id);
     let why = why(recorded, snapshot.as_deref(), Show { query: values == QueryValues::Show })
         .beside(mirrors.iter().map(|differing| &**differing));

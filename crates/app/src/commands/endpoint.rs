@@ -1,4 +1,4 @@
-//! `tollgate endpoint`: endpoints out of rotation and back, while the process runs.
+//! `tollgate endpoint`: endpoints added and removed, out of rotation and back, while the process runs.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
-use tollgate_admin::report::EndpointStatus;
+use tollgate_admin::report::{EndpointState, EndpointStatus};
 use tollgate_admin::resources::endpoints::{Changed, Endpoints, Weight};
+use tollgate_admin::resources::members::NewEndpoint;
 
 use crate::client::{self, Client, Reach};
 use crate::{exit, overview, terminal};
@@ -33,6 +34,21 @@ enum Action {
     List {
         /// The upstream
         upstream: Option<String>,
+    },
+    /// Add an endpoint. Outlives reloads until the document lists it, not a restart
+    Add {
+        /// The upstream's name
+        upstream: String,
+        /// Host and port; of a name all its addresses are added
+        address: String,
+        /// Its share of the requests, relative to the others' [default: 1]
+        #[arg(long)]
+        weight: Option<u32>,
+    },
+    /// Remove an endpoint; requests that run at it finish. `add` takes it back. Outlives reloads, not a restart
+    Remove {
+        #[command(flatten)]
+        place: Place,
     },
     /// No new requests to an endpoint; those that run finish. Outlives reloads, not a restart
     Drain {
@@ -84,6 +100,18 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
             }
             tell_change(&drained, json)
         }
+        Action::Add { upstream, address, weight } => {
+            let new = NewEndpoint { address: address.clone(), weight: *weight };
+            let path = client::path(&["api", "v1", "upstreams", upstream, "endpoints"]);
+            tell_change(&client.post(&path, Some(&new))?, json)
+        }
+        Action::Remove { place } => {
+            let removed = remove(&client, place)?;
+            if list(&client, Some(&place.upstream))?.endpoints.iter().all(is_removed) {
+                eprintln!("{} has no endpoint any more", place.upstream);
+            }
+            tell_removed(&removed, json)
+        }
         Action::Undrain { place } => tell_change(&change(&client, place, "undrain", None)?, json),
         Action::Weight { place, weight } => {
             let weight = Weight { weight: *weight };
@@ -100,6 +128,22 @@ fn list(client: &Client, upstream: Option<&str>) -> Result<Endpoints> {
 fn change(client: &Client, place: &Place, verb: &str, body: Option<Weight>) -> Result<Changed> {
     let parts = ["api", "v1", "upstreams", &place.upstream, "endpoints", &place.endpoint, verb];
     client.post(&client::path(&parts), body.as_ref())
+}
+
+fn remove(client: &Client, place: &Place) -> Result<Changed> {
+    client.delete(&client::path(&["api", "v1", "upstreams", &place.upstream, "endpoints", &place.endpoint]))
+}
+
+fn is_removed(endpoint: &EndpointStatus) -> bool {
+    endpoint.state == EndpointState::Removed
+}
+
+/// One at which nothing runs any more has nothing to be told of, unless it may come back.
+fn tell_removed(removed: &Changed, json: bool) -> Result<ExitCode> {
+    match removed.endpoints.is_empty() && !json {
+        true => super::print("removed\n"),
+        false => tell_change(removed, json),
+    }
 }
 
 /// Waits until nothing is in flight at the endpoint.

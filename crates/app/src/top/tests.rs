@@ -26,6 +26,7 @@ fn endpoint(name: &str, state: &str, weight: u32, in_flight: u32) -> Value {
         "upstream": "shop", "endpoint": name, "address": name, "weight": weight, "document_weight": 1,
         "drained": state == "drained", "state": state, "why": null, "in_flight": in_flight,
         "attempts": 0, "failed_attempts": 0, "consecutive_failures": 0,
+        "part": { "priority": 0, "zone": null, "labels": {}, "warm_percent": null },
     })
 }
 

@@ -42,7 +42,7 @@ impl Busy {
              admin: {{ listen: \"127.0.0.1:0\" }}\nconsumer_files: \"*.consumers\"\n\
              redis: {{ shared: {{ url: \"redis://{refused}\" }} }}\n\
              upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none }}\n  \
-             gone: {{ endpoints: [\"{refused}\"], ejection: {{ shadow: true }}, health: {{ tcp: {{}}, every: 1h }} }}\n  names: [\"{}\"]\n\
+             gone: {{ endpoints: [\"{refused}\", {{ file: gone.txt }}], ejection: {{ shadow: true }}, health: {{ tcp: {{}}, every: 1h }} }}\n  names: [\"{}\"]\n\
              routes:\n  - {{ name: shop, path: /shop, to: shop, retry: {{ attempts: 2 }}, rate_limit: 1000/s }}\n  \
              - {{ name: gone, path: /gone, to: gone, retry: none, mirror: {{ to: shop, share: 0% }} }}\n",
             issued.yaml(),
@@ -50,6 +50,9 @@ impl Busy {
             names.local_addr().unwrap()
         );
         let tollgate = Launch::new(PROGRAM, &document).listeners(4).start();
+        std::fs::write(tollgate.directory().join("gone.txt"), format!("{refused}\n")).unwrap();
+        tollgate
+            .await_metric("tollgate_discovery_endpoints{upstream=\"gone\",source=\"file gone.txt\"}", 1.0);
         // A handshake, and no request.
         let mut secured = TlsClient::new(&authority, "shop.example").connect(tollgate.addresses()[2]);
         secured.finish_tls();

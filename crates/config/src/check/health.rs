@@ -97,7 +97,11 @@ pub(super) fn ejection(upstream: &Located<Upstream>, found: &mut Diagnostics) {
 /// What a comparison of so few endpoints can never find. Names may have several addresses, so that nothing is known
 /// where there are any.
 fn success_rate(upstream: &Located<Upstream>, rule: &SuccessRateRule, found: &mut Diagnostics) {
-    if !upstream.endpoints.iter().all(|endpoint| endpoint.address.socket().is_some()) {
+    if !upstream
+        .endpoints
+        .iter()
+        .all(|endpoint| endpoint.address().is_some_and(|address| address.socket().is_some()))
+    {
         return;
     }
     let (origin, endpoints) = (upstream.ejection.origin, upstream.endpoints.len());

@@ -29,12 +29,21 @@ impl<'d> References<'d> {
 
     pub(super) fn action(&mut self, action: &'d Action, found: &mut Diagnostics) {
         match action {
-            Action::To(to) => self.destination(to, found),
+            Action::To(to) => match &to.upstream.value {
+                Destination::Upstream(name) => self.upstream(name.as_str(), to.upstream.origin, found),
+                Destination::Inline(_) if !to.labels.is_empty() => {
+                    let message = "an address in a route has no labels to choose by";
+                    let finding = Diagnostic::error(to.labels.origin, message);
+                    found.push(finding.mend("make an upstream of it, with labels at its endpoints"));
+                }
+                Destination::Inline(_) => {}
+            },
             Action::Split(split) => {
-                for (name, _) in split.iter() {
+                for (name, share) in split.iter() {
+                    let name = share.upstream(name);
                     self.upstream(name.as_str(), name.origin, found);
                 }
-                if split.broken.is_empty() && split.iter().all(|(_, weight)| weight.get() == 0) {
+                if split.broken.is_empty() && split.iter().all(|(_, share)| share.weight.get() == 0) {
                     let message = "the weights of this split add up to 0, so nothing can be chosen";
                     let finding = Diagnostic::error(split.origin, message);
                     found.push(finding.mend("give at least one upstream a weight of 1 or more"));
@@ -55,11 +64,13 @@ impl<'d> References<'d> {
         let Some(fallback) = &route.forwarding.fallback else { return };
         let speaks = |name: &str| document.upstreams.get(name).map(|upstream| upstream.is_http2());
         let destinations: Vec<Option<bool>> = match &route.action {
-            Action::To(to) => match &to.value {
+            Action::To(to) => match &to.upstream.value {
                 Destination::Upstream(name) => vec![speaks(name.as_str())],
                 Destination::Inline(_) => vec![Some(false)],
             },
-            Action::Split(split) => split.iter().map(|(name, _)| speaks(name.as_str())).collect(),
+            Action::Split(split) => {
+                split.iter().map(|(name, share)| speaks(share.upstream(name).as_str())).collect()
+            }
             Action::Redirect(_) | Action::Respond(_) => {
                 let message =
                     "`fallback` is for requests that are sent to an upstream, and this route sends to none";

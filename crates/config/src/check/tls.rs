@@ -112,18 +112,18 @@ pub(super) fn upstream(name: &str, upstream: &Upstream, found: &mut Diagnostics)
 
 /// Endpoints with and without TLS do not go together: an upstream has one way to be spoken to.
 fn schemes(name: &str, upstream: &Upstream, found: &mut Diagnostics) {
-    let find = |https: bool| upstream.endpoints.iter().find(|endpoint| endpoint.address.is_https() == https);
+    let addresses = || upstream.endpoints.iter().filter_map(|endpoint| endpoint.address());
+    let find = |https: bool| addresses().find(|address| address.is_https() == https);
     let Some(https) = find(true) else { return };
     if let Some(plain) = find(false) {
         let message = format!("some endpoints of `{name}` are `https://` and some are not");
-        let finding =
-            Diagnostic::error(plain.address.origin, message).note(https.address.origin, "this one is");
+        let finding = Diagnostic::error(plain.origin, message).note(https.origin, "this one is");
         found.push(finding.mend("make two upstreams of them, or write `https://` before all"));
     }
     if let Some(tls) = upstream.tls.as_ref().filter(|tls| tls.on().is_none()) {
         let finding =
             Diagnostic::error(tls.origin, "`tls: false` contradicts the `https://` of the endpoints");
-        found.push(finding.note(https.address.origin, "written here").mend("remove one of the two"));
+        found.push(finding.note(https.origin, "written here").mend("remove one of the two"));
     }
 }
 

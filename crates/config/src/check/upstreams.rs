@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{health, overload, shared_retry, tls};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{Balance, BalanceWith, Document, Upstream};
+use crate::model::{Balance, BalanceWith, Document, Endpoint, EndpointPlace, Upstream};
 use crate::source::{Located, Origin};
 
 /// Checks all upstreams. `used` holds the names that routes send to, or is `None` if that is not known.
@@ -28,18 +28,54 @@ pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &m
 
 fn endpoints(name: &str, origin: Origin, upstream: &Upstream, found: &mut Diagnostics) {
     let endpoints = &upstream.endpoints;
-    if endpoints.iter().all(|endpoint| endpoint.weight.get() == 0) {
+    if endpoints.iter().all(|endpoint| endpoint.weight.get() == 0 && endpoint.address().is_some()) {
         let message = format!("all endpoints of `{name}` have weight 0, so none can be chosen");
         found.push(Diagnostic::error(origin, message).mend("give at least one a weight of 1 or more"));
     }
     let mut seen = HashMap::with_capacity(endpoints.len());
     for endpoint in endpoints.iter() {
-        let address = &endpoint.address;
-        if let Some(first) = seen.insert(&address.value, address.origin) {
-            let message = format!("`{}` is twice in the upstream `{name}`", address.value);
-            let finding = Diagnostic::error(address.origin, message).note(first, "first here");
+        let place = endpoint.name();
+        let origin = endpoint.place_origin();
+        if let Some(first) = seen.insert(place.clone(), origin) {
+            let message = format!("`{place}` is twice in the upstream `{name}`");
+            let finding = Diagnostic::error(origin, message).note(first, "first here");
             found.push(finding.mend("give it a `weight` if it is to get more traffic"));
         }
+        followed(endpoint, found);
+    }
+}
+
+/// Keys of an endpoint that mean something only beside others.
+fn followed(endpoint: &Located<Endpoint>, found: &mut Diagnostics) {
+    if matches!(endpoint.place, EndpointPlace::Srv(_) | EndpointPlace::File(_)) && endpoint.weight.get() != 1
+    {
+        let message = "what is found there says its own weights";
+        let finding = Diagnostic::error(endpoint.origin, message).mend("remove `weight`");
+        found.push(finding);
+    }
+    let Some(follow) = &endpoint.follow else { return };
+    let is_name = match &endpoint.place {
+        EndpointPlace::Address(address) | EndpointPlace::Dns(address) => address.socket().is_none(),
+        EndpointPlace::Srv(_) => true,
+        EndpointPlace::File(_) => false,
+    };
+    if !is_name {
+        let of_names = [
+            ("family", follow.family.as_ref().map(|key| key.origin)),
+            ("min_ttl", follow.min_ttl.as_ref().map(|key| key.origin)),
+            ("max_ttl", follow.max_ttl.as_ref().map(|key| key.origin)),
+            ("on_empty", follow.on_empty.as_ref().map(|key| key.origin)),
+        ];
+        for (key, origin) in of_names.into_iter().filter_map(|(key, origin)| Some((key, origin?))) {
+            let message = format!("`{key}` means nothing without a name");
+            found.push(Diagnostic::error(origin, message).mend("remove it, or write `dns` or `srv`"));
+        }
+    }
+    if let (Some(min), Some(max)) = (&follow.min_ttl, &follow.max_ttl)
+        && min.value > max.value
+    {
+        let message = format!("`min_ttl` ({}) is longer than `max_ttl` ({})", min.value, max.value);
+        found.push(Diagnostic::error(min.origin, message).note(max.origin, "written here"));
     }
 }
 

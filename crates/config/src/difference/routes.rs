@@ -138,7 +138,7 @@ fn calls(grpc: &GrpcMatch) -> String {
 /// What a route that is new or gone is for.
 fn about(route: &Route) -> String {
     let action = match &route.action {
-        Action::To(to) => format!("to {}", to.value),
+        Action::To(to) => format!("to {}", to.upstream.value),
         Action::Split(split) => format!("to {}", few(split.iter().map(|(name, _)| name.value.to_string()))),
         Action::Redirect(_) => "a redirect".to_owned(),
         Action::Respond(respond) => format!("answers {}", respond.status.get()),

@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use super::{
-    AccessLog, Acme, Admin, ClientTimeouts, Defaults, Forwarded, Gate, Limits, Listener, Paths, Recorder,
-    Route,
+    AccessLog, Acme, Admin, ClientTimeouts, Defaults, Dns, Forwarded, Gate, Limits, Listener, Paths,
+    Recorder, Route,
 };
 use super::{Shutdown, Tracing, Upstream};
 use crate::diagnostic::Diagnostic;
@@ -50,6 +50,8 @@ section! {
         /// More files, relative to this one; `*` and `?` match within a file name. Sections of the same
         /// name are merged key by key, and `routes` are appended in the order of the file names.
         include: Many<Located<String>> = default(Many::none());
+        /// The zone that this Tollgate runs in, for upstreams with `prefer_zone`: `${ZONE}`.
+        zone: Option<Located<Name>> = optional;
         /// Threads that run connections; one per core if left out.
         workers: Option<Whole<1, 1024>> = optional;
         /// Where to accept connections: an address, a list of them, or the long form.
@@ -79,6 +81,8 @@ section! {
         paths: Paths = section;
         /// Named groups of endpoints. A list of endpoints is enough where the defaults fit.
         upstreams: Table<Name, Located<Upstream>> = default(Table::none());
+        /// Whom to ask for the names of endpoints.
+        dns: Dns = section;
         /// Who callers are, how they show it, and what they share.
         gate: Gate = flatten;
         /// Settings for all upstreams and routes that do not set them.

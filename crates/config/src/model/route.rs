@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
-use super::{Forwarding, GrpcMatch, HeaderEdits, Policies, Priority};
+use super::{Forwarding, GrpcMatch, HeaderEdits, Policies, Priority, Share, Target};
+use crate::brief::Brief;
 use crate::diagnostic::Diagnostic;
 use crate::section::{choice, section, words};
 use crate::setting::{Decoder, Many, Setting, Switch, ValueError, Whole, text_setting};
@@ -108,10 +109,10 @@ choice! {
     /// What happens to the requests of a route.
     pub enum Action {
         /// Sends them to an upstream, by its name, or to an address: `http://127.0.0.1:3000`,
-        /// `https://app.internal`.
-        To("to"): Located<Destination>;
-        /// Shares them among upstreams by weight: `{ blue: 95, green: 5 }`.
-        Split("split"): Located<Table<Name, Weight>>;
+        /// `https://app.internal`. Or to some endpoints of an upstream: `{ upstream: api, labels: { version: v2 } }`.
+        To("to"): Located<Brief<Target>>;
+        /// Shares them among upstreams by weight: `{ blue: 95, green: 5 }`, or among parts of upstreams.
+        Split("split"): Located<Table<Name, Brief<Share>>>;
         /// Answers with a redirect.
         Redirect("redirect"): Located<Box<Redirect>>;
         /// Answers at once.

@@ -1,11 +1,14 @@
 //! Upstreams: endpoints, balancing, health, and connections to them.
 
-use super::{Balance, BalanceWord, Ejection, Health, Hold, SharedRetry, Timeouts};
-use super::{Overload, UpstreamTls};
+use super::{
+    Balance, BalanceWord, Ejection, EndpointPlace, Follow, Health, Hold, Labels, Overload, PreferZone,
+    SharedRetry, SlowStart, Timeouts, UpstreamTls,
+};
 use crate::section::{section, words};
 use crate::setting::{NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
-use crate::units::{Duration, EndpointAddress, Percent};
+use crate::table::Table;
+use crate::units::{Duration, Name, Percent, Surplus};
 
 section! {
     /// A named group of endpoints that answer the same requests.
@@ -32,6 +35,8 @@ section! {
         panic_threshold: Percent = default(Percent::whole(10));
         /// What becomes of requests beyond what it can serve.
         overload: Overload = flatten;
+        /// Which of its endpoints get how much.
+        shares: Shares = flatten;
         /// Connections kept open between requests.
         pool: Pool = section;
         /// How long to wait for an endpoint.
@@ -44,14 +49,39 @@ section! {
 }
 
 section! {
-    /// One address of an upstream.
+    /// Which endpoints of an upstream get how much of its traffic, besides their weights.
+    pub struct Shares {
+        /// How long endpoints take to get all of their share that are new or were away: `30s`, or the long form. Those that
+        /// are there when the process starts have it at once. At once for all if left out.
+        slow_start: Option<Located<SlowStart>> = optional;
+        /// How much more than their part of the traffic the endpoints of a tier can carry. When those that are usable
+        /// cannot carry everything, the next tier gets the rest.
+        overprovisioning: Surplus = default(Surplus::of(140));
+        /// Endpoints in Tollgate's own zone (`zone` of the document) are preferred: `true`, or the long form.
+        prefer_zone: Option<Located<Toggle<PreferZone>>> = optional;
+    }
+}
+
+section! {
+    /// One address of an upstream, or where addresses come from.
     pub struct Endpoint short "address" {
-        /// `host:port`, `http://host:port` or `https://host:port`.
-        address: Located<EndpointAddress> = required;
+        /// The address, or where addresses come from.
+        place: EndpointPlace = choice;
         /// Its share of the traffic relative to the others; with 0 it gets none.
         weight: Whole<0, 65_535> = default(Whole::of::<1>());
         /// Requests at once, instead of `concurrency.endpoint` of the upstream.
         max_requests: Option<Located<Whole<1, 10_000_000>>> = optional;
+        /// Its tier; 0 if left out. Those of a later tier are used only as far as the ones before cannot carry the
+        /// traffic.
+        priority: Option<Located<Whole<0, 100>>> = optional;
+        /// Used only when the others cannot carry the traffic: the same as `priority: 1`.
+        backup: bool = default(false);
+        /// Where it runs, for `prefer_zone`.
+        zone: Option<Name> = optional;
+        /// What routes choose a part of the endpoints by: `{ version: v2 }`.
+        labels: Labels = default(Table::none());
+        /// How a name is followed.
+        follow: Option<Box<Follow>> = flatten;
     }
 }
 
@@ -80,13 +110,27 @@ words! {
     }
 }
 
+impl Endpoint {
+    /// Its tier.
+    pub fn tier(&self) -> u32 {
+        self.priority.as_ref().map_or(u32::from(self.backup), |priority| priority.get())
+    }
+}
+
 impl Upstream {
+    /// How endpoints of Tollgate's own zone are preferred, if they are.
+    pub fn locality(&self) -> Option<&PreferZone> {
+        self.shares.prefer_zone.as_ref()?.on()
+    }
+
     /// How its connections are encrypted, if they are. All defaults where its endpoints are written with `https://`.
     pub fn encryption(&self) -> Option<UpstreamTls> {
         match &self.tls {
             Some(tls) => tls.on().cloned(),
             None => {
-                self.endpoints.iter().any(|endpoint| endpoint.address.is_https()).then(UpstreamTls::standard)
+                let is_https =
+                    |endpoint: &Located<Endpoint>| endpoint.address().is_some_and(|a| a.is_https());
+                self.endpoints.iter().any(is_https).then(UpstreamTls::standard)
             }
         }
     }

@@ -44,11 +44,13 @@ macro_rules! choice {
                 rows
             }
 
-            fn write(&self, out: &mut serde_json::Map<String, serde_json::Value>, _but: &[&str]) {
+            fn write(&self, out: &mut serde_json::Map<String, serde_json::Value>, but: &[&str]) {
                 match self {
                     $(Self::$variant(value) => {
                         let keys: &[&str] = &[$($key),+];
-                        out.insert(keys[0].to_owned(), $crate::setting::Setting::encode(value));
+                        if !but.contains(&keys[0]) {
+                            out.insert(keys[0].to_owned(), $crate::setting::Setting::encode(value));
+                        }
                     })+
                 }
             }

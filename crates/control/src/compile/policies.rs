@@ -23,16 +23,19 @@ use tollgate_policies::Unusable;
 use tollgate_policy::{Chain, Entry, Policy};
 
 use super::Compiler;
+use super::destinations::Subsets;
 
 pub use carried::{Carried, Say};
 
-/// Policies and chains that routes share.
+/// Policies, chains and subsets that routes share.
 #[derive(Default)]
 pub struct Shared {
     /// By the place of their settings in the document, and what else they depend on.
     policies: HashMap<(usize, Usage), Option<Arc<dyn Policy>>>,
     chains: HashMap<Vec<(usize, Usage)>, Option<Arc<Chain>>>,
     methods: HashMap<String, Option<Arc<dyn tollgate_policies::auth::Method>>>,
+    /// The parts of upstreams that they send to.
+    pub(super) subsets: Subsets,
 }
 
 /// What a policy depends on besides its settings.

@@ -6,16 +6,31 @@ use std::sync::Arc;
 
 use tollgate_acme::Challenges;
 use tollgate_config as config;
+use tollgate_discovery::dns::Settings;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
 use tollgate_telemetry::trace::Tracing;
-use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
+use tollgate_upstream::{Endpoint, RetryBudgetSettings, Traits, Upstream};
 
 use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::policies::{Carried, Say};
+use super::sources::{FirstFound, Known, SourcePlan};
 use super::tls::ConnectorPlan;
 use crate::beside::Watched;
+
+/// What an endpoint is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointPlan {
+    /// Host and port as written. With the address, what it is found again by.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its weight.
+    pub weight: u32,
+    /// Its tier, zone and labels. One that gets others stays the same endpoint.
+    pub traits: Arc<Traits>,
+}
 
 /// What an upstream was made from. The same plan makes the same upstream.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +39,12 @@ pub struct Plan {
     pub settings: Option<Arc<config::Upstream>>,
     /// Its retry budget, which may come from the document's defaults.
     pub budget: RetryBudgetSettings,
-    /// Name, address and weight of each endpoint, names resolved.
-    pub endpoints: Vec<(Arc<str>, SocketAddr, u32)>,
+    /// Its endpoints that are addresses.
+    pub endpoints: Vec<EndpointPlan>,
+    /// Where its endpoints come from besides.
+    pub sources: Vec<SourcePlan>,
+    /// Tollgate's own zone, if it prefers the endpoints there.
+    pub zone: Option<Arc<str>>,
     /// How it is spoken to.
     pub transport: TransportPlan,
 }
@@ -54,6 +73,10 @@ pub struct Plans {
     pub acme: Option<AcmePlan>,
     /// What its policies count and remember.
     pub carried: Carried,
+    /// Whom its sources ask for names.
+    pub dns: Settings,
+    /// What its sources had found when it was loaded.
+    pub first_found: FirstFound,
     /// What is made from files that are looked at while the document is in force.
     pub watched: Watched,
 }
@@ -76,6 +99,8 @@ pub struct Predecessor {
     tls: ListenerTls,
     challenges: Option<Arc<Challenges>>,
     carried: Carried,
+    dns: Settings,
+    found: FirstFound,
 }
 
 impl Predecessor {
@@ -104,7 +129,16 @@ impl Predecessor {
             tls: plans.tls.clone(),
             challenges: snapshot.challenges.clone(),
             carried: plans.carried.clone(),
+            dns: plans.dns.clone(),
+            found: plans.first_found.clone(),
         }
+    }
+
+    /// The same with what its sources have found since.
+    #[must_use]
+    pub fn with_found(mut self, found: FirstFound) -> Self {
+        self.found = found;
+        self
     }
 
     /// The same for documents that are only looked at: nothing is connected or opened for them.
@@ -158,20 +192,29 @@ impl Predecessor {
             let live = running.upstream.live_endpoints();
             before = live.map(|(_, e)| ((e.name().clone(), e.address()), e)).collect();
         }
-        let endpoint = |(name, address, weight): &(Arc<str>, SocketAddr, u32)| {
+        let joins = !before.is_empty();
+        let endpoint = |plan: &EndpointPlan| {
             // Taken out, so that an address that stands twice is not one endpoint twice.
-            match before.remove(&(name.clone(), *address)) {
-                Some(endpoint) => endpoint.successor(*weight),
-                None => Endpoint::new(name.clone(), *address, *weight),
-            }
+            let endpoint = match before.remove(&(plan.name.clone(), plan.address)) {
+                Some(endpoint) => endpoint.successor(plan.weight),
+                // Where all are new, none has anybody to be slower than.
+                None if joins => Endpoint::new(plan.name.clone(), plan.address, plan.weight).joining(),
+                None => Endpoint::new(plan.name.clone(), plan.address, plan.weight),
+            };
+            endpoint.with(plan.traits.clone())
         };
         plan.endpoints.iter().map(endpoint).collect()
     }
 
-    /// The addresses that the upstream of this name has for an endpoint name.
-    pub fn addresses(&self, upstream: &str, endpoint: &str) -> Vec<SocketAddr> {
-        let Some(running) = self.upstreams.get(upstream) else { return Vec::new() };
-        let same = running.plan.endpoints.iter().filter(|(name, ..)| **name == *endpoint);
-        same.map(|(_, address, _)| *address).collect()
+    /// What the source of this key has found for the upstream of this name.
+    pub fn found(&self, upstream: &str, key: &str) -> Option<&Known> {
+        self.found.get(upstream, key)
+    }
+
+    /// What a source has found that is followed already, as this plan and these settings say.
+    pub fn followed(&self, upstream: &str, plan: &SourcePlan, dns: &Settings) -> Option<&Known> {
+        let running = self.upstreams.get(upstream)?;
+        let is_followed = running.plan.sources.contains(plan) && (self.dns == *dns || !plan.asks());
+        self.found(upstream, &plan.key).filter(|_| is_followed)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tollgate_config::{self as config, Destination as To, EffectiveTimeouts, Located, RetryPlan};
+use tollgate_config::{self as config, EffectiveTimeouts, RetryPlan};
 use tollgate_http1::edits::Edits;
 use tollgate_proxy::mirroring::Mirror;
 use tollgate_proxy::snapshot::{
@@ -81,38 +81,16 @@ impl<'d> Compiler<'d> {
         (specs, routes)
     }
 
-    /// What a route does, and the upstream whose settings it takes over. Those of a split have one for all:
-    /// the first's.
+    /// What a route does, and the upstream whose settings it takes over.
     fn action(&mut self, route: &config::Route) -> (Action, Option<&'d config::Upstream>) {
-        let document = self.document;
         match &route.action {
-            config::Action::To(to) => match &to.value {
-                To::Upstream(name) => {
-                    let index = self.by_name.get(name.as_str()).copied().unwrap_or(u32::MAX);
-                    let upstream = document.upstreams.get(name.as_str()).map(|u| &u.value);
-                    (Action::Forward(Destination::Upstream(index)), upstream)
-                }
-                To::Inline(address) => {
-                    let address = Located { value: address.clone(), origin: to.origin };
-                    (Action::Forward(Destination::Upstream(self.inline(&address))), None)
-                }
-            },
+            config::Action::To(to) => {
+                let (destination, upstream) = self.one_target(to);
+                (Action::Forward(destination), upstream)
+            }
             config::Action::Split(shares) => {
-                let mut sum = 0u64;
-                let cumulative: Vec<(u64, u32)> = shares
-                    .value
-                    .iter()
-                    .filter_map(|(name, weight)| {
-                        sum += u64::from(weight.get());
-                        Some((sum, *self.by_name.get(name.value.as_str())?))
-                    })
-                    .collect();
-                let first = shares
-                    .value
-                    .iter()
-                    .next()
-                    .and_then(|(name, _)| document.upstreams.get(name.value.as_str()));
-                (Action::Forward(Destination::Split(cumulative.into())), first.map(|u| &u.value))
+                let (destination, upstream) = self.split_target(shares);
+                (Action::Forward(destination), upstream)
             }
             config::Action::Redirect(redirect) => (self.redirect(redirect), None),
             config::Action::Respond(respond) => (Action::Respond(fixed(respond)), None),
@@ -221,7 +199,7 @@ fn settings_key(
     max_body: Option<u64>,
 ) -> SettingsKey {
     let upstream = match action {
-        Action::Forward(Destination::Upstream(index)) => Some(*index),
+        Action::Forward(Destination::Upstream(target)) => Some(target.upstream),
         _ => None,
     };
     let millis = |time: Option<std::time::Duration>| time.map(|t| t.as_millis());

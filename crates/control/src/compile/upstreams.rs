@@ -1,16 +1,21 @@
 //! Upstreams of a document.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tollgate_config::{self as config, Diagnostic, EndpointAddress, Located};
 use tollgate_proxy::snapshot::{ProxyHeader, Transport, UpstreamProtocol};
+use tollgate_runtime::Clock;
 use tollgate_tls::Connector;
-use tollgate_upstream::{Endpoint, PoolSettings, ProbePlan, RetryBudgetSettings, Upstream, UpstreamSettings};
+use tollgate_upstream::{
+    Endpoint, Locality, PoolSettings, ProbePlan, RetryBudgetSettings, SlowStart, Source, Traits, Upstream,
+    UpstreamSettings,
+};
 
+use super::destinations::labels_of;
 use super::health::outliers;
-use super::predecessor::{Plan, TransportPlan};
+use super::predecessor::{EndpointPlan, Plan, TransportPlan};
+use super::sources::{SourcePlan, members_of};
 use super::tls::ConnectorPlan;
 use super::{Compiler, balance, overload};
 
@@ -21,15 +26,28 @@ const MAX_STREAMS: u32 = 100;
 impl Compiler<'_> {
     /// Compiles all named upstreams.
     pub(super) fn upstreams(&mut self) {
+        self.look_at_sources();
         for (name, upstream) in self.document.upstreams.iter() {
-            let mut endpoints = Vec::new();
+            let (mut endpoints, mut sources) = (Vec::new(), Vec::new());
             for endpoint in upstream.endpoints.iter() {
-                let weight = endpoint.weight.get();
-                self.resolve(name.value.as_str(), &endpoint.address, weight, &mut endpoints);
+                let traits = traits(endpoint);
+                match (SourcePlan::of(endpoint, &traits), endpoint.address()) {
+                    (Some(source), _) => {
+                        self.begin_with(name.value.as_str(), &source, endpoint.origin);
+                        sources.push(source);
+                    }
+                    (None, Some(address)) => {
+                        self.fixed(address, (endpoint.weight.get(), traits), &mut endpoints);
+                    }
+                    (None, None) => {}
+                }
             }
+            let own_zone = self.document.zone.as_ref().filter(|_| upstream.locality().is_some());
+            let zone = own_zone.map(|zone| zone.as_str().into());
             let settings = Some(Arc::new(upstream.value.clone()));
             let transport = self.transport_plan(upstream);
-            let plan = Plan { settings, budget: self.budget(Some(upstream)), endpoints, transport };
+            let budget = self.budget(Some(upstream));
+            let plan = Plan { settings, budget, endpoints, sources, zone, transport };
             self.add(name.value.to_string(), plan);
         }
     }
@@ -42,9 +60,14 @@ impl Compiler<'_> {
             return *index;
         }
         let mut endpoints = Vec::new();
-        self.resolve(&name, address, 1, &mut endpoints);
-        let transport = self.inline_transport_plan(address);
-        self.add(name, Plan { settings: None, budget: self.budget(None), endpoints, transport })
+        let source = SourcePlan::of_address(address);
+        match &source {
+            Some(source) => self.begin_with(&name, source, address.origin),
+            None => self.fixed(address, (1, Arc::default()), &mut endpoints),
+        }
+        let (transport, sources) = (self.inline_transport_plan(address), source.into_iter().collect());
+        let budget = self.budget(None);
+        self.add(name, Plan { settings: None, budget, endpoints, sources, zone: None, transport })
     }
 
     /// The upstream of a plan: the one that runs, if it was made from the same.
@@ -104,48 +127,59 @@ impl Compiler<'_> {
                     .health
                     .as_ref()
                     .and_then(|health| self.probes(health, &plan.transport, transport));
-                (settings(upstream, plan.budget, probes), balance::made(&upstream.balance))
+                (settings(upstream, plan, probes), balance::made(&upstream.balance))
             }
             None => (
-                UpstreamSettings { retries: plan.budget, ..UpstreamSettings::default() },
+                UpstreamSettings {
+                    retries: plan.budget,
+                    sources: sources(plan),
+                    ..UpstreamSettings::default()
+                },
                 tollgate_upstream::BALANCERS[0].standard(),
             ),
         };
         let endpoints = capped(self.before.endpoints(name, plan), plan);
         let upstream = Upstream::new(name, endpoints, balancer, settings, self.events.clone());
-        match self.before.upstream(name) {
+        let upstream = match self.before.upstream(name) {
             Some(before) => upstream.following(before),
             None => upstream,
-        }
+        };
+        let found = plan.sources.iter().filter_map(|source| {
+            let found = self.beside.first_found.get(name, &source.key)?;
+            Some((source.key.clone(), members_of(&found.list, &source.traits)))
+        });
+        // The document's tests are tried with the endpoints that it will have.
+        let before = self.before.upstream(name).map(|before| &**before);
+        upstream.begin_with(found.collect(), before, Clock::new().now_ms());
+        upstream
     }
 
-    /// One endpoint for each address that the name has now. A name that cannot be resolved keeps the
-    /// addresses that it has in the snapshot that runs: what serves is not lost to a name server's bad minute.
-    fn resolve(
+    /// The endpoints at an address that is not followed: one, or all that this machine's own names have.
+    fn fixed(
         &mut self,
-        upstream: &str,
         address: &Located<EndpointAddress>,
-        weight: u32,
-        endpoints: &mut Vec<(Arc<str>, SocketAddr, u32)>,
+        (weight, traits): (u32, Arc<Traits>),
+        endpoints: &mut Vec<EndpointPlan>,
     ) {
         let name: Arc<str> = address.value.authority().into();
         if let Some(socket) = address.value.socket() {
-            endpoints.push((name, socket, weight));
+            endpoints.push(EndpointPlan { name, address: socket, weight, traits });
             return;
         }
-        let (host, port) = (address.value.host(), address.value.port());
-        let addresses = self.resolver.resolve(host, port).unwrap_or_else(|error| {
-            let message = format!("the name `{host}` cannot be resolved: {error}");
-            let known = self.before.addresses(upstream, &name);
-            self.diagnostics.push(match known.is_empty() {
-                true => Diagnostic::error(address.origin, message),
-                false => {
-                    Diagnostic::warning(address.origin, message + "; the addresses that it had are kept")
-                }
-            });
-            known
-        });
-        endpoints.extend(addresses.into_iter().map(|socket| (name.clone(), socket, weight)));
+        match self.resolver.resolve(address.value.host(), address.value.port()) {
+            Ok(found) => {
+                // A resolver may tell an address twice.
+                let mut told = HashSet::new();
+                let found = found.into_iter().filter(|socket| told.insert(*socket));
+                let plan =
+                    |address| EndpointPlan { name: name.clone(), address, weight, traits: traits.clone() };
+                endpoints.extend(found.map(plan));
+            }
+            Err(error) => {
+                let message = format!("the name `{}` cannot be resolved: {error}", address.value.host());
+                self.diagnostics.push(Diagnostic::error(address.origin, message));
+            }
+        }
     }
 
     fn budget(&self, upstream: Option<&config::Upstream>) -> RetryBudgetSettings {
@@ -175,7 +209,9 @@ fn capped(endpoints: Vec<Endpoint>, plan: &Plan) -> Vec<Endpoint> {
     let mut caps = HashMap::new();
     for endpoint in settings.endpoints.iter() {
         let cap = endpoint.max_requests.as_ref().map(|max| max.value.get());
-        caps.entry(endpoint.address.value.authority().to_string()).or_insert(cap);
+        if let Some(address) = endpoint.address() {
+            caps.entry(address.value.authority().to_string()).or_insert(cap);
+        }
     }
     let cap = |endpoint: &Endpoint| caps.get(&**endpoint.name()).copied().flatten();
     endpoints
@@ -187,21 +223,43 @@ fn capped(endpoints: Vec<Endpoint>, plan: &Plan) -> Vec<Endpoint> {
         .collect()
 }
 
-fn settings(
-    upstream: &config::Upstream,
-    retries: RetryBudgetSettings,
-    probes: Option<ProbePlan>,
-) -> UpstreamSettings {
+/// The sources of a plan, as its upstream knows them.
+fn sources(plan: &Plan) -> Vec<Source> {
+    plan.sources.iter().map(SourcePlan::source).collect()
+}
+
+/// What an endpoint is besides its address.
+pub(super) fn traits(endpoint: &config::Endpoint) -> Arc<Traits> {
+    Arc::new(Traits {
+        priority: endpoint.tier(),
+        zone: endpoint.zone.as_ref().map(|zone| zone.as_str().into()),
+        labels: labels_of(&endpoint.labels),
+    })
+}
+
+fn settings(upstream: &config::Upstream, plan: &Plan, probes: Option<ProbePlan>) -> UpstreamSettings {
     UpstreamSettings {
         panic_threshold_percent: u32::from(upstream.panic_threshold.basis_points()) / 100,
+        overprovisioning_percent: upstream.shares.overprovisioning.percent(),
+        slow_start: upstream.shares.slow_start.as_ref().map(|slow_start| SlowStart {
+            window_ms: slow_start.window.get().as_millis() as u64,
+            aggression: slow_start.aggression.get(),
+            min_percent: u32::from(slow_start.min_weight.basis_points()) / 100,
+        }),
+        locality: upstream.locality().zip(plan.zone.clone()).map(|(prefer, zone)| Locality {
+            zone,
+            min_usable_percent: u32::from(prefer.min_usable.basis_points()) / 100,
+            min_endpoints: prefer.min_endpoints.get(),
+        }),
         outliers: outliers(&upstream.ejection.value),
         probes,
-        retries,
+        retries: plan.budget,
         pool: PoolSettings {
             max_idle: upstream.pool.max_idle.get() as usize,
             idle_timeout_ms: upstream.pool.idle_timeout.get().as_millis() as u64,
         },
         admission: overload::admission(upstream),
         breaker: overload::breaker(upstream),
+        sources: sources(plan),
     }
 }

@@ -104,9 +104,9 @@ fn leads_to(expected: &Destination, told: &Explanation, snapshot: &Snapshot) -> 
         return false;
     };
     let mut before = 0;
-    shares.iter().any(|(sum, index)| {
+    shares.iter().any(|(sum, target)| {
         let weight = sum - std::mem::replace(&mut before, *sum);
-        let upstream = snapshot.upstreams.get(*index as usize);
+        let upstream = snapshot.upstreams.get(target.upstream as usize);
         weight > 0 && upstream.is_some_and(|upstream| **upstream.name() == *expected)
     })
 }

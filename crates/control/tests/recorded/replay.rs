@@ -38,11 +38,18 @@ fn moody(seed: u64) -> Origin {
 
 fn document(origins: &[Origin], refused: SocketAddr) -> String {
     let upstream = |name: &str, balance: &str, first: usize| {
-        let endpoint =
-            |n: usize| format!("{{ address: \"{}\", weight: {} }}", origins[first + n].address(), n + 1);
+        let endpoint = |n: usize| {
+            format!(
+                "{{ address: \"{}\", weight: {}, priority: {}, labels: {{ odd: \"{}\" }} }}",
+                origins[first + n].address(),
+                n + 1,
+                n / 2,
+                n % 2,
+            )
+        };
         format!(
             "  {name}:\n    endpoints: [{}, {}, {}, \"{refused}\"]\n    balance: {balance}\n    \
-             ejection: {{ consecutive_5xx: 2, base: 20ms, max: 50ms, max_percent: 50% }}\n",
+             ejection: {{ consecutive_5xx: 2, base: 20ms, max: 50ms, max_percent: 50% }}\n    slow_start: 150ms\n",
             endpoint(0),
             endpoint(1),
             endpoint(2),
@@ -77,7 +84,7 @@ fn document(origins: &[Origin], refused: SocketAddr) -> String {
   - { name: maglev, path: /maglev, to: u6 }
   - { name: lost, path: /lost, to: lost }
   - { name: gone, path: /gone, to: gone }
-  - { name: split, path: /split, split: { u0: 3, u1: 2, u2: 1, u3: 4 } }
+  - { name: split, path: /split, split: { u0: 3, u1: 2, u2: 1, u3: 4, part: { upstream: u1, weight: 4, labels: { odd: \"0\" }, if_none: any } } }
   - { name: beta, path: /split, match: { headers: { X-Beta: { present: true } }, query: { n: \"1\" } }, to: u2 }
   - { name: regex, paths: [{ regex: \"^/r/[0-9]+$\" }], to: u1 }
   - { name: small, path: /small, to: u0, body: { max_size: 4B } }
@@ -221,6 +228,9 @@ fn assert_variety(recorded: &[Recorded], seed: u64) {
     assert!(count(&|r| r.entry.loads.iter().any(|load| load.in_flight > 0)) > 0, "busy endpoints");
     let excludes = |r: &Recorded| r.entry.picks.iter().any(|p| (0..4).any(|e| p.view.exclusion(e).is_some()));
     assert!(count(&excludes) > 20, "ejected endpoints");
+    let spare = |r: &Recorded| (0..4).any(|e| r.entry.picks.iter().any(|p| p.view.share(e).is_some()));
+    assert!(count(&spare) > 20, "weights that tiers and slow starts are folded into");
+    assert!(count(&|r| r.entry.record.subset.is_some()) > 20, "subsets");
     for upstream in ["u0", "u1", "u2", "u3", "lost"] {
         assert!(count(&|r| r.entry.names.upstream.as_deref() == Some(upstream)) > 20, "{upstream}");
     }
@@ -237,6 +247,9 @@ fn assert_tampering_shows(snapshot: &Snapshot, recorded: &[Recorded]) {
     let mut other_upstream = entry(&|r| r.entry.names.route.as_deref() == Some("split"));
     other_upstream.record.upstream = Some(u32::MAX);
     assert!(matches!(verify(snapshot, &other_upstream), Err(Divergence::Upstream { .. })));
+    let mut other_part = entry(&|r| r.entry.record.subset.is_some());
+    other_part.record.subset = None;
+    assert!(matches!(verify(snapshot, &other_part), Err(Divergence::Subset { .. })));
     let mut other_reason = entry(&|r| r.entry.reason() == Reason::BadPath);
     other_reason.record.reason = Some(Reason::BadHost);
     assert!(matches!(verify(snapshot, &other_reason), Err(Divergence::Refusal { .. })));

@@ -101,6 +101,13 @@ pub enum Divergence {
         /// The one that came out now.
         again: Option<u32>,
     },
+    /// The upstream's subset.
+    Subset {
+        /// The recorded one.
+        recorded: Option<u32>,
+        /// The one that came out now.
+        again: Option<u32>,
+    },
     /// The endpoint of an attempt.
     Endpoint {
         /// How many attempts came before.
@@ -135,6 +142,7 @@ impl fmt::Display for Divergence {
             }
             Self::Route { recorded, again } => write!(f, "route {recorded:?}, and now {again:?}"),
             Self::Upstream { recorded, again } => write!(f, "upstream {recorded:?}, and now {again:?}"),
+            Self::Subset { recorded, again } => write!(f, "subset {recorded:?}, and now {again:?}"),
             Self::Endpoint { attempt, recorded, again } => {
                 write!(f, "attempt {}: endpoint {recorded:?}, and now {again:?}", attempt + 1)
             }
@@ -203,6 +211,9 @@ fn same_choice(entry: &Entry, choice: &Choice) -> Result<(), Divergence> {
     }
     if record.upstream != choice.upstream {
         return Err(Divergence::Upstream { recorded: record.upstream, again: choice.upstream });
+    }
+    if record.subset != choice.subset {
+        return Err(Divergence::Subset { recorded: record.subset, again: choice.subset });
     }
     Ok(())
 }

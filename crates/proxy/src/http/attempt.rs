@@ -32,7 +32,8 @@ pub fn begin(worker: &Worker, exchange: &mut Exchange) -> Result<(), Stopped> {
     let upstream = &published.snapshot.upstreams[index as usize];
     let trial = admit::allowed(upstream, &mut exchange.retries.place, now)?;
     let (endpoint, in_flight) = {
-        let view = &mut published.views.borrow_mut()[index as usize];
+        let at = published.snapshot.view_of(index, exchange.record.subset);
+        let view = &mut published.views.borrow_mut()[at];
         View::refresh_shared(view, upstream, now);
         admit::enter(upstream, view, exchange, worker.clock.now_us())?;
         pick(worker, exchange, upstream, view)?
@@ -92,8 +93,11 @@ fn pick(
                     return Ok((endpoint, in_flight));
                 }
             }
-            Err(Reason::UpstreamFull) => break,
-            Err(reason) => return Err(reason.into()),
+            Err(refusal) if refusal.reason == Reason::UpstreamFull => break,
+            Err(refusal) => {
+                exchange.record.detail = refusal.detail;
+                return Err(refusal.reason.into());
+            }
         }
         exchange.evidence.forget_latest();
     }

@@ -264,7 +264,7 @@ fn take_step(worker: &Rc<Worker>, client: &mut Client, step: Step, received: &mu
 fn take_note(record: &mut Record, choice: &decide::Choice) {
     record.route = choice.found.map(|found| found.route);
     record.matched = choice.found.map_or(0, |found| found.matched);
-    record.upstream = choice.upstream;
+    (record.upstream, record.subset) = (choice.upstream, choice.subset);
 }
 
 /// Keeps what logs, spans and the recorder want of a request that was understood.

@@ -36,9 +36,10 @@ fn worker() -> (Rc<Worker>, ListenSocket, SocketAddr) {
     let snapshot = Snapshot {
         number: 1,
         listeners: vec![Arc::new(listener)],
-        table: RouteTable::compile(&[]).unwrap(),
+        table: RouteTable::compile(&[]).unwrap().into(),
         routes: Vec::new(),
         upstreams: Vec::new(),
+        subsets: Vec::new(),
         transports: Vec::new(),
         keys: Vec::new(),
         tracing: None,

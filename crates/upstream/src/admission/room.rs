@@ -38,15 +38,17 @@ pub(crate) fn has(words: &[u64], endpoint: u32) -> bool {
 ///
 /// All looks go through [`PickKey::load`], so that the choice can be made again.
 pub(crate) fn pick(upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Pick {
-    let is_full = |endpoint| key.load(upstream, endpoint).is_some_and(|load| load.full);
+    let is_full = |endpoint| key.load(upstream, view, endpoint).is_some_and(|load| load.full);
     let first = upstream.balanced(view, key);
     let Pick::Endpoint(chosen) = first else { return first };
     if !is_full(chosen) {
         return first;
     }
-    let mut full = Full::new(upstream.endpoints().count());
+    let mut full = Full::new(upstream.slots());
     let mut with_room = None;
-    for &member in view.members() {
+    // An exchange that has tried all members chooses among the spare endpoints.
+    let spares = if view.is_member(chosen) { &[] } else { view.spares() };
+    for &member in view.members().iter().chain(spares) {
         match is_full(member) {
             true => full.add(member),
             false => with_room = with_room.or(Some(member)),

@@ -98,11 +98,11 @@ fn settings_of_the_next_document_hold_for_those_who_wait() {
     let held: Vec<_> = (0..4).map(|_| enter(first.admission().unwrap())).collect();
     let next = upstream(0, &[None], capped(3, Some(QueueSettings::default()))).following(&first);
     assert_eq!(first.admission().unwrap().status().waiting, [0, 0, 3, 0], "only looked at so far");
-    next.catch_up(&first);
+    next.catch_up(&first, 0);
     assert_eq!(next.admission().unwrap().status().waiting, [0, 0, 1, 0]);
     assert_eq!(next.admission().unwrap().status().taken, 3);
     let last = upstream(0, &[None], AdmissionSettings::default()).following(&next);
-    last.catch_up(&next);
+    last.catch_up(&next, 0);
     assert_eq!(first.admission().unwrap().status().waiting, [0; 4]);
     drop(held);
     assert_eq!(first.admission().unwrap().status().taken, 0);

@@ -62,7 +62,7 @@ fn nearest(table: &Table, view: &View, key: &PickKey<'_>, hash: u64) -> Option<u
 }
 
 fn is_free(view: &View, key: &PickKey<'_>, endpoint: u32) -> bool {
-    view.is_member(endpoint) && !key.has_tried(endpoint)
+    view.holds(endpoint) && !key.has_tried(endpoint)
 }
 
 /// Where nearly nobody on the way can be had: one drawn by the hash, so that a key still stays where it is for as
@@ -92,7 +92,7 @@ fn within(
             continue;
         }
         last = Some(owner);
-        let Some(busy) = busyness(upstream, owner, key) else { continue };
+        let Some(busy) = busyness(upstream, view, owner, key) else { continue };
         if bound.has_room(busy, total, weights) {
             return Some(owner);
         }
@@ -102,7 +102,7 @@ fn within(
     let (before, from) = members.split_at(start);
     let mut least: Option<(u32, Busyness)> = None;
     for &endpoint in from.iter().chain(before).filter(|member| is_free(view, key, **member)).take(SCANNED) {
-        let Some(busy) = busyness(upstream, endpoint, key) else { continue };
+        let Some(busy) = busyness(upstream, view, endpoint, key) else { continue };
         if bound.has_room(busy, total, weights) {
             return Some(endpoint);
         }

@@ -27,7 +27,7 @@ pub struct LeastRequests;
 impl Balancer for LeastRequests {
     fn pick(&self, upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Pick {
         let next = round_robin::turn(view, key);
-        let Some((first, busy)) = next.and_then(|first| Some((first, busyness(upstream, first, key)?)))
+        let Some((first, busy)) = next.and_then(|first| Some((first, busyness(upstream, view, first, key)?)))
         else {
             return Pick::of(next, view);
         };
@@ -38,12 +38,18 @@ impl Balancer for LeastRequests {
             all if all.len() <= FEW => (all, all.len()),
             _ => (view.schedule(), LOOKED_AT),
         };
-        Pick::Endpoint(least(upstream, turns, count, key, (first, busy)))
+        Pick::Endpoint(least((upstream, view), turns, count, key, (first, busy)))
     }
 }
 
 /// The least busy of so many that have the next turns, and of the one whose turn it is.
-fn least(upstream: &Upstream, turns: &[u32], count: usize, key: &PickKey<'_>, first: (u32, Busyness)) -> u32 {
+fn least(
+    (upstream, view): (&Upstream, &View),
+    turns: &[u32],
+    count: usize,
+    key: &PickKey<'_>,
+    first: (u32, Busyness),
+) -> u32 {
     let start = key.turn.checked_rem(turns.len() as u64).unwrap_or(0) as usize;
     let (before, from) = turns.split_at(start);
     let turns = from.iter().chain(before).take(count);
@@ -51,7 +57,7 @@ fn least(upstream: &Upstream, turns: &[u32], count: usize, key: &PickKey<'_>, fi
         if endpoint == first.0 || key.has_tried(endpoint) {
             return least;
         }
-        match busyness(upstream, endpoint, key) {
+        match busyness(upstream, view, endpoint, key) {
             Some(busy) if busy.is_below(least.1) => (endpoint, busy),
             _ => least,
         }

@@ -39,7 +39,7 @@ fn choose(upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Option<u32> {
     };
     let avoid = |endpoint| endpoint == first || key.has_tried(endpoint);
     let Some(second) = view.draw_avoiding(&mut random, avoid) else { return Some(first) };
-    let (one, other) = (key.load(upstream, first)?, key.load(upstream, second)?);
+    let (one, other) = (key.load(upstream, view, first)?, key.load(upstream, view, second)?);
     Some(if is_better(&other, &one) { second } else { first })
 }
 

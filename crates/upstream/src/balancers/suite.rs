@@ -343,7 +343,7 @@ fn nothing_is_measured_for_those_that_do_not_ask() {
         let upstream = upstream(row, &[1, 1], 10);
         upstream.report_latency(0, 500, 0);
         upstream.report_failed_latency(0, 500, 0);
-        let load = PickKey::default().load(&upstream, 0).unwrap();
+        let load = PickKey::default().load(&upstream, &fresh(&upstream, 0), 0).unwrap();
         assert_eq!((load.latency_us, upstream.latency_decay()), (0, None), "{}", row.name);
     }
 }

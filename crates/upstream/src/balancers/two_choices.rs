@@ -26,12 +26,12 @@ fn choose(upstream: &Upstream, view: &View, key: &PickKey<'_>) -> Option<u32> {
     let Some(first) = view.draw_avoiding(&mut random, |endpoint| key.has_tried(endpoint)) else {
         return view.draw(&mut random);
     };
-    let busy = busyness(upstream, first, key)?;
+    let busy = busyness(upstream, view, first, key)?;
     if busy.is_idle() {
         return Some(first);
     }
     let avoid = |endpoint| endpoint == first || key.has_tried(endpoint);
     let second = view.draw_avoiding(&mut random, avoid);
-    let other = second.and_then(|endpoint| busyness(upstream, endpoint, key));
+    let other = second.and_then(|endpoint| busyness(upstream, view, endpoint, key));
     if other.is_some_and(|other| other.is_below(busy)) { second } else { Some(first) }
 }

@@ -146,6 +146,11 @@ impl Outliers {
         self.totals[rule as usize].load(Ordering::Relaxed)
     }
 
+    /// The endpoint is there again: what failed in a row before says nothing.
+    pub(crate) fn forget_rows(&self, endpoint: &Endpoint) {
+        endpoint.ejection().rows.store(0, Ordering::Relaxed);
+    }
+
     /// Costs one load while nothing fails (a store would take the cache line from the other workers), and an addition
     /// where endpoints are compared.
     #[inline]

@@ -1,11 +1,12 @@
 //! Runs an upstream's probes for as long as it lives.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use super::{ProbePlan, ProbeState, ProbeTarget};
@@ -32,8 +33,8 @@ impl ProbeRoom {
     }
 }
 
-/// Probes each endpoint of the upstream, each on its own, until `shutdown`; at once done where the upstream
-/// has no probes. `clock` gives the milliseconds since the process started. `seed` spreads the probes in
+/// Probes each endpoint that the upstream has, each on its own, until `shutdown`; at once done where the upstream
+/// has no probes. Follows the set as endpoints come and go. `clock` gives the milliseconds since the process started. `seed` spreads the probes in
 /// time.
 pub async fn run_probes(
     upstream: Arc<Upstream>,
@@ -48,19 +49,34 @@ pub async fn run_probes(
     let mut tasks = JoinSet::new();
     let count = upstream.endpoints().count() as u32;
     let within = plan.interval.min(FIRST_WITHIN.max(FIRST_EACH.saturating_mul(count)));
-    for endpoint in 0..count {
-        let mut random = Random::new(seeds.next());
-        let wait = part_of(within, 0, 1000, &mut random);
-        let (upstream, plan, room, clock) =
-            (Arc::clone(&upstream), plan.clone(), room.clone(), clock.clone());
-        tasks.spawn(async move {
-            sleep(wait).await;
-            probe_endpoint(upstream, endpoint, plan, room, clock, random).await;
-        });
-    }
+    let mut probed: HashMap<u32, AbortHandle> = HashMap::new();
+    let follow = async {
+        loop {
+            for (endpoint, known) in upstream.endpoints() {
+                match (known.is_removed(), probed.contains_key(&endpoint)) {
+                    (false, false) => {
+                        let mut random = Random::new(seeds.next());
+                        let wait = part_of(within, 0, 1000, &mut random);
+                        let (upstream, plan, room, clock) =
+                            (Arc::clone(&upstream), plan.clone(), room.clone(), clock.clone());
+                        let probing = async move {
+                            sleep(wait).await;
+                            probe_endpoint(upstream, endpoint, plan, room, clock, random).await;
+                        };
+                        probed.insert(endpoint, tasks.spawn(probing));
+                    }
+                    (true, true) => drop(probed.remove(&endpoint).inspect(AbortHandle::abort)),
+                    _ => {}
+                }
+            }
+            // Takes the tasks that have ended out of the set.
+            while tasks.try_join_next().is_some() {}
+            upstream.members_changed().await;
+        }
+    };
     tokio::select! {
         () = shutdown => {}
-        () = async { while tasks.join_next().await.is_some() {} } => {}
+        () = follow => {}
     }
 }
 

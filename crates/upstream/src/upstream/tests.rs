@@ -116,7 +116,7 @@ fn endpoints_are_compared_by_what_an_interval_has_counted() {
     assert_eq!(upstream.endpoint(3).unwrap().health(100_000), Health::Usable);
     assert_eq!((upstream.ejections(Rule::SuccessRate), upstream.ejections(Rule::Consecutive5xx)), (1, 0));
     let after = with_outliers(5, settings).0;
-    after.catch_up(&upstream);
+    after.catch_up(&upstream, 0);
     assert_eq!(after.ejections(Rule::SuccessRate), 1);
 }
 

@@ -36,10 +36,10 @@ impl View {
     /// Gets the table for the members, where the balancer wants one.
     pub(super) fn look_up(&mut self, upstream: &Upstream) {
         self.lookup = None;
-        let Some((seats, table)) = upstream.balancing().table(upstream.endpoints().map(|(_, e)| e)) else {
+        let Some((seats, table)) = upstream.balancing().table(upstream.endpoints()) else {
             return;
         };
-        let mut members = vec![0u64; self.exclusions.len().div_ceil(64)].into_boxed_slice();
+        let mut members = vec![0u64; self.standings.len().div_ceil(64)].into_boxed_slice();
         for member in &self.members {
             if let Some(word) = members.get_mut(*member as usize / 64) {
                 *word |= 1 << (member % 64);
@@ -55,7 +55,7 @@ impl View {
 
     /// Whether an endpoint may be picked, in one step. Only of a view that has a table.
     #[inline]
-    pub(crate) fn is_member(&self, endpoint: u32) -> bool {
+    pub(crate) fn holds(&self, endpoint: u32) -> bool {
         let word = self.lookup.as_ref().and_then(|lookup| lookup.members.get(endpoint as usize / 64));
         word.is_some_and(|word| word & (1 << (endpoint % 64)) != 0)
     }

@@ -29,6 +29,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("tollgate-routing", 2),
     ("tollgate-upstream", 2),
     ("tollgate-telemetry", 2),
+    ("tollgate-discovery", 3),
     ("tollgate-policies", 3),
     ("tollgate-proxy", 3),
     ("tollgate-config", 4),

@@ -180,9 +180,10 @@ fn snapshot(listeners: Vec<Arc<Listener>>, upstreams: &[(Vec<SocketAddr>, Option
     Snapshot {
         number: 1,
         listeners,
-        table: RouteTable::compile(&[]).unwrap(),
+        table: RouteTable::compile(&[]).unwrap().into(),
         routes: Vec::new(),
         upstreams: upstreams.iter().enumerate().map(upstream).collect(),
+        subsets: Vec::new(),
         transports: upstreams.iter().map(|(_, header)| Arc::new(transport(*header))).collect(),
         keys: upstreams.iter().map(|_| Keys::default()).collect(),
         tracing: None,

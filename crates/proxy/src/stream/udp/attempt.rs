@@ -62,7 +62,10 @@ fn pick(
         let key = PickKey { turn, seed, hash, now_us, tried, loads, ..PickKey::default() };
         let picked = decide::endpoint(upstream, view, &key);
         decision.evidence.asked(view, turn, hash, false);
-        picked?
+        picked.map_err(|refusal| {
+            decision.record.detail = refusal.detail;
+            refusal.reason
+        })?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
     let (address, name) = (chosen.address(), chosen.name().clone());

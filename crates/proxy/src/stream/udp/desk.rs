@@ -216,7 +216,7 @@ impl Desk {
             return Ok(id);
         }
         // What this flow's decisions depend on is of one snapshot.
-        let again = flow.decision.snapshot_number == round.published.snapshot.number;
+        let again = flow.decision.snapshot.as_ptr() == Arc::as_ptr(&round.published.snapshot);
         if again && attempt::begin(round, upstream, id, flow).is_ok() {
             return Ok(id);
         }

@@ -12,6 +12,7 @@ use super::run_probes;
 use crate::balancers::BALANCERS;
 use crate::endpoint::Endpoint;
 use crate::health::{Cause, Health, HealthEvent, HealthEvents, ProbeHealth};
+use crate::members::{Member, OperatorMembers};
 use crate::probes::{
     Probe, ProbeAnswer, ProbeFailure, ProbePlan, ProbeRoom, ProbeTarget, TcpProbe, Thresholds,
 };
@@ -125,7 +126,7 @@ async fn shutdown_ends_all_probing() {
 }
 
 #[tokio::test]
-async fn an_upstream_without_probes_or_endpoints_needs_no_driver() {
+async fn an_upstream_without_probes_needs_no_driver() {
     let plain = Upstream::new(
         "api",
         endpoints(2),
@@ -134,8 +135,34 @@ async fn an_upstream_without_probes_or_endpoints_needs_no_driver() {
         HealthEvents::unheard(),
     );
     run_probes(Arc::new(plain), room(), || 0, 0, pending()).await;
-    let (empty, _receiver) = upstream(Vec::new(), ProbePlan::new(scripted("")));
-    run_probes(empty, room(), || 0, 0, pending()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_follow_the_set() {
+    let probe = scripted("");
+    let (upstream, mut receiver) = upstream(Vec::new(), ProbePlan::new(probe.clone()));
+    let driver = tokio::spawn(run_probes(Arc::clone(&upstream), room(), clock(), 7, pending()));
+    let asked = |name: &str| probe.asked.lock().unwrap().iter().filter(|(n, _)| **n == *name).count();
+    let member = |name: &str| Member::new(name, ([127, 0, 0, 1], 80).into(), 1);
+    upstream.set_operator_members(&OperatorMembers { added: vec![member("a")], removed: vec![] }, 0);
+    while asked("a") < 3 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    upstream.set_operator_members(&OperatorMembers { added: vec![member("b")], removed: vec![] }, 0);
+    while asked("b") < 1 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    let before = asked("a");
+    while asked("b") < 5 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    assert_eq!(asked("a"), before, "it was removed");
+    upstream.set_operator_members(&OperatorMembers { added: vec![member("a")], removed: vec![] }, 0);
+    while asked("a") == before {
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    assert!(receiver.try_recv().is_err(), "none was anything but usable");
+    driver.abort();
 }
 
 #[tokio::test]
@@ -200,7 +227,7 @@ async fn one_that_starts_down_is_used_after_its_first_passed_probe() {
         let endpoints = vec![upstream.endpoint(0).unwrap().successor(1)];
         let after =
             Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard());
-        after.catch_up(&upstream);
+        after.catch_up(&upstream, 0);
         after.endpoint(0).unwrap().probe_health()
     };
     assert_eq!(after(settings.clone()), ProbeHealth::Awaited);
@@ -228,7 +255,7 @@ async fn an_endpoint_that_has_served_is_not_awaited_when_probes_are_added() {
         Endpoint::new("new", "127.0.0.1:81".parse().unwrap(), 1),
     ];
     let after = Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard());
-    after.catch_up(&before);
+    after.catch_up(&before, 0);
     let health: Vec<_> = after.endpoints().map(|(_, e)| e.probe_health()).collect();
     assert_eq!(health, [ProbeHealth::Unknown, ProbeHealth::Awaited]);
 }
