@@ -30,6 +30,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("tollgate-telemetry", 2),
     ("tollgate-policies", 3),
     ("tollgate-proxy", 3),
+    ("tollgate-simulation", 3),
     ("tollgate-config", 4),
     ("tollgate-control", 5),
     ("tollgate-admin", 6),

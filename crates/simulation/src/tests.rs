@@ -1,0 +1,1 @@
+//! What must hold of any simulation, and what the algorithms must achieve in some.
