@@ -37,7 +37,8 @@ pub fn load_scenario(
             parse(file, &text, environment, &mut diagnostics).and_then(|node| {
                 if !matches!(node.value, Value::Mapping(_)) {
                     let message = format!("a scenario is a mapping, but this is {}", node.kind());
-                    diagnostics.push(Diagnostic::error(node.origin, message).mend("begin with `rate: 1000/s`"));
+                    diagnostics
+                        .push(Diagnostic::error(node.origin, message).mend("begin with `rate: 1000/s`"));
                     return None;
                 }
                 let mut decoder = Decoder { diagnostics: &mut diagnostics, sources: &mut sources, files };
@@ -65,8 +66,10 @@ fn check(scenario: &Scenario, found: &mut Diagnostics) {
         match &caller.rate {
             Some(rate) => steps(&rate.value, scenario, found),
             None if scenario.rate.is_none() => {
-                let message = format!("`{name}` has no `rate`, and the scenario has none to share");
-                found.push(Diagnostic::error(name.origin, message).mend("write `rate: 100/s` here or at the top"));
+                let message = format!("`{}` has no `rate`, and the scenario has none to share", name.value);
+                found.push(
+                    Diagnostic::error(name.origin, message).mend("write `rate: 100/s` here or at the top"),
+                );
             }
             None => {}
         }
@@ -85,7 +88,8 @@ fn steps(steps: &[RateStep], scenario: &Scenario, found: &mut Diagnostics) {
     for pair in steps.windows(2) {
         if pair[1].at.value <= pair[0].at.value {
             let message = format!("this step does not come after the one before, at {}", pair[0].at.value);
-            found.push(Diagnostic::error(pair[1].at.origin, message).mend("write steps in the order of time"));
+            found
+                .push(Diagnostic::error(pair[1].at.origin, message).mend("write steps in the order of time"));
         }
     }
     for step in steps.iter().filter(|step| step.at.value.get() >= scenario.duration.get()) {
@@ -125,14 +129,19 @@ fn event_of(event: &ScenarioEvent, scenario: &Scenario, found: &mut Diagnostics)
     }
     if let Some(up) = &event.up {
         if event.down.is_some() {
-            found.push(Diagnostic::error(up.origin, "`up` cannot stand beside `down`").mend("make them two events"));
+            found.push(
+                Diagnostic::error(up.origin, "`up` cannot stand beside `down`").mend("make them two events"),
+            );
         } else if !up.value {
             let mend = "write `down: refusing` or `down: silent`";
             found.push(Diagnostic::error(up.origin, "`up` can only be `true`").mend(mend));
         }
     }
     if let Some(slow) = event.slow.as_ref().filter(|slow| slow.value.as_thousandths() == 0) {
-        found.push(Diagnostic::error(slow.origin, "`slow` must be more than 0").mend("write `slow: 1` for as at the beginning"));
+        found.push(
+            Diagnostic::error(slow.origin, "`slow` must be more than 0")
+                .mend("write `slow: 1` for as at the beginning"),
+        );
     }
     if at.value.get() >= scenario.duration.get() {
         let message = format!("by then the scenario is over, after {}", scenario.duration);

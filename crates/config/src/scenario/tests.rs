@@ -4,7 +4,8 @@ use super::{LoadedScenario, load_scenario};
 use crate::source::MemoryFiles;
 
 fn load(text: &str) -> LoadedScenario {
-    let files: MemoryFiles = [("s.yaml", text)].into_iter().collect();
+    let mut files = MemoryFiles::default();
+    files.insert("s.yaml", text);
     load_scenario(Path::new("s.yaml"), &files, &|_| None)
 }
 
@@ -51,6 +52,6 @@ fn somebody_must_send_something() {
     assert_eq!(findings("callers: { a: {} }\n"), ["`a` has no `rate`, and the scenario has none to share"]);
     assert_eq!(findings("- 1\n"), ["a scenario is a mapping, but this is a list"]);
     assert!(findings("callers: { a: { rate: 1/s } }\n").is_empty());
-    let missing: MemoryFiles = [("x", "")].into_iter().collect();
-    assert!(load_scenario(Path::new("s.yaml"), &missing, &|_| None).diagnostics.has_errors());
+    let missing = load_scenario(Path::new("s.yaml"), &MemoryFiles::default(), &|_| None);
+    assert!(missing.diagnostics.has_errors());
 }

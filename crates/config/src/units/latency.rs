@@ -81,7 +81,9 @@ mod tests {
             let time: ShortTime = text.parse().unwrap();
             assert_eq!((time.micros(), time.to_string().as_str()), (micros, shown), "{text}");
         }
-        for text in ["", "5", "ms", "0us", "0.5us", "1..5ms", "-1ms", "1,5ms", "2h", "61m", "99999999999999999999s"] {
+        for text in
+            ["", "5", "ms", "0us", "0.5us", "1..5ms", "-1ms", "1,5ms", "2h", "61m", "99999999999999999999s"]
+        {
             assert!(text.parse::<ShortTime>().is_err(), "{text}");
         }
     }
