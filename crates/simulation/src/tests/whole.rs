@@ -2,7 +2,7 @@
 
 use tollgate_upstream::{AdmissionSettings, BALANCERS, BreakerSettings, QueueSettings, UpstreamSettings};
 
-use super::{SECOND, caller, scenario, simulate, upstream};
+use super::{SECOND, caller, model, scenario, simulate, upstream};
 use crate::chance::Chance;
 use crate::scenario::TimeLimits;
 use crate::{Change, ChangeTo, Down, EndpointModel, Latency, Report, Rules, Scenario};
@@ -163,4 +163,31 @@ fn a_page_needs_nothing_from_elsewhere_and_takes_names_as_text() {
     assert!(!page.contains("<script") && page.contains("a &amp; b") && page.contains("&lt;script&gt;"));
     assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("NaN"));
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+}
+
+/// `cargo test --release -p tollgate-simulation -- --ignored --nocapture a_minute`: a minute of 10,000 requests a second with all
+/// that guards an upstream is meant to take less than ten seconds.
+#[test]
+#[ignore = "measures"]
+fn a_minute_of_ten_thousand_a_second_takes_seconds() {
+    let queue = Some(QueueSettings::default());
+    let admission =
+        AdmissionSettings { upstream: Some(500), endpoint: Some(100), queue, ..AdmissionSettings::default() };
+    let breaker = Some(BreakerSettings::default());
+    for (name, p50) in [("usual", 5), ("overload", 60)] {
+        let settings =
+            UpstreamSettings { admission: admission.clone(), breaker, ..UpstreamSettings::default() };
+        let mut callers = caller("all", 10_000.0);
+        callers.count = 100;
+        let scenario = scenario(60, vec![model(p50, 8 * p50, 200); 10], vec![callers]);
+        let upstream = upstream("peak_ewma", 10, settings);
+        let began = std::time::Instant::now();
+        let report = simulate(&upstream, &Rules::default(), &scenario);
+        let took = began.elapsed();
+        eprintln!(
+            "{name}: {took:?} for {} requests, {} answered",
+            report.whole.arrived, report.whole.answered
+        );
+        assert!(took.as_secs() < 10, "{took:?}");
+    }
 }
