@@ -4,7 +4,7 @@ mod plot;
 
 use std::fmt::Write;
 
-use crate::report::{QUANTILES, Report, Row, percent, rate, time};
+use crate::report::{QUANTILES, Report, Row, moment, percent, rate, time};
 use plot::{Line, Plot};
 
 /// Endpoints and groups that have a line of their own.
@@ -16,7 +16,7 @@ const COLOURS: [&str; 12] = [
 
 const STYLE: &str = "body{font:14px system-ui,sans-serif;margin:2em auto;max-width:64em;padding:0 1em;color:#1e293b;background:#fff}\
 h1{font-size:1.4em}h2{font-size:1.1em;margin:1.6em 0 .4em}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
-td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #e2e8f0}td:first-child,th:first-child,.words{text-align:left}\
+td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #e2e8f0}td:first-child,th:first-child,.words{text-align:left}td:first-child{white-space:nowrap}\
 svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#475569}.key{margin-right:1.2em;white-space:nowrap}\
 .key i{display:inline-block;width:1.2em;height:3px;vertical-align:middle;margin-right:.4em}pre{white-space:pre-wrap}\
 @media(prefers-color-scheme:dark){body{background:#0f172a;color:#e2e8f0}td,th{border-color:#334155}svg text{fill:#94a3b8}}";
@@ -51,7 +51,7 @@ fn rows(report: &Report, out: &mut String) {
     row("all", &report.whole, out);
     if report.phases.len() > 1 {
         for phase in &report.phases {
-            row(&format!("{} – {}", time(phase.from_us), time(phase.to_us)), phase, out);
+            row(&format!("{} – {}", moment(phase.from_us), moment(phase.to_us)), phase, out);
         }
     }
     out.push_str("</table>\n");

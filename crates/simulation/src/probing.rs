@@ -61,9 +61,7 @@ impl Probing {
             (true, _) => Ok(()),
             (false, Some(Down::Refusing)) => Err(ProbeFailure::Refused),
             (false, Some(Down::Silent)) => Err(ProbeFailure::ConnectTimeout(self.plan.timeout)),
-            (false, None) => {
-                Err(ProbeFailure::Status { got: 503, expected: Arc::from("what the document expects") })
-            }
+            (false, None) => Err(ProbeFailure::Status { got: 503, expected: Arc::from("a good one") }),
         };
         upstream.probed(endpoint, outcome, verdict, now_us / 1000);
         let time_us = self.plan.time(state.pace()).as_micros().max(1000) as u64;

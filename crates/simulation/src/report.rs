@@ -262,6 +262,14 @@ pub(crate) fn time(us: u64) -> String {
     out
 }
 
+/// A moment, as briefly as it can be told.
+pub(crate) fn moment(us: u64) -> String {
+    match us {
+        _ if us.is_multiple_of(1_000_000) => format!("{}s", us / 1_000_000),
+        _ => format!("{}s", us as f64 / 1e6),
+    }
+}
+
 /// A rate as people read it.
 pub(crate) fn rate(count: u64, seconds: f64) -> String {
     let rate = count as f64 / seconds;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::report::{Part, QUANTILES, Report, Row, percent, rate, time};
+use crate::report::{Part, QUANTILES, Report, Row, moment, percent, rate, time};
 
 /// How many phases, and how many of what happened, are written out.
 const MOST_PHASES: usize = 24;
@@ -40,7 +40,7 @@ fn rows(report: &Report, out: &mut String) {
     lines.push(row("all", &report.whole));
     if report.phases.len() > 1 {
         for phase in report.phases.iter().take(MOST_PHASES) {
-            let name = format!("{} - {}", seconds(phase.from_us), seconds(phase.to_us));
+            let name = format!("{} - {}", moment(phase.from_us), moment(phase.to_us));
             lines.push(row(&name, phase));
         }
     }
@@ -119,14 +119,6 @@ fn happened(report: &Report, out: &mut String) {
 
 fn or_none(us: Option<u64>) -> String {
     us.map_or_else(|| "-".to_owned(), time)
-}
-
-/// A moment, as briefly as it can be told.
-fn seconds(us: u64) -> String {
-    match us {
-        _ if us.is_multiple_of(1_000_000) => format!("{}s", us / 1_000_000),
-        _ => format!("{}s", us as f64 / 1e6),
-    }
 }
 
 /// Columns of the same width, the first and whatever is words to the left.
