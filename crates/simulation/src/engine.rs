@@ -37,7 +37,8 @@ pub struct Given<'a> {
     pub scenario: &'a Scenario,
 }
 
-/// Runs it. `progress` is told the time now and then, in microseconds. On a thread of its own time only: two simulations can run in a process, each on its thread.
+/// Runs it. `progress` is told the time now and then, in microseconds. The time is the thread's: two simulations may run at once, on
+/// a thread each.
 pub fn run(given: Given<'_>, progress: &mut dyn FnMut(u64)) -> Report {
     let mut simulation = Simulation::new(given);
     let duration_us = given.scenario.duration_us;
