@@ -45,7 +45,7 @@ pub fn prepare(
 ) -> Result<Simulation, Diagnostics> {
     let snapshot = &ready.snapshot;
     let mut found = Diagnostics::default();
-    let (index, upstream) = upstream(snapshot, scenario, chosen).map_err(|finding| only(finding))?;
+    let (index, upstream) = upstream(snapshot, scenario, chosen).map_err(only)?;
     let route = route(snapshot, index, chosen).map_err(only)?;
     let keys = snapshot.keys.get(index).cloned().unwrap_or_default();
     let model = model::scenario(scenario, &upstream, route, chosen.seed, &mut found);

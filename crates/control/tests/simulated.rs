@@ -28,7 +28,8 @@ fn simulate_with(scenario: &str, replaced: &[(&str, &str)], chosen: Chosen<'_>) 
     let loaded = load_scenario(&folder().join(scenario), &DiskFiles, &|_| None);
     let render = |found: &_| tollgate_config::render(found, &loaded.sources, false);
     assert!(loaded.diagnostics.iter().next().is_none(), "{}", render(&loaded.diagnostics));
-    let simulation = simulate::prepare(ready, loaded.scenario.as_ref().unwrap(), chosen).map_err(|e| render(&e))?;
+    let simulation =
+        simulate::prepare(ready, loaded.scenario.as_ref().unwrap(), chosen).map_err(|e| render(&e))?;
     assert!(simulation.left_out.is_empty(), "{:?}", simulation.left_out);
     Ok(simulation.run(&health, &mut |_| {}))
 }
@@ -59,7 +60,10 @@ fn a_noisy_caller_waits_behind_itself() {
         let (arrived, answered) = report.phases[1].callers[0];
         answered as f64 / arrived as f64
     };
-    let (turns, line) = (simulated("noisy-caller.yaml", &[]), simulated("noisy-caller.yaml", &[("by: consumer", "by: route")]));
+    let (turns, line) = (
+        simulated("noisy-caller.yaml", &[]),
+        simulated("noisy-caller.yaml", &[("by: consumer", "by: route")]),
+    );
     assert!(quiet(&turns) > 0.95, "{}", turns.to_table());
     assert!(quiet(&line) < 0.9, "{}", line.to_table());
 }
@@ -67,7 +71,13 @@ fn a_noisy_caller_waits_behind_itself() {
 #[test]
 fn outages_are_met_by_probes_ejection_retries_and_the_circuit() {
     let report = simulated("outage.yaml", &[]);
-    for words in ["usable -> ejected", "usable -> down", "down -> usable", "circuit of orders: open", "trials went well"] {
+    for words in [
+        "usable -> ejected",
+        "usable -> down",
+        "down -> usable",
+        "circuit of orders: open",
+        "trials went well",
+    ] {
         assert!(tells(&report, words), "{words}:\n{}", report.to_table());
     }
     let died = &report.phases[1];
@@ -99,5 +109,9 @@ fn names_that_are_not_there_are_told_with_those_that_are() {
     assert!(chosen(Some("order"), None).unwrap_err().contains("did you mean `orders`?"));
     assert!(chosen(None, Some("x")).unwrap_err().contains("no route `x` forwards to `orders`"));
     let moved = simulate_with("slow-endpoint.yaml", &[("9002", "9009")], Chosen::default()).unwrap_err();
-    assert!(moved.contains("`orders` has no endpoint `127.0.0.1:9002`") && moved.contains("slow-endpoint.yaml:7:"), "{moved}");
+    assert!(
+        moved.contains("`orders` has no endpoint `127.0.0.1:9002`")
+            && moved.contains("slow-endpoint.yaml:7:"),
+        "{moved}"
+    );
 }

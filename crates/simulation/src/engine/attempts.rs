@@ -143,7 +143,7 @@ impl Simulation<'_> {
         let most_idle = self.given.upstream.settings().pool.max_idle;
         let request = self.requests.get(number);
         let Some(attempt) = &request.attempt else { return };
-        self.origins[attempt.endpoint as usize].release(request.worker, most_idle as usize);
+        self.origins[attempt.endpoint as usize].release(request.worker, most_idle);
         if self.is_tried_again(number, status) {
             return;
         }
