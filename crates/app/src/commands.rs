@@ -20,6 +20,7 @@ mod reload;
 mod rollback;
 mod run;
 mod schema;
+mod simulate;
 mod status;
 mod top;
 mod version;
@@ -47,6 +48,8 @@ pub enum Command {
     Config(config::Command),
     /// Tell how a made-up request would be decided
     Explain(explain::Arguments),
+    /// Tell what an upstream would do under a made-up traffic, without serving any
+    Simulate(simulate::Arguments),
     /// Tell why a past exchange of the running instance ended as it did
     Why(why::Arguments),
     /// Show exchanges of the running instance as they end
@@ -95,6 +98,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Why(arguments) => why::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),

@@ -59,6 +59,7 @@ pub fn report(prepared: &Prepared) {
     eprint!("{}", prepared.report(colour()));
 }
 
-fn colour() -> bool {
+/// Whether findings are shown in colours.
+pub fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

@@ -23,6 +23,7 @@ mod load;
 mod model;
 mod preset;
 mod reference;
+mod scenario;
 mod schema;
 #[cfg(test)]
 mod secrecy;
@@ -47,6 +48,7 @@ pub use load::{Loaded, load, parse_str};
 pub use model::*;
 pub use preset::Preset;
 pub use reference::reference;
+pub use scenario::{LoadedScenario, load_scenario};
 pub use schema::schema;
 pub use setting::{Many, NonEmpty, Switch, Toggle, ValueError, Whole};
 pub use source::{DiskFiles, Files, Located, MemoryFiles, Origin, Sources};

@@ -23,6 +23,7 @@ mod redis;
 mod rescue;
 mod retry;
 mod route;
+mod scenario;
 mod tls;
 mod tracing;
 mod traits;
@@ -76,6 +77,9 @@ pub use retry::{Defaults, EffectiveTimeouts, Retry, RetryBudget, RetryPlan, Shar
 pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,
     Rewrite, Route, TextMatch, Weight,
+};
+pub use scenario::{
+    ArrivalsWord, DownWord, EndpointModel, LatencyModel, RateStep, Scenario, ScenarioCaller, ScenarioEvent,
 };
 pub use tls::{
     Acme, CertificateFiles, Challenge, ClientCertificateMode, ClientCertificates, Hsts, HttpProtocol,

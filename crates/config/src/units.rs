@@ -17,6 +17,8 @@ mod http;
 mod https;
 mod json_path;
 mod key;
+mod label;
+mod latency;
 mod load_bound;
 mod media;
 mod name;
@@ -50,6 +52,8 @@ pub use http::{CookieName, FieldValue, HeaderName, MethodName, Scheme, StatusRan
 pub use https::HttpAddress;
 pub use json_path::JsonPath;
 pub use key::KeySecret;
+pub use label::Label;
+pub use latency::ShortTime;
 pub use load_bound::LoadBound;
 pub use media::MediaType;
 pub use name::Name;

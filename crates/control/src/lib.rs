@@ -25,6 +25,7 @@ pub mod probes;
 pub mod process;
 pub mod recorders;
 pub mod resolve;
+pub mod simulate;
 pub mod stapling;
 pub mod traffic;
 pub mod trial;

@@ -73,7 +73,8 @@ impl ProbePlan {
         }
     }
 
-    fn time(&self, pace: Pace) -> Duration {
+    /// The time to the next probe, without its jitter.
+    pub fn time(&self, pace: Pace) -> Duration {
         match pace {
             Pace::Usual => self.interval,
             Pace::Fast => self.fast,

@@ -2,15 +2,15 @@
 
 /// An estimate of a quantile that follows what it sees: a step up with each figure above it, a step down with each below,
 /// in such sizes that it rests where the wanted share is below (Ma, Muthukrishnan, Sandler 2013, "Frugal Streaming"). Steps
-/// are a share of the estimate, so that it needs no idea of the scale: it is right to some per cent after a few hundred
-/// figures, and follows a change as quickly.
+/// are a share of the estimate, so that it needs no idea of the scale: it is right to some per cent. It follows
+/// a rise within hundreds of figures; a fall takes a high quantile thousands, since few of its figures say much.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Quantile {
     estimate: f64,
 }
 
 /// How much of the estimate a step is, at the most.
-const STEP: f64 = 0.02;
+const STEP: f64 = 0.04;
 
 impl Quantile {
     /// Takes a figure in, of which so many thousandths are to be below.
@@ -43,12 +43,12 @@ mod tests {
             for thousandths in [500, 900, 990] {
                 let mut quantile = Quantile::default();
                 for scale in [10_000u64, 100_000, 1_000] {
-                    for _ in 0..20_000 {
+                    for _ in 0..40_000 {
                         quantile.observe(random.below(scale), thousandths);
                     }
                     // By how much of the figures it lies beside the quantile.
                     let off = quantile.get() as f64 / scale as f64 - f64::from(thousandths) / 1000.0;
-                    assert!(off.abs() < 0.08, "seed {seed}: {thousandths} of {scale} is off by {off}");
+                    assert!(off.abs() < 0.1, "seed {seed}: {thousandths} of {scale} is off by {off}");
                 }
             }
         }

@@ -484,7 +484,7 @@ impl Upstream {
     }
 
     /// Notes the outcome of a probe and the verdict that it led to, if it led to one.
-    pub(crate) fn probed(
+    pub fn probed(
         &self,
         endpoint: u32,
         outcome: Result<(), ProbeFailure>,

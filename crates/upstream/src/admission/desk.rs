@@ -1,7 +1,7 @@
 //! What worker threads share of an upstream's admission.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
 use super::adaptive::Gradient;
@@ -31,6 +31,17 @@ pub(super) struct Hall {
     /// How many were called to pick an endpoint and have not done so yet.
     called: u32,
     waits: Waits,
+}
+
+impl Hall {
+    fn empty() -> Self {
+        Self {
+            queue: Queue::new(QueueSettings::default()),
+            has_queue: false,
+            called: 0,
+            waits: Waits::default(),
+        }
+    }
 }
 
 /// Those to wake once the lock is released.
@@ -69,28 +80,34 @@ pub(crate) struct Desk {
     is_adaptive: AtomicBool,
     gradient: Mutex<Option<Gradient>>,
     refused: [AtomicU64; Why::ALL.len()],
-    /// Guards are dropped where no time is at hand.
+    /// Guards are dropped where no time is at hand. Asked only where somebody waits.
     now_us: fn() -> u64,
+    /// Another time than that, once there is one.
+    other_clock: OnceLock<fn() -> u64>,
 }
 
 impl Desk {
     pub(super) fn new(now_us: fn() -> u64) -> Self {
-        let hall = Hall {
-            queue: Queue::new(QueueSettings::default()),
-            has_queue: false,
-            called: 0,
-            waits: Waits::default(),
-        };
         Self {
             slots: Slots::new(UNLIMITED),
             waiting: AtomicU32::new(0),
             caps_endpoints: AtomicBool::new(false),
-            hall: Mutex::new(hall),
+            hall: Mutex::new(Hall::empty()),
             fixed: AtomicU32::new(UNLIMITED),
             is_adaptive: AtomicBool::new(false),
             gradient: Mutex::new(None),
             refused: Default::default(),
             now_us,
+            other_clock: OnceLock::new(),
+        }
+    }
+
+    /// Takes the time from elsewhere, and forgets what was learnt by the time before. Only the first call counts, and only
+    /// before anybody was admitted.
+    pub(super) fn use_clock(&self, now_us: fn() -> u64) {
+        if self.other_clock.set(now_us).is_ok() {
+            *self.gradient.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.hall() = Hall::empty();
         }
     }
 
@@ -121,7 +138,7 @@ impl Desk {
     }
 
     pub(super) fn now_us(&self) -> u64 {
-        (self.now_us)()
+        self.other_clock.get().unwrap_or(&self.now_us)()
     }
 
     /// Admits an exchange, or lets it wait, or refuses it. `has_room` tells whether any endpoint has room, and is asked only

@@ -278,7 +278,8 @@ fn without_slow_start_nobody_warms_up_not_even_after_a_reload_that_brings_it() {
 
 #[test]
 fn shares_reach_the_picks_of_every_balancer() {
-    for row in BALANCERS {
+    // A table is made of the endpoints' own weights: keys do not move while an endpoint warms up.
+    for row in BALANCERS.iter().filter(|row| !matches!(row.name, "ring_hash" | "maglev")) {
         let slow = UpstreamSettings { slow_start: Some(SLOW), ..UpstreamSettings::default() };
         let plain = traits(0, None, "");
         let endpoints = (0..4).map(|i| endpoint(i, 2, &plain));

@@ -32,6 +32,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("tollgate-discovery", 3),
     ("tollgate-policies", 3),
     ("tollgate-proxy", 3),
+    ("tollgate-simulation", 3),
     ("tollgate-config", 4),
     ("tollgate-control", 5),
     ("tollgate-admin", 6),
