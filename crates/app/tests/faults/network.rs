@@ -160,3 +160,35 @@ fn vanishes() {
     outcomes.assert_no_failures();
     assert!(tollgate.metric("tollgate_upstream_connects_failed_total{upstream=\"u\"}") >= 3.0);
 }
+
+#[test]
+fn a_service_that_cannot_be_reached_is_waited_for_by_more_than_the_budget_lets_try() {
+    in_a_network("network::unreachable");
+}
+
+#[test]
+#[ignore = "no test: what runs in a network of its own"]
+fn unreachable() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    lay_cable();
+    plug_in();
+    let far = answering_at(SocketAddr::new(FAR.parse().unwrap(), 0));
+    pull_the_plug();
+    let tollgate = launch(
+        "upstreams:\n  u:\n    endpoints: [\"{far}\"]\n    timeouts: { connect: 300ms }\n    hold: 15s\n    \
+         retry: { budget: 0%, budget_min: 1, backoff: 1ms, max_backoff: 1ms }\n\
+         routes: [{ path: /, to: u }]\n",
+        &[("far", &far.address())],
+    );
+    // One tries at a time, and that takes a while. All others ask the budget in vain, again and again.
+    let held = || tollgate.metric("tollgate_upstream_held{upstream=\"u\"}") as usize;
+    let load = Load { clients: 40, post_every: 0, size: |number| number * 97 % 12_000 };
+    let outcomes = load.run(tollgate.address(), |outcomes| {
+        wait_until("all are held", || held() == load.clients);
+        plug_in();
+        outcomes.wait_for_more(100);
+    });
+    outcomes.assert_no_failures();
+}
