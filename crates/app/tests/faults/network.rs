@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use tollgate_testkit::run;
+use tollgate_testkit::{Origin, run};
 
 use crate::load::{Load, Version, answering, answering_at};
 use crate::{launch, origin_in_a_process, wait_until};
@@ -87,13 +87,39 @@ fn lay_cable() {
     ip(&format!("neigh replace {FAR} lladdr 02:00:00:00:00:02 dev near nud permanent"));
 }
 
-/// Plugs the machine in: its address is here after all.
-fn plug_in() {
-    ip(&format!("addr add {FAR}/32 dev lo"));
+/// A machine at [`FAR`] with an origin on it, which is plugged in and can be unplugged.
+struct Machine(Origin);
+
+impl Machine {
+    fn start() -> Self {
+        lay_cable();
+        plug_in();
+        Self(answering_at(SocketAddr::new(FAR.parse().unwrap(), 0)))
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    fn requests(&self) -> usize {
+        self.0.requests().len()
+    }
+
+    fn pull_the_plug(&self) {
+        ip(&format!("addr del {FAR}/32 dev lo"));
+    }
 }
 
-fn pull_the_plug() {
-    ip(&format!("addr del {FAR}/32 dev lo"));
+impl Drop for Machine {
+    /// Whoever ends the origin connects to it once more.
+    fn drop(&mut self) {
+        plug_in();
+    }
+}
+
+/// The address is here after all.
+fn plug_in() {
+    ip(&format!("addr replace {FAR}/32 dev lo"));
 }
 
 #[test]
@@ -141,9 +167,7 @@ fn vanishes() {
     if std::env::var_os(INSIDE).is_none() {
         return;
     }
-    lay_cable();
-    plug_in();
-    let far = answering_at(SocketAddr::new(FAR.parse().unwrap(), 0));
+    let far = Machine::start();
     let near: [_; 2] = std::array::from_fn(|_| answering());
     let tollgate = launch(
         "upstreams:\n  u:\n    endpoints: [\"{a}\", \"{b}\", \"{far}\"]\n    timeouts: { connect: 200ms, try: 400ms }\n    \
@@ -154,14 +178,14 @@ fn vanishes() {
     let outcomes = load.run(tollgate.address(), |outcomes| {
         for time in 1..=3 {
             outcomes.wait_for_more(200);
-            pull_the_plug();
+            far.pull_the_plug();
             let ejections = || tollgate.stderr().matches("usable -> ejected").count();
             // Each time: once by connections that were there, and then by those that cannot be made.
             wait_until("it is ejected", || ejections() >= 2 * time);
             outcomes.wait_for_more(400);
-            let before = far.requests().len();
+            let before = far.requests();
             plug_in();
-            wait_until("it is used again", || far.requests().len() > before + 20);
+            wait_until("it is used again", || far.requests() > before + 20);
         }
     });
     outcomes.assert_no_failures();
@@ -179,10 +203,8 @@ fn unreachable() {
     if std::env::var_os(INSIDE).is_none() {
         return;
     }
-    lay_cable();
-    plug_in();
-    let far = answering_at(SocketAddr::new(FAR.parse().unwrap(), 0));
-    pull_the_plug();
+    let far = Machine::start();
+    far.pull_the_plug();
     let tollgate = launch(
         "upstreams:\n  u:\n    endpoints: [\"{far}\"]\n    timeouts: { connect: 300ms }\n    hold: 15s\n    \
          retry: { budget: 0%, budget_min: 1, backoff: 1ms, max_backoff: 1ms }\n\
