@@ -23,7 +23,7 @@ const LISTENS: &str = "the origin listens";
 /// A server in a process of its own, on one port for all its lives. Killed when dropped.
 ///
 /// It answers each request on `/…?id=ID&size=SIZE` with `ID` again and again, `SIZE` bytes in all, in
-/// chunks if the query says `chunked`. Before that it writes what it executed to a file: a line
+/// chunks if the query says `chunked`. If it says `half`, half of the answer is all that ever comes. Before that it writes what it executed to a file: a line
 /// `METHOD ID`, in one piece, so that it is there or not, whatever happens to the process.
 #[derive(Debug)]
 pub struct OriginProcess {
@@ -140,7 +140,13 @@ fn run(connection: &mut Connection, executed: &File) {
             // Takes its time, so that death often comes between the deed and its answer.
             std::thread::sleep(Duration::from_millis(5));
         }
-        connection.send(answer(&request));
+        let answer = answer(&request);
+        if request.target().contains("&half") {
+            connection.send(&answer[..answer.len() / 2]);
+            connection.rest();
+            return;
+        }
+        connection.send(answer);
     }
 }
 

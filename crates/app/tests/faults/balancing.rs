@@ -169,6 +169,8 @@ fn an_endpoint_that_refuses_is_ejected_and_costs_no_more_attempts() {
         &[("dead", &dead), ("origin", &origin.address())],
     );
     send(&tollgate, 200);
-    tollgate.stderr_line(&format!("endpoint {dead} of u: usable -> ejected: 5 failures in a row"));
+    tollgate.stderr_line(&format!(
+        "endpoint {dead} of u: usable -> ejected: consecutive_5xx: 5 failures in a row"
+    ));
     assert_eq!(tollgate.metric("tollgate_upstream_connects_failed_total{upstream=\"u\"}"), 5.0);
 }

@@ -1,6 +1,7 @@
 //! Hand-over: other processes take the place of the program while it is used, and nobody but the one who asked for it
 //! notices.
 
+mod alternating;
 mod failing;
 mod http3;
 mod sockets;

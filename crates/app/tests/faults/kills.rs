@@ -1,7 +1,5 @@
 //! Endpoints that are killed, and come back.
 
-use std::collections::HashMap;
-
 use tollgate_testkit::{Client, Origin, refusing};
 
 use crate::load::Load;
@@ -38,16 +36,8 @@ fn killing_endpoints_under_load_fails_no_request_that_may_be_repeated_and_repeat
     }
     // A worker that had not begun yet when the start was looked at opens a few for itself.
     wait_until("all descriptors are given back", || tollgate.descriptors() <= descriptors + 8);
-    let text = std::fs::read_to_string(&executed).unwrap();
-    let mut times: HashMap<&str, usize> = HashMap::new();
-    for id in text.lines().filter_map(|line| line.strip_prefix("POST ")) {
-        *times.entry(id).or_default() += 1;
-    }
-    let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
-    assert!(twice.is_empty(), "executed more than once: {twice:?}");
-    let answered = outcomes.executed.lock().unwrap();
-    assert!(answered.iter().all(|id| times.get(id.as_str()) == Some(&1)), "answered, but not executed");
-    assert!(answered.len() >= KILLS, "too few POSTs to mean anything");
+    let answered = outcomes.assert_posts_executed_once(&executed);
+    assert!(answered >= KILLS, "too few POSTs to mean anything");
     let total = outcomes.answered();
     assert!(total * 9 / 10 >= 10_000, "{total} requests");
 }

@@ -1,12 +1,18 @@
 //! Clients that send requests one after the other, and know of each what became of it.
 
+mod connection;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use tollgate_testkit::{Broken, Client, Response};
+use tollgate_testkit::{Origin, Response};
 
 use crate::wait_until;
+use connection::Connection;
+pub use connection::Version;
 
 /// What became of all requests.
 #[derive(Debug, Default)]
@@ -43,6 +49,21 @@ impl Outcomes {
         assert!(failures.is_empty(), "{} requests failed: {failures:#?}", failures.len());
     }
 
+    /// Asserts that no POST was executed more than once, and each that was answered by an origin exactly once; `file`
+    /// is what the origins have written. Returns how many were answered.
+    pub fn assert_posts_executed_once(&self, file: &Path) -> usize {
+        let text = std::fs::read_to_string(file).unwrap();
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        for id in text.lines().filter_map(|line| line.strip_prefix("POST ")) {
+            *times.entry(id).or_default() += 1;
+        }
+        let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+        assert!(twice.is_empty(), "executed more than once: {twice:?}");
+        let answered = self.executed.lock().unwrap();
+        assert!(answered.iter().all(|id| times.get(id.as_str()) == Some(&1)), "answered, but not executed");
+        answered.len()
+    }
+
     fn fail(&self, id: &str, why: String) {
         self.failures.lock().unwrap().push(format!("{id}: {why}"));
     }
@@ -60,9 +81,19 @@ pub struct Load {
 }
 
 impl Load {
-    /// Runs the clients until `stop` is true; `meanwhile` runs beside them, and is told of the outcomes
-    /// so far. It may set `stop`, which is set when it returns.
+    /// Runs the clients over HTTP/1.1 until `meanwhile` returns, which runs beside them, and is told of the outcomes
+    /// so far.
     pub fn run(self, address: SocketAddr, meanwhile: impl FnOnce(&Outcomes)) -> Outcomes {
+        self.run_over(Version::One, address, meanwhile)
+    }
+
+    /// The same over a version of HTTP, each client on a connection of its own.
+    pub fn run_over(
+        self,
+        version: Version,
+        address: SocketAddr,
+        meanwhile: impl FnOnce(&Outcomes),
+    ) -> Outcomes {
         let outcomes = Outcomes {
             answered: (0..self.clients).map(|_| AtomicUsize::new(0)).collect(),
             ..Outcomes::default()
@@ -71,7 +102,8 @@ impl Load {
         std::thread::scope(|scope| {
             for client in 0..self.clients {
                 let (outcomes, stop) = (&outcomes, &stop);
-                scope.spawn(move || self.client(client, address, outcomes, stop));
+                let open = move || Connection::open(address, version);
+                scope.spawn(move || self.client(client, open, outcomes, stop));
             }
             // Also stops if `meanwhile` fails, or its panic would wait for the clients for ever.
             let _stop = StopOnDrop(&stop);
@@ -80,25 +112,18 @@ impl Load {
         outcomes
     }
 
-    fn client(self, client: usize, address: SocketAddr, outcomes: &Outcomes, stop: &AtomicBool) {
-        let mut connection = Client::connect(address);
+    fn client(self, client: usize, open: impl Fn() -> Connection, outcomes: &Outcomes, stop: &AtomicBool) {
+        let mut connection = open();
         for number in 0.. {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
             let post = self.post_every != 0 && number % self.post_every == client % self.post_every;
             let request = Planned::new(client, number, post, (self.size)(number));
-            let result = match connection.try_send(&request.bytes) {
-                Ok(()) => connection.try_response(),
-                Err(_) => Err(Broken { partial: None, reset: true }),
-            };
-            let closes = match &result {
-                Ok(response) => response.get("connection") == Some("close"),
-                Err(_) => true,
-            };
+            let (result, goes_on) = connection.exchange(&request);
             request.judge(result, outcomes, client);
-            if closes {
-                connection = Client::connect(address);
+            if !goes_on {
+                connection = open();
             }
         }
     }
@@ -113,30 +138,56 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
+/// An origin in this process that answers with the id that was asked for, as long as it was asked to be.
+pub fn answering() -> Origin {
+    answering_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+}
+
+/// The same at an address.
+pub fn answering_at(address: SocketAddr) -> Origin {
+    Origin::start_at(address, |connection| {
+        while let Some(request) = connection.request() {
+            let query = request.target().split_once('?').map_or("", |(_, query)| query).to_owned();
+            let value = |key: &str| {
+                let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                pairs.find(|(name, _)| *name == key).map(|(_, value)| value.to_owned())
+            };
+            let size = value("size").and_then(|size| size.parse().ok()).unwrap_or(0);
+            let body: Vec<u8> = value("id").unwrap_or_default().bytes().cycle().take(size).collect();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+            connection.send([head.as_bytes(), &body].concat());
+        }
+    })
+}
+
 /// A request and what must be answered to it.
 struct Planned {
     id: String,
     post: bool,
     size: usize,
-    bytes: String,
+    path: String,
 }
 
 impl Planned {
     fn new(client: usize, number: usize, post: bool, size: usize) -> Self {
         let id = format!("{client}.{number};");
-        let (method, length) = if post { ("POST", "Content-Length: 4\r\n") } else { ("GET", "") };
         let framing = if number.is_multiple_of(2) { "&chunked" } else { "" };
-        let body = if post { "body" } else { "" };
-        let bytes = format!(
-            "{method} /?id={id}&size={size}{framing} HTTP/1.1\r\nHost: a.example\r\n{length}\r\n{body}"
-        );
-        Self { id, post, size, bytes }
+        let path = format!("/?id={id}&size={size}{framing}");
+        Self { id, post, size, path }
     }
 
-    fn judge(self, result: Result<Response, Broken>, outcomes: &Outcomes, client: usize) {
+    fn method(&self) -> &'static str {
+        if self.post { "POST" } else { "GET" }
+    }
+
+    fn body(&self) -> &'static str {
+        if self.post { "body" } else { "" }
+    }
+
+    fn judge(self, result: Result<Response, String>, outcomes: &Outcomes, client: usize) {
         let response = match result {
             Ok(response) => response,
-            Err(broken) => return outcomes.fail(&self.id, format!("no whole response: {broken:?}")),
+            Err(broken) => return outcomes.fail(&self.id, format!("no whole response: {broken}")),
         };
         if response.status == 200 {
             let expected = self.id.bytes().cycle().take(self.size);

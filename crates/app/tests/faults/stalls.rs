@@ -1,5 +1,9 @@
 //! Endpoints that stand still: the kernel takes connections and bytes for them, and nothing comes back.
 
+use std::net::SocketAddr;
+
+use tollgate_testkit::Tollgate;
+
 use crate::load::Load;
 use crate::{get, launch, origin_in_a_process, wait_until};
 
@@ -88,4 +92,61 @@ fn probes_take_a_stopped_endpoint_out_and_bring_it_back() {
     for _ in 0..100 {
         assert_eq!(client.request(get("/?id=3;&size=2")).text(), "3;");
     }
+}
+
+/// Stops one of three endpoints under load, and lets it go on once `much` was answered meanwhile.
+fn stop_one_of_three(
+    settings: &str,
+    route: &str,
+    much: usize,
+    meanwhile: impl FnOnce(&Tollgate, SocketAddr),
+) -> Tollgate {
+    let directory = tempfile::tempdir().unwrap();
+    let executed = directory.path().join("executed");
+    let origins: [_; 3] = std::array::from_fn(|_| origin_in_a_process(&executed));
+    let [a, b, c] = [0, 1, 2].map(|n: usize| origins[n].address());
+    let tollgate = launch(
+        "upstreams:\n  u:\n    endpoints: [\"{a}\", \"{b}\", \"{c}\"]\n    {settings}\nroutes:\n  \
+         - { path: /, to: u{route} }\n",
+        &[("a", &a), ("b", &b), ("c", &c), ("settings", &settings), ("route", &route)],
+    );
+    let load = Load { clients: 12, post_every: 0, size: |number| number * 97 % 12_000 };
+    let outcomes = load.run(tollgate.address(), |outcomes| {
+        outcomes.wait_for_more(200);
+        origins[1].stop();
+        outcomes.wait_for_more(much);
+        meanwhile(&tollgate, b);
+        outcomes.wait_for_more(much);
+        origins[1].resume();
+        outcomes.wait_for_more(200);
+    });
+    outcomes.assert_no_failures();
+    tollgate
+}
+
+#[test]
+fn one_of_three_that_is_stopped_costs_no_get_with_a_time_for_each_attempt() {
+    let settings = "timeouts: { try: 400ms }\n    ejection: { base: 1s, max: 1s }";
+    let tollgate = stop_one_of_three(settings, "", 600, |tollgate, stopped| {
+        tollgate.stderr_line(&format!("endpoint {stopped} of u: usable -> ejected"));
+    });
+    // Ejected, it costs nobody more than the attempts that found it out, each time.
+    let ejections = tollgate.stderr().matches("usable -> ejected").count();
+    let retries = tollgate.metric("tollgate_upstream_retries_total{upstream=\"u\"}") as usize;
+    assert!(
+        retries >= 5 && retries <= (5 + 12) * (ejections + 1),
+        "{retries} retries, {ejections} ejections"
+    );
+}
+
+#[test]
+fn one_of_three_that_is_stopped_costs_no_get_with_second_attempts() {
+    // Without any time-out that could end an attempt before a client has lost its patience.
+    let settings = "ejection: none\n    retry: { attempts: 1, budget: 100% }";
+    let tollgate = stop_one_of_three(settings, ", hedge: 50ms", 300, |_, _| {});
+    let won = tollgate.metric("tollgate_upstream_hedges_won_total{upstream=\"u\"}");
+    // A third of the requests that were sent meanwhile went to the one that stood still first.
+    assert!(won >= 600.0 / 3.0 / 2.0, "{won} second attempts answered first");
+    let refused = tollgate.metric("tollgate_upstream_retries_refused_total{upstream=\"u\"}");
+    assert_eq!(refused, 0.0);
 }

@@ -52,6 +52,8 @@ pub async fn for_endpoint(
         return Err(reason);
     };
     let upstream = &published.snapshot.upstreams[index as usize];
+    // Its turn in the retry budget goes to others, which have an endpoint to try.
+    exchange.retries.active = None;
     let began_us = worker.clock.now_us();
     let found = loop {
         let changes = upstream.changes();

@@ -180,7 +180,8 @@ async fn pause(
     waited
 }
 
-/// Waits the back-off, then for the budget; not where the exchange would be over by then.
+/// Waits the back-off, then for the budget; not where the exchange would be over by then. One that is held asks the
+/// budget as long as that lasts.
 pub async fn wait_for_turn(
     worker: &Worker,
     mut client: Option<&mut Client>,
@@ -189,7 +190,10 @@ pub async fn wait_for_turn(
     reason: Reason,
 ) -> Result<(), Reason> {
     exchange.retries.active = None;
-    for ask in 1..=BUDGET_ASKS {
+    for ask in 1_u32.. {
+        if ask > BUDGET_ASKS && !is_held(worker, exchange, reason) {
+            break;
+        }
         let retry = if ask == 1 { exchange.record.attempts } else { u32::MAX };
         let delay = back_off.delay_ms(retry, worker.random.borrow_mut().next_u64());
         let held_until_ms = exchange.retries.held.as_ref().map_or(NEVER, |(_, until_ms)| *until_ms);

@@ -6,7 +6,7 @@ use tollgate_testkit::http2::{Code, Http2Client};
 use tollgate_testkit::{Client, Launch, Origin, PATIENCE};
 
 use super::hand_over;
-use crate::load::{Load, StopOnDrop};
+use crate::load::{Load, StopOnDrop, answering};
 use crate::{PROGRAM, get};
 
 const HAND_OVERS: usize = 20;
@@ -26,23 +26,6 @@ const DOCUMENT: &str = "version: 1\nworkers: 2\naccess_log: none\nadmin: { liste
     echo: { endpoints: [\"{echo}\"] } }\n\
     routes:\n  - { path: { exact: / }, to: origin }\n  - { path: /tunnel, to: tunnel }\n\
     \x20 - { path: /two, respond: { status: 200, body: two } }\n";
-
-/// Answers with the id that was asked for, as long as it was asked to be.
-fn answering() -> Origin {
-    Origin::start(|connection| {
-        while let Some(request) = connection.request() {
-            let query = request.target().split_once('?').map_or("", |(_, query)| query).to_owned();
-            let value = |key: &str| {
-                let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-                pairs.find(|(name, _)| *name == key).map(|(_, value)| value.to_owned())
-            };
-            let size = value("size").and_then(|size| size.parse().ok()).unwrap_or(0);
-            let body: Vec<u8> = value("id").unwrap_or_default().bytes().cycle().take(size).collect();
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
-            connection.send([head.as_bytes(), &body].concat());
-        }
-    })
-}
 
 fn tunnelling() -> Origin {
     Origin::start(|connection| {
