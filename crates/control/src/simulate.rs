@@ -115,9 +115,9 @@ fn route<'s>(
     chosen: Chosen<'_>,
 ) -> Result<Option<&'s Route>, Diagnostic> {
     let forwards = |route: &&Route| match &route.action {
-        Action::Forward(Destination::Upstream(index)) => *index as usize == upstream,
+        Action::Forward(Destination::Upstream(index)) => index.upstream as usize == upstream,
         Action::Forward(Destination::Split(shares)) => {
-            shares.iter().any(|(_, index)| *index as usize == upstream)
+            shares.iter().any(|(_, index)| index.upstream as usize == upstream)
         }
         Action::Redirect { .. } | Action::Respond(_) => false,
     };

@@ -121,7 +121,7 @@ mod tests {
         let endpoint = |n: u8| Endpoint::new(format!("e{n}"), ([10, 0, 0, n], 80).into(), 1);
         let endpoints = (1..4).map(endpoint).collect();
         let settings = UpstreamSettings::default();
-        Arc::new(Upstream::new(name, endpoints, (BALANCERS[0].make)(), settings, HealthEvents::unheard()))
+        Arc::new(Upstream::new(name, endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard()))
     }
 
     #[test]
