@@ -1,5 +1,7 @@
 //! The state of a running instance as text: health at a glance first, then the figures.
 
+mod overload;
+
 use tollgate_admin::report::{
     AcmeCertificate, CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, Status,
     UpstreamStatus,
@@ -28,6 +30,7 @@ pub fn text(status: &Status, colours: bool) -> String {
         listeners(status).text(colours),
         routes(status, colours),
         endpoints(&status.upstreams).text(colours),
+        overload::table(&status.upstreams).text(colours),
         acme(&status.acme).text(colours),
         certificates(&status.certificates).text(colours),
         failures(status).text(colours),
@@ -101,6 +104,7 @@ pub fn warnings(status: &Status) -> Vec<String> {
                 upstream.endpoints.len()
             ));
         }
+        warnings.extend(overload::warning(upstream));
     }
     for certificate in &status.acme {
         let failed = certificate.last_error.as_ref().filter(|_| certificate.failures > 0);
@@ -233,7 +237,7 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
             (name, Tone::Plain),
             (format!("{sign} {}", endpoint.state), tone),
             weight,
-            (count(endpoint.in_flight.into()), Tone::Plain),
+            overload::in_flight(endpoint),
             (endpoint.why.clone().unwrap_or_default(), Tone::Quiet),
         ]);
     }

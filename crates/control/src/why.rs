@@ -2,6 +2,7 @@
 
 mod carried;
 mod cause;
+mod overload;
 mod place;
 pub(crate) mod request;
 mod secured;

@@ -103,7 +103,7 @@ impl Upstream {
         let has_caps = caps_endpoints || settings.admission.caps_upstream();
         Self {
             admission: has_caps.then(|| Admission::new(settings.admission.clone(), caps_endpoints)),
-            breaker: settings.breaker.map(|breaker| Breaker::new(breaker, Arc::clone(&name))),
+            breaker: settings.breaker.map(|b| Breaker::new(b, Arc::clone(&name), events.clone())),
             name,
             outliers: Outliers::new(settings.outliers, &endpoints),
             retries: RetryBudget::new(settings.retries),
@@ -468,7 +468,7 @@ impl Upstream {
 
     fn tell(&self, endpoint: &Endpoint, [from, to]: [Health; 2], cause: Cause, at_ms: u64) {
         let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));
-        self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms });
+        self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms }.into());
     }
 }
 

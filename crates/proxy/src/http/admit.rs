@@ -163,6 +163,7 @@ pub fn report(worker: &Worker, exchange: &mut Exchange, outcome: Outcome) {
 fn refuse(exchange: &mut Exchange, refused: Refused) -> Reason {
     note(exchange, refused.waited);
     exchange.place.retry_after_s = refused.retry_after_s;
+    exchange.record.detail = refused.why.detail();
     refused.why.reason()
 }
 
