@@ -1,5 +1,7 @@
 //! A named group of endpoints, shared by all workers.
 
+mod succession;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
 use crate::slots::Slots;
 use crate::version::Version;
 use crate::view::View;
+use succession::Succession;
 
 /// What the document says about an upstream besides its endpoints and balancer.
 #[derive(Clone, Debug)]
@@ -70,6 +73,7 @@ pub struct Upstream {
     outliers: Outliers,
     retries: RetryBudget,
     holds: Holds,
+    succession: Succession,
     events: HealthEvents,
     admission: Option<Admission>,
     breaker: Option<Breaker>,
@@ -112,6 +116,7 @@ impl Upstream {
             settings,
             version: Version::first(),
             holds: Holds::default(),
+            succession: Succession::default(),
             events,
         }
     }
@@ -128,6 +133,7 @@ impl Upstream {
         {
             *breaker = before.clone();
         }
+        self.holds = before.holds.clone();
         self
     }
 

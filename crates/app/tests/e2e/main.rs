@@ -23,6 +23,7 @@ mod limits;
 mod logging;
 mod matrix;
 mod operating;
+mod overload;
 mod reasons;
 mod reload;
 mod rescue;

@@ -85,7 +85,11 @@ fn is_held(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> bool {
             | Reason::UpstreamReset
             | Reason::UpstreamRefusedStream
     );
-    away && hold::begin(worker, exchange).is_some()
+    let held = away && hold::begin(worker, exchange).is_some();
+    if held && let Some(upstream) = exchange.upstream() {
+        upstream.keep_up();
+    }
+    held
 }
 
 fn report(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
