@@ -108,9 +108,9 @@ fn no_cap_is_ever_exceeded_and_all_who_wait_are_served() {
     const CLIENTS: usize = 40;
     const EACH: usize = 5;
     let cases = [
-        ("concurrency: { upstream: 5, endpoint: 3 }, balancer: least_requests", 5, [3, 3]),
+        ("concurrency: { upstream: 5, endpoint: 3 }, balance: least_requests", 5, [3, 3]),
         ("concurrency: { upstream: 4 }", 4, [4, 4]),
-        ("concurrency: { endpoint: 2 }, balancer: random", 4, [2, 2]),
+        ("concurrency: { endpoint: 2 }, balance: random", 4, [2, 2]),
     ];
     for (caps, all, each) in cases {
         let gate = Turnstile::default();
@@ -329,7 +329,7 @@ fn calls_are_refused_with_a_status_of_their_own() {
             (200, Some("14")),
             "{reason}: {response:?}"
         );
-        assert!(response.get("proxy-status").unwrap_or_default().contains(reason), "{response:?}");
+        assert!(response.get("grpc-message").unwrap_or_default().contains(reason), "{response:?}");
         gate.open();
         assert_eq!(first.response().status, 200);
     }

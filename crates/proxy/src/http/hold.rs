@@ -7,7 +7,7 @@ use tollgate_decision::Reason;
 use tollgate_upstream::View;
 
 use super::client::Client;
-use super::waits;
+use super::waits::{self, Leaving};
 use crate::exchange::Exchange;
 use crate::snapshot::Hold;
 use crate::worker::Worker;
@@ -75,7 +75,8 @@ pub async fn for_endpoint(
             }
             view.valid_until_ms()
         };
-        match waits::wait(worker, client, exchange, until_ms.min(look_again_ms), either(changes)).await {
+        let wait = (until_ms.min(look_again_ms), Leaving::Closes);
+        match waits::wait(worker, client, exchange, wait, either(changes)).await {
             Ok(None) if worker.clock.now_ms() >= until_ms => {
                 exchange.record.detail = Some("it was held, and nobody came back in time");
                 break Err(reason);

@@ -8,7 +8,8 @@ use tollgate_telemetry::shard::UpstreamSeries;
 use tollgate_upstream::{BackOff, Failure as EndpointFailure, Outcome};
 
 use super::client::Client;
-use super::{admit, hold, rescue, tally, trace, waits};
+use super::waits::{self, Leaving};
+use super::{admit, hold, rescue, tally, trace};
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -172,7 +173,9 @@ async fn pause(
     let began = worker.clock.now_us();
     let sleep = tokio::time::sleep(Duration::from_millis(delay_ms));
     let waited = match client {
-        Some(client) => waits::wait(worker, client, exchange, NEVER, sleep).await.map(drop),
+        Some(client) => {
+            waits::wait(worker, client, exchange, (NEVER, Leaving::Resets), sleep).await.map(drop)
+        }
         None => {
             sleep.await;
             Ok(())
