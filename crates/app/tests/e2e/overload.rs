@@ -299,14 +299,14 @@ fn who_would_wait_too_long_is_refused_at_once() {
 
 #[test]
 fn calls_are_refused_with_a_status_of_their_own() {
-    let gate = tollgate_testkit::Gate::new();
-    let for_origin = gate.clone();
-    let origin = Http2Origin::start(move |mut served: Served| {
-        let _ = served.body();
-        for_origin.wait();
-        served.answer(200, &[("content-type", "application/grpc")], [0; 5], &[("grpc-status", "0")]);
-    });
     for (queue, reason) in [("", "upstream_full"), (", queue: { timeout: 200ms }", "queue_timeout")] {
+        let gate = tollgate_testkit::Gate::new();
+        let for_origin = gate.clone();
+        let origin = Http2Origin::start(move |mut served: Served| {
+            let _ = served.body();
+            for_origin.wait();
+            served.answer(200, &[("content-type", "application/grpc")], [0; 5], &[("grpc-status", "0")]);
+        });
         let tollgate = started(
             1,
             "upstreams: { u: { endpoints: [\"{origin}\"], protocol: grpc, concurrency: 1{queue} } }\n\

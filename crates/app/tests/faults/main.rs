@@ -6,6 +6,7 @@ mod budget;
 mod changes;
 mod draining;
 mod handover;
+mod holding;
 mod kills;
 mod load;
 mod memory;

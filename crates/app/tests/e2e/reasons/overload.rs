@@ -9,7 +9,7 @@ use super::{GET, Provoke, Row, There};
 pub(super) const ROWS: &[Row] = &[
     occupied(
         Reason::UpstreamFull,
-        "admin: { listen: \"127.0.0.1:0\" }\nupstreams: { shop: { endpoints: [\"{origin}\"], concurrency: 1 } }\n\
+        "upstreams: { shop: { endpoints: [\"{origin}\"], concurrency: 1 } }\n\
          routes: [{ name: all, path: /, to: shop, retry: none }]\n",
         second,
         &[
@@ -18,8 +18,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     occupied(
         Reason::QueueFull,
-        "admin: { listen: \"127.0.0.1:0\" }\n\
-         upstreams: { shop: { endpoints: [\"{origin}\"], concurrency: 1, queue: { length: 1, by: route, timeout: 1m } } }\n\
+        "upstreams: { shop: { endpoints: [\"{origin}\"], concurrency: 1, queue: { length: 1, by: route, timeout: 1m } } }\n\
          routes: [{ name: all, path: /, to: shop, retry: none }]\n",
         third,
         &[
@@ -29,8 +28,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     occupied(
         Reason::QueueTimeout,
-        "admin: { listen: \"127.0.0.1:0\" }\n\
-         upstreams: { shop: { endpoints: [\"{origin}\"], concurrency: 1, queue: { timeout: 300ms } } }\n\
+        "upstreams: { shop: { endpoints: [\"{origin}\"], concurrency: 1, queue: { timeout: 300ms } } }\n\
          routes: [{ name: all, path: /, to: shop, retry: none }]\n",
         second,
         &["as long as it may: shop, after 3", "queue.timeout of the upstream shop is 300ms."],
@@ -90,20 +88,28 @@ fn slow() -> Origin {
     })
 }
 
+/// Waits until a series has this value.
+fn await_series(tollgate: &Tollgate, series: &str, value: u32) {
+    let (began, line) = (std::time::Instant::now(), format!("{series} {value}"));
+    while !tollgate.api("GET", "/metrics", "").1.lines().any(|told| told == line) {
+        assert!(began.elapsed() < PATIENCE, "{line}: not in time");
+    }
+}
+
 fn second(tollgate: &Tollgate) -> Option<String> {
     let mut first = tollgate.connect();
     first.send(GET);
-    tollgate.await_metric("tollgate_upstream_concurrency_used{upstream=\"shop\"}", 1.0);
+    await_series(tollgate, "tollgate_upstream_concurrency_used{upstream=\"shop\"}", 1);
     tollgate.request(GET).get("x-request-id").map(str::to_owned)
 }
 
 fn third(tollgate: &Tollgate) -> Option<String> {
     let (mut first, mut second) = (tollgate.connect(), tollgate.connect());
     first.send(GET);
-    tollgate.await_metric("tollgate_upstream_concurrency_used{upstream=\"shop\"}", 1.0);
+    await_series(tollgate, "tollgate_upstream_concurrency_used{upstream=\"shop\"}", 1);
     second.send(GET);
     let waiting = "tollgate_upstream_queue_length{upstream=\"shop\",priority=\"normal\"}";
-    tollgate.await_metric(waiting, 1.0);
+    await_series(tollgate, waiting, 1);
     tollgate.request(GET).get("x-request-id").map(str::to_owned)
 }
 
