@@ -12,9 +12,7 @@ pub(super) const ROWS: &[Row] = &[
         "upstreams: { shop: { endpoints: [\"{origin}\"], concurrency: 1 } }\n\
          routes: [{ name: all, path: /, to: shop, retry: none }]\n",
         second,
-        &[
-            "as many requests as it may have: shop. The setting concurrency.upstream of the upstream shop is 1.",
-        ],
+        &["and none can wait: shop. The setting concurrency.upstream of the upstream shop is 1."],
     ),
     occupied(
         Reason::QueueFull,
