@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn an_open_circuit_and_taken_places_are_told_and_refuse() {
-        let mut settings = UpstreamSettings::default();
-        settings.breaker = Some(BreakerSettings { min_requests: 2, ..BreakerSettings::default() });
+        let breaker = Some(BreakerSettings { min_requests: 2, ..BreakerSettings::default() });
+        let mut settings = UpstreamSettings { breaker, ..UpstreamSettings::default() };
         settings.admission.upstream = Some(1);
         let endpoint = Endpoint::new("e", "127.0.0.1:80".parse().unwrap(), 1);
         let balancer = BALANCERS[0].standard();
