@@ -1,5 +1,7 @@
 //! The state of a running instance as text: health at a glance first, then the figures.
 
+mod overload;
+
 use tollgate_admin::report::{
     AcmeCertificate, CertificateStatus, EndpointState, EndpointStatus, Latency, RouteStatus, SourceStatus,
     Status, UpstreamStatus,
@@ -29,6 +31,7 @@ pub fn text(status: &Status, colours: bool) -> String {
         routes(status, colours),
         endpoints(&status.upstreams).text(colours),
         sources(&status.sources).text(colours),
+        overload::table(&status.upstreams).text(colours),
         acme(&status.acme).text(colours),
         certificates(&status.certificates).text(colours),
         failures(status).text(colours),
@@ -106,6 +109,7 @@ pub fn warnings(status: &Status) -> Vec<String> {
                 upstream.endpoints.len()
             ));
         }
+        warnings.extend(overload::warning(upstream));
     }
     for source in &status.sources {
         if let Some(problem) = &source.problem {
@@ -247,7 +251,7 @@ pub fn endpoint_table<'e>(endpoints: impl Iterator<Item = &'e EndpointStatus>) -
             (name, Tone::Plain),
             (format!("{sign} {}", endpoint.state), tone),
             weight,
-            (count(endpoint.in_flight.into()), Tone::Plain),
+            overload::in_flight(endpoint),
             (endpoint.origin.clone().unwrap_or_default(), Tone::Quiet),
             (notes(endpoint), Tone::Quiet),
         ]);

@@ -19,7 +19,7 @@ use tollgate_control::{Acme, Instance, Process, beside, certificates, membership
 use tollgate_proxy::worker::Graces;
 use tollgate_runtime::{Clock, date};
 use tollgate_telemetry::access::AccessLogs;
-use tollgate_upstream::{HealthEvent, HealthEvents};
+use tollgate_upstream::{HealthEvents, UpstreamEvent};
 
 use crate::admin::{AdminServer, AdminSockets};
 use crate::handover::turn::{Asking, End, Turn};
@@ -231,7 +231,7 @@ async fn reopen_logs(mut signals: Signal, logs: AccessLogs) {
     }
 }
 
-async fn print_events(mut events: mpsc::Receiver<HealthEvent>) {
+async fn print_events(mut events: mpsc::Receiver<UpstreamEvent>) {
     while let Some(event) = events.recv().await {
         note(&event.to_string());
     }

@@ -4,6 +4,7 @@
 mod endpoints;
 mod heads;
 mod mirrors;
+mod overload;
 mod policies;
 mod told;
 
@@ -90,6 +91,8 @@ pub struct Explanation {
     pub refusal: Option<(Reason, String)>,
     /// The upstream that it goes to.
     pub upstream: Option<String>,
+    /// What the upstream does about overload now, in words; empty for a recorded request.
+    pub overload: Vec<String>,
     /// The head that would be sent on; `None` for a recorded request.
     pub sends: Option<Head>,
     /// The answer that Tollgate would give, refusal or not; `None` for a recorded request.
@@ -187,7 +190,8 @@ fn pick_now(
     let picked = decide::endpoint(upstream, &view, &key);
     let by = to.hash.map(|(source, hash)| tell_key(&source, hash));
     told.picks.push(picked_one(upstream, endpoints, picked.ok(), by));
-    picked.map(drop).map_err(Into::into)
+    told.overload = overload::told_now(upstream, now_ms);
+    overload::refusal_now(upstream, now_ms).map_or(picked.map(drop), |reason| Err(reason.into()))
 }
 
 /// Decides a recorded exchange again on its snapshot, with the endpoints' health as it was known then.

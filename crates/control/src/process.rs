@@ -212,7 +212,9 @@ impl Process {
             let _ = worker.send(Command::Publish(Box::new(publication)));
         }
         let next = Arc::new(Current { snapshot, shards, listeners: bound });
-        lock(&self.retired).push(std::mem::replace(&mut current, next));
+        let before = std::mem::replace(&mut *current, next);
+        succeed(&before.snapshot, &current.snapshot, &succession);
+        lock(&self.retired).push(before);
         Ok(async move {
             for published in waiting {
                 let _ = published.await;
@@ -378,6 +380,25 @@ fn catch_up(before: &Snapshot, after: &Snapshot, succession: &Succession) {
             upstream.catch_up(before, now_ms);
         }
     }
+}
+
+/// Tells exchanges that are held on the snapshot before whose upstream it is now. Where another way of connecting is
+/// wanted, they stay alone with what they have.
+fn succeed(before: &Snapshot, after: &Snapshot, succession: &Succession) {
+    for (number, index) in succession.upstreams.iter().enumerate() {
+        let Some(index) = index.map(|index| index as usize) else { continue };
+        let (Some(old), Some(new)) = (before.upstreams.get(index), after.upstreams.get(number)) else {
+            continue;
+        };
+        if !Arc::ptr_eq(old, new) && way(before, index) == way(after, number) {
+            old.succeeded_by(new.clone());
+        }
+    }
+}
+
+/// How the upstream of this index is connected to, as a number.
+fn way(snapshot: &Snapshot, upstream: usize) -> Option<u64> {
+    snapshot.transports.get(upstream).map(|transport| transport.id)
 }
 
 /// Retires the endpoints that no upstream has any more.

@@ -3,6 +3,7 @@
 mod carried;
 mod cause;
 mod mirrored;
+mod overload;
 mod place;
 pub(crate) mod request;
 mod secured;

@@ -4,8 +4,6 @@ mod attempts;
 mod entering;
 mod retrying;
 
-use tokio::sync::mpsc;
-use tollgate_upstream::breaker::BreakerEvent;
 use tollgate_upstream::{HealthEvents, Upstream, View, key_hash};
 
 use crate::arrivals::Arrivals;
@@ -21,8 +19,6 @@ use crate::tallies::{Sample, Tallies};
 
 /// How long requests may go on after the last one has come.
 const GRACE_US: u64 = 60_000_000;
-/// How many changes of a circuit breaker are kept.
-const CIRCUIT_EVENTS: usize = 1000;
 
 /// What a simulation runs.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +79,6 @@ struct Simulation<'a> {
     chance: Chance,
     probing: Option<Probing>,
     tallies: Tallies,
-    circuit_events: mpsc::Receiver<BreakerEvent>,
 }
 
 impl<'a> Simulation<'a> {
@@ -92,10 +87,6 @@ impl<'a> Simulation<'a> {
         clock::advance(0);
         if let Some(admission) = upstream.admission() {
             admission.use_clock(clock::now_us);
-        }
-        let (sender, circuit_events) = mpsc::channel(CIRCUIT_EVENTS);
-        if let Some(breaker) = upstream.breaker() {
-            breaker.tell(sender);
         }
         let mut seeds = Chance::new(scenario.seed);
         let mut events = Events::default();
@@ -120,7 +111,6 @@ impl<'a> Simulation<'a> {
             chance: Chance::new(seeds.next()),
             probing,
             tallies: Tallies::new(scenario.duration_us, &begins, upstream.slots(), scenario.callers.len()),
-            circuit_events,
         };
         simulation.plan();
         simulation
@@ -254,11 +244,7 @@ impl<'a> Simulation<'a> {
         for request in self.requests.all_live() {
             self.ends(request, End::Unfinished);
         }
-        let mut circuit = Vec::new();
-        while let Ok(event) = self.circuit_events.try_recv() {
-            circuit.push(event);
-        }
-        Report::of(self.given, self.tallies, &circuit)
+        Report::of(self.given, self.tallies)
     }
 }
 

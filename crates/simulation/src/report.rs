@@ -5,8 +5,8 @@ mod json;
 use std::fmt::Write;
 
 use tollgate_telemetry::histogram::{Histogram, Sum};
-use tollgate_upstream::HealthEvent;
-use tollgate_upstream::breaker::{BreakerEvent, Circuit};
+use tollgate_upstream::breaker::Circuit;
+use tollgate_upstream::health::UpstreamEvent;
 use tollgate_upstream::health::events::KEPT;
 
 use crate::engine::Given;
@@ -89,9 +89,10 @@ pub struct Part {
 }
 
 impl Report {
-    pub(crate) fn of(given: Given<'_>, tallies: Tallies, circuit: &[BreakerEvent]) -> Self {
+    pub(crate) fn of(given: Given<'_>, tallies: Tallies) -> Self {
         let Given { upstream, scenario, .. } = given;
-        let happened = happened(given, circuit);
+        let events = of_upstream(given);
+        let happened = happened(given, &events);
         let label = |from_us: u64| {
             let changes = scenario.changes.iter().filter(|change| change.at_us == from_us);
             changes.map(|change| change.words.as_str()).collect::<Vec<_>>().join("; ")
@@ -111,7 +112,7 @@ impl Report {
             endpoints: parts(&names, spans, &tallies.endpoint_latency, |span| &span.endpoints, duration_us),
             callers: parts(&callers, spans, &tallies.caller_latency, |span| &span.callers, duration_us),
             retries_refused: tallies.retries_refused,
-            open: open_times(circuit, duration_us),
+            open: open_times(&events, duration_us),
             samples: tallies.samples.into_iter().filter(|sample| sample.at_us <= duration_us).collect(),
             happened,
         }
@@ -220,23 +221,34 @@ fn word(end: End) -> String {
     }
 }
 
-fn happened(given: Given<'_>, circuit: &[BreakerEvent]) -> Vec<(u64, String)> {
-    let Given { upstream, health, scenario, .. } = given;
+/// What its upstream told of itself.
+fn of_upstream(given: Given<'_>) -> Vec<UpstreamEvent> {
+    let is_of_it = |event: &UpstreamEvent| **event.upstream() == **given.upstream.name();
+    given.health.since(0, KEPT, is_of_it).into_iter().map(|(_, event)| event).collect()
+}
+
+fn at_us(event: &UpstreamEvent) -> u64 {
+    match event {
+        UpstreamEvent::Health(event) => event.at_ms * 1000,
+        UpstreamEvent::Circuit(event) => event.at_ms * 1000,
+    }
+}
+
+fn happened(given: Given<'_>, events: &[UpstreamEvent]) -> Vec<(u64, String)> {
+    let scenario = given.scenario;
     let changes = scenario.changes.iter().filter(|change| change.at_us <= scenario.duration_us);
     let mut happened: Vec<(u64, String)> =
         changes.map(|change| (change.at_us, format!("scenario: {}", change.words))).collect();
-    let is_of_it = |event: &HealthEvent| *event.upstream == **upstream.name();
-    let of_health = health.since(0, KEPT, is_of_it);
-    happened.extend(of_health.into_iter().map(|(_, event)| (event.at_ms * 1000, event.to_string())));
-    happened.extend(circuit.iter().map(|event| (event.at_ms * 1000, event.to_string())));
+    happened.extend(events.iter().map(|event| (at_us(event), event.to_string())));
     happened.sort_by_key(|(at_us, _)| *at_us);
     happened
 }
 
-fn open_times(circuit: &[BreakerEvent], duration_us: u64) -> Vec<(u64, u64)> {
+fn open_times(events: &[UpstreamEvent], duration_us: u64) -> Vec<(u64, u64)> {
     let mut times: Vec<(u64, u64)> = Vec::new();
     let mut since_us = None;
-    for event in circuit {
+    for event in events {
+        let UpstreamEvent::Circuit(event) = event else { continue };
         let at_us = event.at_ms * 1000;
         match event.turn.to() {
             Circuit::Closed => times.extend(since_us.take().map(|since_us| (since_us, at_us))),

@@ -50,6 +50,11 @@ impl Balancing {
         self.latency_decay
     }
 
+    /// Where what is in flight is counted, if it is.
+    pub(crate) fn total(&self) -> Option<&Arc<Total>> {
+        self.total.as_ref()
+    }
+
     /// How many exchanges are in flight; 0 where they are not counted.
     pub(crate) fn in_flight(&self) -> u32 {
         self.total.as_ref().map_or(0, |total| total.in_flight())

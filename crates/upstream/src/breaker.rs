@@ -16,13 +16,14 @@ mod window;
 mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use event::{BreakerEvent, Circuit, Turn};
 pub use settings::{BreakerSettings, SlowSettings};
-use tokio::sync::mpsc;
 pub use window::Counts;
 use window::Window;
+
+use crate::health::events::HealthEvents;
 
 /// How an exchange ended, as far as the upstream is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ struct Shared {
     window: Window,
     opened: Mutex<Opened>,
     refused: AtomicU64,
-    events: OnceLock<mpsc::Sender<BreakerEvent>>,
+    events: HealthEvents,
 }
 
 const CLOSED: u64 = 0;
@@ -95,8 +96,8 @@ pub struct BreakerStatus {
 }
 
 impl Breaker {
-    /// A closed one.
-    pub fn new(settings: BreakerSettings, upstream: Arc<str>) -> Self {
+    /// A closed one. `events` hears of its changes.
+    pub fn new(settings: BreakerSettings, upstream: Arc<str>, events: HealthEvents) -> Self {
         Self(Arc::new(Shared {
             upstream,
             window: Window::new(settings.window_ms),
@@ -104,13 +105,8 @@ impl Breaker {
             state: AtomicU64::new(CLOSED),
             opened: Mutex::default(),
             refused: AtomicU64::new(0),
-            events: OnceLock::new(),
+            events,
         }))
-    }
-
-    /// Changes are sent to `events` from now on; what finds no room is dropped. Only the first call counts.
-    pub fn tell(&self, events: mpsc::Sender<BreakerEvent>) {
-        let _ = self.0.events.set(events);
     }
 
     /// What it was made with.
@@ -230,11 +226,8 @@ impl Breaker {
 
     fn turn(&self, state: u64, turn: Turn, at_ms: u64) {
         self.0.state.store(state, Ordering::Relaxed);
-        if let Some(events) = self.0.events.get() {
-            let (upstream, shadow) = (Arc::clone(&self.0.upstream), self.0.settings.shadow);
-            // What finds no room is dropped: nobody waits for an event to be told.
-            let _ = events.try_send(BreakerEvent { upstream, turn, shadow, at_ms });
-        }
+        let (upstream, shadow) = (Arc::clone(&self.0.upstream), self.0.settings.shadow);
+        self.0.events.send(BreakerEvent { upstream, turn, shadow, at_ms }.into());
     }
 
     fn opened(&self) -> MutexGuard<'_, Opened> {

@@ -152,6 +152,12 @@ impl Endpoint {
         }
     }
 
+    /// The same for an upstream that is used already, whose count of ejected endpoints it must not change.
+    #[must_use]
+    pub(crate) fn not_ejected(self) -> Self {
+        Self { ejection: self.ejection.fresh(), ..self }
+    }
+
     /// The same with a cap: so many exchanges at once, over all workers. For before its upstream is made, which caps
     /// those that have none of their own.
     #[must_use]

@@ -9,7 +9,7 @@ pub mod settings;
 mod tally;
 
 pub use compare::{Comparison, Counts};
-pub use events::{Cause, EjectionCause, HealthEvent, HealthEvents, Why};
+pub use events::{Cause, EjectionCause, HealthEvent, HealthEvents, UpstreamEvent, Why};
 pub use failure::Failure;
 pub use settings::{FailurePercentage, OutlierSettings, Rule, SuccessRate};
 

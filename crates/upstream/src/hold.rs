@@ -12,8 +12,8 @@ pub struct HoldLimits {
     pub bytes: u64,
 }
 
-/// What is held for one upstream.
-#[derive(Debug, Default)]
+/// What is held for one upstream. Clones are the same: a bound holds over reloads.
+#[derive(Clone, Debug, Default)]
 pub struct Holds(Arc<Sums>);
 
 #[derive(Debug, Default)]

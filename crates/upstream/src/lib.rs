@@ -47,11 +47,13 @@ pub use admission::{
 };
 pub use back_off::BackOff;
 pub use balancers::{BALANCERS, Balancer, BalancerRow, BalancerSettings, BoundedLoad, Pick, PickKey};
-pub use breaker::{Breaker, BreakerSettings, Leave, Outcome, SlowSettings, Trial};
+pub use breaker::{
+    Breaker, BreakerEvent, BreakerSettings, BreakerStatus, Circuit, Leave, Outcome, SlowSettings, Trial,
+};
 pub use endpoint::{Endpoint, EndpointId, InFlight, Labels, Traits};
 pub use health::{
     Cause, EjectionCause, Failure, FailurePercentage, Health, HealthEvent, HealthEvents, OutlierSettings,
-    ProbeHealth, Rule, SuccessRate, Why,
+    ProbeHealth, Rule, SuccessRate, UpstreamEvent, Why,
 };
 pub use hold::{Held, HoldLimits, Holds};
 pub use key_hash::key_hash;

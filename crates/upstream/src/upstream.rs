@@ -1,6 +1,7 @@
 //! A named group of endpoints, shared by all workers.
 
 mod membership;
+mod succession;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,7 @@ use crate::version::Version;
 use crate::view::{Locality, View};
 
 pub use membership::{MembersChange, NotAdded, Standing};
+use succession::Succession;
 
 /// What the document says about an upstream besides its endpoints and balancer.
 #[derive(Clone, Debug)]
@@ -94,6 +96,7 @@ pub struct Upstream {
     outliers: Outliers,
     retries: RetryBudget,
     holds: Holds,
+    succession: Succession,
     events: HealthEvents,
     admission: Option<Admission>,
     breaker: Option<Breaker>,
@@ -142,7 +145,7 @@ impl Upstream {
         let has_caps = caps_endpoints || settings.admission.caps_upstream();
         Self {
             admission: has_caps.then(|| Admission::new(settings.admission.clone(), caps_endpoints)),
-            breaker: settings.breaker.map(|breaker| Breaker::new(breaker, Arc::clone(&name))),
+            breaker: settings.breaker.map(|b| Breaker::new(b, Arc::clone(&name), events.clone())),
             name,
             lists: Mutex::new(lists(&endpoints, settings.sources.len())),
             members_changed: Notify::new(),
@@ -153,6 +156,7 @@ impl Upstream {
             settings,
             version: Version::first(),
             holds: Holds::default(),
+            succession: Succession::default(),
             events,
         }
     }
@@ -169,6 +173,7 @@ impl Upstream {
         {
             *breaker = before.clone();
         }
+        self.holds = before.holds.clone();
         self
     }
 
@@ -533,7 +538,7 @@ impl Upstream {
 
     fn tell(&self, endpoint: &Endpoint, [from, to]: [Health; 2], cause: Cause, at_ms: u64) {
         let (upstream, endpoint) = (Arc::clone(&self.name), Arc::clone(endpoint.name()));
-        self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms });
+        self.events.send(HealthEvent { upstream, endpoint, from, to, cause, at_ms }.into());
     }
 }
 

@@ -11,7 +11,7 @@ use tollgate_telemetry::histogram::Sum;
 use tollgate_telemetry::shard::{Counter, UpstreamSeries};
 use tollgate_upstream::{Endpoint, Exclusion, Standing, Upstream, View};
 
-use super::Latency;
+use super::{CircuitStatus, Latency, PlacesStatus};
 
 /// An upstream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,15 @@ pub struct UpstreamStatus {
     pub panicking: bool,
     /// Why no endpoint can be picked; null where one can.
     pub vacancy: Option<String>,
+    /// How many requests are at it, where that is limited.
+    #[serde(default)]
+    pub places: Option<PlacesStatus>,
+    /// Its circuit breaker, if it has one.
+    #[serde(default)]
+    pub circuit: Option<CircuitStatus>,
+    /// How many requests are held since there was no endpoint for them.
+    #[serde(default)]
+    pub held: u32,
     /// Attempts beyond the first of their exchange.
     pub retries: u64,
     /// Retries that the budget refused.
@@ -62,6 +71,9 @@ pub struct EndpointStatus {
     pub why: Option<String>,
     /// Exchanges at it now.
     pub in_flight: u32,
+    /// How many may be at it at once; null for any number.
+    #[serde(default)]
+    pub limit: Option<u32>,
     /// Ended attempts at it.
     pub attempts: u64,
     /// Attempts among them that failed.
@@ -164,6 +176,9 @@ impl UpstreamStatus {
             endpoints: endpoints.into_iter().map(|(_, status)| status).collect(),
             panicking: view.is_panicking(),
             vacancy: view.members().is_empty().then(|| view.vacancy().to_string()),
+            places: upstream.admission().map(PlacesStatus::of),
+            circuit: upstream.breaker().map(|breaker| CircuitStatus::of(breaker, now_ms)),
+            held: upstream.holds().requests(),
             retries: total(|s| &s.retries),
             retries_refused: total(|s| &s.retries_refused),
             connections_opened: total(|s| &s.connections_opened),
@@ -253,6 +268,7 @@ impl EndpointStatus {
             state,
             why,
             in_flight: endpoint.in_flight(),
+            limit: endpoint.cap(),
             attempts: 0,
             failed_attempts: 0,
             consecutive_failures: endpoint.consecutive_failures(),

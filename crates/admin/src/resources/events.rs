@@ -1,4 +1,4 @@
-//! Changes of endpoints' health.
+//! Changes of endpoints' health and of upstreams' circuits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_runtime::{Clock, date};
-use tollgate_upstream::{Cause, HealthEvent};
+use tollgate_upstream::{BreakerEvent, Cause, HealthEvent, UpstreamEvent};
 
 use crate::Api;
 use crate::sent::{Answer, Asked, Json};
@@ -37,7 +37,7 @@ pub struct Events {
     pub events: Vec<Event>,
 }
 
-/// A change of an endpoint's health.
+/// A change of an endpoint's health, or of what an upstream's circuit breaker does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Its number: 1 for the first since the process started.
@@ -46,39 +46,56 @@ pub struct Event {
     pub at: String,
     /// The upstream.
     pub upstream: String,
-    /// The endpoint.
-    pub endpoint: String,
-    /// What it was: `usable`, `ejected` or `down`.
+    /// The endpoint; null where the upstream as a whole is meant.
+    pub endpoint: Option<String>,
+    /// What it was: `usable`, `ejected` or `down`; of a circuit `closed`, `half_open` or `open`.
     pub from: String,
     /// What it is; as before where an ejection was not made because outlier detection runs in shadow.
     pub to: String,
-    /// The rule that ejected it, or `ejection_over`, `probe_passed`, `probe_failed`.
+    /// The rule that ejected it, or `ejection_over`, `probe_passed`, `probe_failed`; of a circuit `tripped`, `tries_again`,
+    /// `trial_failed`, `recovered`.
     pub cause: String,
-    /// Outlier detection runs in shadow, so that nothing was done.
+    /// What decided runs in shadow, so that nothing was done.
     pub shadow: bool,
     /// What has happened, in words.
     pub what: String,
 }
 
 impl Event {
-    fn of(number: u64, event: &HealthEvent, started_at: Duration) -> Self {
-        Self {
-            number,
-            at: date::rfc3339(started_at + Duration::from_millis(event.at_ms)),
-            upstream: event.upstream.to_string(),
-            endpoint: event.endpoint.to_string(),
-            from: event.from.label().to_owned(),
-            to: event.to.label().to_owned(),
-            cause: event.cause.label().to_owned(),
-            shadow: matches!(&event.cause, Cause::Ejected(cause) if cause.shadow),
-            what: event.cause.to_string(),
+    fn of(number: u64, event: &UpstreamEvent, started_at: Duration) -> Self {
+        let at = |at_ms| date::rfc3339(started_at + Duration::from_millis(at_ms));
+        match event {
+            UpstreamEvent::Health(HealthEvent { upstream, endpoint, from, to, cause, at_ms }) => Self {
+                number,
+                at: at(*at_ms),
+                upstream: upstream.to_string(),
+                endpoint: Some(endpoint.to_string()),
+                from: from.label().to_owned(),
+                to: to.label().to_owned(),
+                cause: cause.label().to_owned(),
+                shadow: matches!(cause, Cause::Ejected(cause) if cause.shadow),
+                what: cause.to_string(),
+            },
+            UpstreamEvent::Circuit(BreakerEvent { upstream, turn, shadow, at_ms }) => Self {
+                number,
+                at: at(*at_ms),
+                upstream: upstream.to_string(),
+                endpoint: None,
+                from: turn.from().word().to_owned(),
+                to: turn.to().word().to_owned(),
+                cause: turn.label().to_owned(),
+                shadow: *shadow,
+                what: turn.to_string(),
+            },
         }
     }
 }
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}: ", self.at, self.upstream, self.endpoint)?;
+        let shadow = if self.endpoint.is_none() && self.shadow { " (in shadow)" } else { "" };
+        let what = self.endpoint.as_deref().unwrap_or("circuit");
+        write!(f, "{} {} {what}{shadow}: ", self.at, self.upstream)?;
         if self.from != self.to {
             write!(f, "{} -> {}: ", self.from, self.to)?;
         }
@@ -90,7 +107,8 @@ impl fmt::Display for Event {
 pub(crate) async fn get(State(api): State<Arc<Api>>, Asked(query): Asked<Query>) -> Answer<Events> {
     let clock = Clock::new();
     let started_at = clock.wall().saturating_sub(Duration::from_millis(clock.now_ms()));
-    let wanted = |event: &HealthEvent| query.upstream.as_deref().is_none_or(|name| name == &*event.upstream);
+    let wanted =
+        |event: &UpstreamEvent| query.upstream.as_deref().is_none_or(|name| name == &**event.upstream());
     let kept = api.instance.health_events();
     // Asked for first, so that whoever goes on from there misses none.
     let latest = kept.latest();

@@ -1,4 +1,4 @@
-//! `tollgate events`: what became of the endpoints' health.
+//! `tollgate events`: what became of the endpoints' health, and of the upstreams' circuits.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -28,6 +28,7 @@ mod matrix;
 mod members;
 mod mirrors;
 mod operating;
+mod overload;
 mod reasons;
 mod reload;
 mod rescue;

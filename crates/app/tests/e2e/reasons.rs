@@ -7,6 +7,7 @@ mod endpoints;
 mod flows;
 mod gated;
 mod malformed;
+mod overload;
 mod secured;
 mod shared;
 mod streams;
@@ -196,6 +197,11 @@ fn what_endpoints_do() {
 }
 
 #[test]
+fn upstreams_without_a_place() {
+    run(overload::ROWS);
+}
+
+#[test]
 fn who_it_is() {
     run(gated::IDENTITIES);
 }
@@ -223,6 +229,7 @@ fn each_reason_of_the_catalogue_has_its_row() {
         gated::IDENTITIES,
         gated::PROOFS,
         gated::RULES,
+        overload::ROWS,
         secured::ROWS,
         shared::ROWS,
         streams::ROWS,

@@ -8,6 +8,7 @@ mod cuts;
 mod draining;
 mod handover;
 mod hashing;
+mod holding;
 mod kills;
 mod load;
 mod memory;

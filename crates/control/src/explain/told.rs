@@ -59,6 +59,7 @@ impl Explanation {
             "status": self.answer().map(|(status, _)| status),
             "detail": self.refusal.as_ref().map(|(_, detail)| detail),
             "upstream": self.upstream,
+            "overload": self.overload,
             "sends": self.sends.as_ref().map(Head::to_json),
             "answer": self.answers.as_ref().map(|answered| answered.head.to_json()),
         })
@@ -69,6 +70,9 @@ impl Explanation {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.tell_route(f)?;
+        for told in &self.overload {
+            writeln!(f, "upstream    {}: {told}", self.upstream.as_deref().unwrap_or_default())?;
+        }
         let (endpoints, picked) = self.first();
         for (endpoint, state) in endpoints {
             writeln!(f, "endpoint    {endpoint}: {state}")?;

@@ -4,7 +4,7 @@ use tollgate_decision::{Attempt, Reason};
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::recorder::Entry;
 
-use super::{AttemptTold, carried, is_stale, millis, place, secured, setting};
+use super::{AttemptTold, carried, is_stale, millis, overload, place, secured, setting};
 use crate::explain::Explanation;
 
 /// How many endpoints are named in it.
@@ -27,6 +27,9 @@ pub(super) fn sentence(
         Reason::NoEndpoint => {
             let states = out_of_use(explanation);
             format!("{what}: {upstream}{states}.{}", before(attempts))
+        }
+        _ if overload::is_refusal(reason) => {
+            format!("{what}{}.{setting}{}", overload::how_it_waited(entry), before(attempts))
         }
         Reason::NoRoute => format!("{what}{}.", nearest_route(explanation)),
         _ if !reason.is_failure() && carried::is_carried(entry) => {

@@ -1,6 +1,6 @@
 //! The setting of the document whose value decided.
 
-use super::secured;
+use super::{overload, secured};
 use tollgate_decision::Reason;
 use tollgate_proxy::Snapshot;
 use tollgate_proxy::recorder::Entry;
@@ -21,6 +21,7 @@ pub(super) fn that_decided(snapshot: &Snapshot, entry: &Entry) -> Option<String>
         Reason::BodyTimeout => format!("timeouts.body is {}", duration(client.body_ms)),
         Reason::ClientStalled => format!("timeouts.write is {}", duration(client.write_ms)),
         Reason::ListenerFull | Reason::ClientAddressFull => return of_listener(snapshot, entry),
+        reason if overload::is_refusal(reason) => return overload::that_decided(snapshot, entry),
         Reason::FlowTableFull | Reason::ClientFlowsFull => {
             return of_carrying_listener(snapshot, entry, entry.reason());
         }

@@ -6,7 +6,7 @@ use tollgate_upstream::{
 };
 
 use super::client::Client;
-use super::waits;
+use super::waits::{self, Leaving};
 use crate::exchange::Exchange;
 use crate::worker::Worker;
 
@@ -119,7 +119,9 @@ pub async fn wait(
     let until_ms = waiting.until_ms().min(exchange.times.total_deadline_ms);
     let began_us = worker.clock.now_us();
     let turn = match client {
-        Some(client) => waits::wait(worker, client, exchange, until_ms, &mut waiting).await,
+        Some(client) => {
+            waits::wait(worker, client, exchange, (until_ms, Leaving::Closes), &mut waiting).await
+        }
         None => Ok(waits::until(worker, until_ms, &mut waiting).await),
     };
     worker.clock.refresh();
@@ -165,6 +167,7 @@ pub fn report(worker: &Worker, exchange: &mut Exchange, outcome: Outcome) {
 fn refuse(exchange: &mut Exchange, refused: Refused) -> Reason {
     note(exchange, refused.waited);
     exchange.retries.place.retry_after_s = refused.retry_after_s;
+    exchange.record.detail = refused.why.detail();
     refused.why.reason()
 }
 

@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
+use tokio::sync::futures::Notified;
 use tollgate_decision::Reason;
 use tollgate_upstream::View;
 
 use super::client::Client;
-use super::waits;
+use super::waits::{self, Leaving};
 use crate::exchange::Exchange;
 use crate::snapshot::Hold;
 use crate::worker::Worker;
@@ -33,6 +34,15 @@ fn settings(exchange: &Exchange) -> Option<Hold> {
     exchange.route()?.settings.rescue.as_ref()?.hold
 }
 
+/// Waits for one of two changes.
+async fn either((here, there): (Notified<'_>, Option<Notified<'_>>)) {
+    let Some(there) = there else { return here.await };
+    tokio::select! {
+        () = here => {}
+        () = there => {}
+    }
+}
+
 /// Waits until the upstream has an endpoint to give.
 ///
 /// # Errors
@@ -56,7 +66,9 @@ pub async fn for_endpoint(
     exchange.retries.active = None;
     let began_us = worker.clock.now_us();
     let found = loop {
-        let changes = upstream.changes();
+        // Another document may have come, and what changes now changes there.
+        let changes = (upstream.changes(), upstream.latest().map(|latest| latest.changes()));
+        upstream.keep_up();
         let look_again_ms = {
             let view = &mut published.views.borrow_mut()[index as usize];
             View::refresh_shared(view, upstream, worker.clock.now_ms());
@@ -65,7 +77,8 @@ pub async fn for_endpoint(
             }
             view.valid_until_ms()
         };
-        match waits::wait(worker, client, exchange, until_ms.min(look_again_ms), changes).await {
+        let wait = (until_ms.min(look_again_ms), Leaving::Closes);
+        match waits::wait(worker, client, exchange, wait, either(changes)).await {
             Ok(None) if worker.clock.now_ms() >= until_ms => {
                 exchange.record.detail = Some("it was held, and nobody came back in time");
                 break Err(reason);

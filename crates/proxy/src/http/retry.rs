@@ -8,7 +8,8 @@ use tollgate_telemetry::shard::UpstreamSeries;
 use tollgate_upstream::{BackOff, Failure as EndpointFailure, Outcome};
 
 use super::client::Client;
-use super::{admit, hold, rescue, tally, trace, waits};
+use super::waits::{self, Leaving};
+use super::{admit, hold, rescue, tally, trace};
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -85,7 +86,11 @@ fn is_held(worker: &Worker, exchange: &mut Exchange, reason: Reason) -> bool {
             | Reason::UpstreamReset
             | Reason::UpstreamRefusedStream
     );
-    away && hold::begin(worker, exchange).is_some()
+    let held = away && hold::begin(worker, exchange).is_some();
+    if held && let Some(upstream) = exchange.upstream() {
+        upstream.keep_up();
+    }
+    held
 }
 
 /// Tells the upstream and the endpoint's health that the attempt under way failed, where that is theirs.
@@ -169,7 +174,9 @@ async fn pause(
     let began = worker.clock.now_us();
     let sleep = tokio::time::sleep(Duration::from_millis(delay_ms));
     let waited = match client {
-        Some(client) => waits::wait(worker, client, exchange, NEVER, sleep).await.map(drop),
+        Some(client) => {
+            waits::wait(worker, client, exchange, (NEVER, Leaving::Resets), sleep).await.map(drop)
+        }
         None => {
             sleep.await;
             Ok(())

@@ -15,6 +15,16 @@ use crate::worker::Worker;
 /// A limit beyond a year is none; tokio's timer does not reach that far.
 const LONGEST_MS: u64 = 31_536_000_000;
 
+/// When a client counts as gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// When it has reset its connection, or cancelled its stream. One that has closed its side may still read.
+    Resets,
+    /// Also when it has closed its side. Nothing tells one that still reads from one that has closed its connection, and
+    /// where requests wait for long those that have given up must not be served before the others.
+    Closes,
+}
+
 /// Waits for a future where there is no client to look at, at most until `until_ms` by the worker's clock: what it gives, or
 /// `None` where the time is over.
 pub async fn until<T>(worker: &Worker, until_ms: u64, future: impl Future<Output = T>) -> Option<T> {
@@ -32,7 +42,7 @@ pub async fn wait<T>(
     worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
-    until_ms: u64,
+    (until_ms, leaving): (u64, Leaving),
     future: impl Future<Output = T>,
 ) -> Result<Option<T>, Reason> {
     let mut future = pin!(future);
@@ -46,6 +56,9 @@ pub async fn wait<T>(
         client.link.flush(cx);
         if let Err(gone) = watch_client(cx, client, exchange, &mut worker.buffers.borrow_mut()) {
             return Poll::Ready(Err(gone.reason));
+        }
+        if leaving == Leaving::Closes && client.half_closed {
+            return Poll::Ready(Err(Reason::ClientClosed));
         }
         let now = worker.clock.now_ms();
         let grace_ends = worker.grace_ends(false);

@@ -39,6 +39,20 @@ impl Why {
         }
     }
 
+    /// What the reason alone does not say.
+    pub fn detail(self) -> Option<&'static str> {
+        match self {
+            Self::NoQueue | Self::QueueFull | Self::Shed => None,
+            Self::WaitTooLong => Some(
+                "the request would wait for the upstream longer than it may, as quickly as places become free now",
+            ),
+            Self::PushedOut => Some(
+                "the request gave its place in the full queue to one of a key that waits less often, or to one that is more urgent",
+            ),
+            Self::TimedOut => Some("the request waited for the upstream as long as it may"),
+        }
+    }
+
     /// The reason for the answer that Tollgate makes.
     pub fn reason(self) -> Reason {
         match self {

@@ -67,6 +67,25 @@ pub enum Turn {
 }
 
 impl Turn {
+    /// What the breaker was before.
+    pub fn from(self) -> Circuit {
+        match self {
+            Self::Tripped { .. } => Circuit::Closed,
+            Self::TriesAgain => Circuit::Open,
+            Self::TrialFailed { .. } | Self::Recovered { .. } => Circuit::HalfOpen,
+        }
+    }
+
+    /// The word for programs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Tripped { .. } => "tripped",
+            Self::TriesAgain => "tries_again",
+            Self::TrialFailed { .. } => "trial_failed",
+            Self::Recovered { .. } => "recovered",
+        }
+    }
+
     /// What the breaker is afterwards.
     pub fn to(self) -> Circuit {
         match self {
@@ -79,22 +98,26 @@ impl Turn {
 
 impl fmt::Display for BreakerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shadow = if self.shadow { " (shadow)" } else { "" };
-        write!(f, "circuit of {}{shadow}: {}: ", self.upstream, self.turn.to().word())?;
-        match self.turn {
-            Turn::Tripped { counts: Counts { total, failed, slow }, for_ms } => {
-                let seconds = for_ms as f64 / 1000.0;
-                write!(
-                    f,
-                    "of the last {total} exchanges {failed} failed and {slow} were slow; for {seconds:.1}s"
-                )
+        let shadow = if self.shadow { " (in shadow)" } else { "" };
+        let (from, to) = (self.turn.from().word(), self.turn.to().word());
+        write!(f, "circuit of {}{shadow}: {from} -> {to}: {}", self.upstream, self.turn)
+    }
+}
+
+/// Why it changed.
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |ms: &u64| *ms as f64 / 1000.0;
+        match self {
+            Self::Tripped { counts: Counts { total, failed, slow }, for_ms } => {
+                write!(f, "of the last {total} exchanges {failed} failed and {slow} were slow; ")?;
+                write!(f, "open for {:.1}s", seconds(for_ms))
             }
-            Turn::TriesAgain => f.write_str("its time is over, a few exchanges try the upstream"),
-            Turn::TrialFailed { openings, for_ms } => {
-                let seconds = for_ms as f64 / 1000.0;
-                write!(f, "a trial failed; for {seconds:.1}s (the {openings}. time in a row)")
+            Self::TriesAgain => f.write_str("its time is over, a few exchanges try the upstream"),
+            Self::TrialFailed { openings, for_ms } => {
+                write!(f, "a trial failed; open for {:.1}s (opening {openings} in a row)", seconds(for_ms))
             }
-            Turn::Recovered { trials } => write!(f, "{trials} trials went well"),
+            Self::Recovered { trials } => write!(f, "{trials} trials went well"),
         }
     }
 }

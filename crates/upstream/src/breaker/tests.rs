@@ -4,17 +4,20 @@ use tokio::sync::mpsc;
 
 use super::window::Window;
 use super::{Breaker, BreakerSettings, Circuit, Counts, Leave, Outcome, SlowSettings, Trial, Turn};
+use crate::health::{HealthEvents, UpstreamEvent};
 use crate::random::Random;
 
-fn breaker(settings: BreakerSettings) -> (Breaker, mpsc::Receiver<super::BreakerEvent>) {
-    let breaker = Breaker::new(settings, "api".into());
-    let (sender, receiver) = mpsc::channel(1000);
-    breaker.tell(sender);
-    (breaker, receiver)
+fn breaker(settings: BreakerSettings) -> (Breaker, mpsc::Receiver<UpstreamEvent>) {
+    let (events, receiver) = HealthEvents::bounded(1000);
+    (Breaker::new(settings, "api".into(), events), receiver)
 }
 
-fn turns(receiver: &mut mpsc::Receiver<super::BreakerEvent>) -> Vec<(u64, Turn)> {
-    std::iter::from_fn(|| receiver.try_recv().ok()).map(|event| (event.at_ms, event.turn)).collect()
+fn turns(receiver: &mut mpsc::Receiver<UpstreamEvent>) -> Vec<(u64, Turn)> {
+    let event = |event| match event {
+        UpstreamEvent::Circuit(event) => (event.at_ms, event.turn),
+        other => panic!("{other:?}"),
+    };
+    std::iter::from_fn(|| receiver.try_recv().ok()).map(event).collect()
 }
 
 fn trial(breaker: &Breaker, now_ms: u64) -> Trial {
@@ -77,7 +80,7 @@ fn in_shadow_all_pass_and_it_is_counted_who_would_not_have() {
     let event = events.try_recv().unwrap().to_string();
     assert_eq!(
         event,
-        "circuit of api (shadow): open: of the last 20 exchanges 20 failed and 0 were slow; for 30.0s"
+        "circuit of api (in shadow): closed -> open: of the last 20 exchanges 20 failed and 0 were slow; open for 30.0s"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Changes of health as events, for the log, the API and the dashboard.
+//! Changes of health and of circuit breakers as events, for the log, the API and the dashboard.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,10 +8,51 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use super::{Comparison, Failure, Health, Rule};
+use crate::breaker::BreakerEvent;
 use crate::probes::ProbeFailure;
 
 /// How many of the newest events are kept to be asked for.
 pub const KEPT: usize = 1000;
+
+/// Something that has changed at an upstream by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamEvent {
+    /// The health of an endpoint.
+    Health(HealthEvent),
+    /// What its circuit breaker does.
+    Circuit(BreakerEvent),
+}
+
+impl UpstreamEvent {
+    /// Name of the upstream.
+    pub fn upstream(&self) -> &Arc<str> {
+        match self {
+            Self::Health(event) => &event.upstream,
+            Self::Circuit(event) => &event.upstream,
+        }
+    }
+}
+
+impl From<HealthEvent> for UpstreamEvent {
+    fn from(event: HealthEvent) -> Self {
+        Self::Health(event)
+    }
+}
+
+impl From<BreakerEvent> for UpstreamEvent {
+    fn from(event: BreakerEvent) -> Self {
+        Self::Circuit(event)
+    }
+}
+
+impl fmt::Display for UpstreamEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Health(event) => event.fmt(f),
+            Self::Circuit(event) => event.fmt(f),
+        }
+    }
+}
 
 /// One change of an endpoint's health, or one that would have been but for shadow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,10 +187,10 @@ impl fmt::Display for Why {
 }
 
 /// Where events are sent to. Sending never waits for who listens: what finds no room is counted and dropped. The newest
-/// are kept as well, under a lock that is taken only when the health of an endpoint changes or somebody asks.
+/// are kept as well, under a lock that is taken only when something changes or somebody asks.
 #[derive(Clone, Debug)]
 pub struct HealthEvents {
-    sender: Option<mpsc::Sender<HealthEvent>>,
+    sender: Option<mpsc::Sender<UpstreamEvent>>,
     lost: Arc<AtomicU64>,
     newest: Arc<Mutex<Newest>>,
 }
@@ -158,13 +199,13 @@ pub struct HealthEvents {
 #[derive(Debug, Default)]
 struct Newest {
     number: u64,
-    events: VecDeque<HealthEvent>,
+    events: VecDeque<UpstreamEvent>,
 }
 
 impl HealthEvents {
     /// Events go to the receiver, which holds at most `capacity` (at least one) of them; the newest [`KEPT`] can be
     /// asked for.
-    pub fn bounded(capacity: usize) -> (Self, mpsc::Receiver<HealthEvent>) {
+    pub fn bounded(capacity: usize) -> (Self, mpsc::Receiver<UpstreamEvent>) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         (Self { sender: Some(sender), lost: Arc::default(), newest: Arc::default() }, receiver)
     }
@@ -189,8 +230,8 @@ impl HealthEvents {
         &self,
         after: u64,
         most: usize,
-        wanted: impl Fn(&HealthEvent) -> bool,
-    ) -> Vec<(u64, HealthEvent)> {
+        wanted: impl Fn(&UpstreamEvent) -> bool,
+    ) -> Vec<(u64, UpstreamEvent)> {
         let newest = self.newest();
         let numbers = (0..=newest.number).rev();
         let numbered = numbers.zip(newest.events.iter().rev()).take_while(|(number, _)| *number > after);
@@ -203,7 +244,7 @@ impl HealthEvents {
         found
     }
 
-    pub(crate) fn send(&self, event: HealthEvent) {
+    pub(crate) fn send(&self, event: UpstreamEvent) {
         let Some(sender) = &self.sender else { return };
         {
             let mut newest = self.newest();

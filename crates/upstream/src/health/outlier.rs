@@ -35,6 +35,11 @@ impl EjectionState {
         copy
     }
 
+    /// What is counted is shared, all else is as at first.
+    pub(crate) fn fresh(&self) -> Self {
+        Self { tally: Arc::clone(&self.tally), ..Self::default() }
+    }
+
     /// Only while nothing else uses it; [`Outliers::recount`] is due afterwards.
     pub(crate) fn catch_up(&self, before: &Self) {
         self.rows.store(before.rows.load(Ordering::Relaxed), Ordering::Relaxed);

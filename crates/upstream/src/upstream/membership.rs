@@ -325,7 +325,7 @@ impl Upstream {
     }
 
     /// What each origin lists. Whoever holds this changes the set, nobody else.
-    fn lists(&self) -> MutexGuard<'_, Lists> {
+    pub(super) fn lists(&self) -> MutexGuard<'_, Lists> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

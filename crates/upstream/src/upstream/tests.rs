@@ -8,18 +8,18 @@ use crate::admission::{AdmissionSettings, Entry, QueueSettings, Ticket, Why as N
 use crate::balancers::{BALANCERS, Pick, PickKey};
 use crate::endpoint::Endpoint;
 use crate::health::{
-    Cause, EjectionCause, Failure, Health, HealthEvent, HealthEvents, OutlierSettings, ProbeHealth, Rule,
-    SuccessRate, Why,
+    Cause, EjectionCause, Failure, Health, HealthEvents, OutlierSettings, ProbeHealth, Rule, SuccessRate,
+    UpstreamEvent, Why,
 };
 use crate::probes::{ProbeFailure, ProbePlan, TcpProbe};
 use crate::random::Random;
 use crate::view::View;
 
-fn upstream(count: usize, consecutive_5xx: u32) -> (Upstream, Receiver<HealthEvent>) {
+fn upstream(count: usize, consecutive_5xx: u32) -> (Upstream, Receiver<UpstreamEvent>) {
     with_outliers(count, OutlierSettings { consecutive_5xx, ..OutlierSettings::default() })
 }
 
-fn with_outliers(count: usize, outliers: OutlierSettings) -> (Upstream, Receiver<HealthEvent>) {
+fn with_outliers(count: usize, outliers: OutlierSettings) -> (Upstream, Receiver<UpstreamEvent>) {
     let address = "127.0.0.1:80".parse().unwrap();
     let endpoints = (0..count).map(|i| Endpoint::new(format!("e{i}"), address, 1)).collect();
     let settings = UpstreamSettings { outliers, ..UpstreamSettings::default() };
@@ -27,8 +27,12 @@ fn with_outliers(count: usize, outliers: OutlierSettings) -> (Upstream, Receiver
     (Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, events), receiver)
 }
 
-fn causes(receiver: &mut Receiver<HealthEvent>) -> Vec<(&'static str, &'static str, Cause)> {
-    std::iter::from_fn(|| receiver.try_recv().ok()).map(|e| (e.from.label(), e.to.label(), e.cause)).collect()
+fn causes(receiver: &mut Receiver<UpstreamEvent>) -> Vec<(&'static str, &'static str, Cause)> {
+    let told = |event| match event {
+        UpstreamEvent::Health(event) => (event.from.label(), event.to.label(), event.cause),
+        UpstreamEvent::Circuit(event) => panic!("{event}"),
+    };
+    std::iter::from_fn(|| receiver.try_recv().ok()).map(told).collect()
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::run_probes;
 use crate::balancers::BALANCERS;
 use crate::endpoint::Endpoint;
-use crate::health::{Cause, Health, HealthEvent, HealthEvents, ProbeHealth};
+use crate::health::{Cause, Health, HealthEvent, HealthEvents, ProbeHealth, UpstreamEvent};
 use crate::members::{Member, OperatorMembers};
 use crate::probes::{
     Probe, ProbeAnswer, ProbeFailure, ProbePlan, ProbeRoom, ProbeTarget, TcpProbe, Thresholds,
@@ -40,10 +40,17 @@ fn scripted(script: &'static str) -> Arc<Scripted> {
     Arc::new(Scripted { script: script.as_bytes(), asked: Mutex::default() })
 }
 
-fn upstream(endpoints: Vec<Endpoint>, plan: ProbePlan) -> (Arc<Upstream>, Receiver<HealthEvent>) {
+fn upstream(endpoints: Vec<Endpoint>, plan: ProbePlan) -> (Arc<Upstream>, Receiver<UpstreamEvent>) {
     let settings = UpstreamSettings { probes: Some(plan), ..UpstreamSettings::default() };
     let (events, receiver) = HealthEvents::bounded(100);
     (Arc::new(Upstream::new("api", endpoints, BALANCERS[0].standard(), settings, events)), receiver)
+}
+
+async fn next(receiver: &mut Receiver<UpstreamEvent>) -> HealthEvent {
+    match receiver.recv().await.unwrap() {
+        UpstreamEvent::Health(event) => event,
+        UpstreamEvent::Circuit(event) => panic!("{event}"),
+    }
 }
 
 fn endpoints(count: usize) -> Vec<Endpoint> {
@@ -64,8 +71,8 @@ async fn outcomes_become_verdicts_and_events() {
     for seed in 0..50 {
         let (upstream, mut receiver) = upstream(endpoints(1), ProbePlan::new(scripted("+--+---+-++")));
         let driver = tokio::spawn(run_probes(upstream, room(), clock(), seed, pending()));
-        let down = receiver.recv().await.unwrap();
-        let up = receiver.recv().await.unwrap();
+        let down = next(&mut receiver).await;
+        let up = next(&mut receiver).await;
         assert_eq!((down.from.label(), down.to.label()), ("usable", "down"), "seed {seed}");
         assert_eq!(down.cause, Cause::ProbeFailed(ProbeFailure::Closed), "seed {seed}");
         assert_eq!((up.to.label(), &up.cause), ("usable", &Cause::ProbePassed), "seed {seed}");
@@ -83,7 +90,7 @@ async fn an_endpoint_that_was_down_before_a_reload_must_rise_as_any_other() {
     endpoints[0].set_probe_health(ProbeHealth::Down);
     let (upstream, mut receiver) = upstream(endpoints, ProbePlan::new(probe.clone()));
     let driver = tokio::spawn(run_probes(upstream, room(), clock(), 0, pending()));
-    assert_eq!(receiver.recv().await.unwrap().cause, Cause::ProbePassed);
+    assert_eq!(next(&mut receiver).await.cause, Cause::ProbePassed);
     assert_eq!(probe.asked.lock().unwrap().len(), 2);
     driver.abort();
 }
@@ -183,10 +190,10 @@ async fn a_real_endpoint_goes_down_and_comes_back() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();
     socket.bind(address).unwrap();
-    let down = receiver.recv().await.unwrap();
+    let down = next(&mut receiver).await;
     assert_eq!(down.cause, Cause::ProbeFailed(ProbeFailure::Refused));
     let _listener = socket.listen(16).unwrap();
-    assert_eq!(receiver.recv().await.unwrap().cause, Cause::ProbePassed);
+    assert_eq!(next(&mut receiver).await.cause, Cause::ProbePassed);
     driver.abort();
 }
 
@@ -237,7 +244,7 @@ async fn one_that_starts_down_is_used_after_its_first_passed_probe() {
         "without probes nobody would bring it up"
     );
     let driver = tokio::spawn(run_probes(Arc::clone(&upstream), room(), clock(), 0, pending()));
-    let up = receiver.recv().await.unwrap();
+    let up = next(&mut receiver).await;
     assert_eq!((up.from.label(), up.to.label(), &up.cause), ("down", "usable", &Cause::ProbePassed));
     assert_eq!(upstream.endpoint(0).unwrap().probes_failed(), 3);
     assert_eq!(after(settings), ProbeHealth::Up);
