@@ -48,7 +48,7 @@ mod tests {
                     }
                     // By how much of the figures it lies beside the quantile.
                     let off = quantile.get() as f64 / scale as f64 - f64::from(thousandths) / 1000.0;
-                    assert!(off.abs() < 0.1, "seed {seed}: {thousandths} of {scale} is off by {off}");
+                    assert!(off.abs() < 0.15, "seed {seed}: {thousandths} of {scale} is off by {off}");
                 }
             }
         }
