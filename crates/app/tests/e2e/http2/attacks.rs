@@ -238,7 +238,8 @@ fn windows_that_never_open() {
         }
     }
     let (after, _) = tollgate.memory_kib();
-    assert!(after < before + 2 * GROWTH_MAX, "{before} KiB before, {after} KiB after");
+    // 250 streams with a window of the response on each side.
+    assert!(after < before + 3 * GROWTH_MAX, "{before} KiB before, {after} KiB after");
     assert_eq!(others.get("/").body.len(), 200_000);
 }
 
