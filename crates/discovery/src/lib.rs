@@ -8,7 +8,7 @@
 //! | source | file |
 //! | --- | --- |
 //! | addresses (A, AAAA) and services (SRV) in DNS | [`dns`] |
-//! | a file with a list | [`file`] |
+//! | a file with a list | [`mod@file`] |
 
 mod course;
 pub mod dns;

@@ -17,7 +17,7 @@
 //! A permit is for the exchange with all its attempts; what was taken at an endpoint is for one attempt.
 //!
 //! While nobody waits, all of this is one atomic operation at each end for the upstream's cap and one for the endpoint's. The lock
-//! is touched only by those who wait, and by those who give a place back while somebody waits. The [`queue`] decides who is next, and knows
+//! is touched only by those who wait, and by those who give a place back while somebody waits. The `queue` decides who is next, and knows
 //! neither threads nor clocks.
 
 pub mod adaptive;

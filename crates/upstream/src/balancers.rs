@@ -65,7 +65,7 @@ pub struct PickKey<'a> {
     pub turn: u64,
     /// The seed of the exchange.
     pub seed: u64,
-    /// The hash of what exchanges go by that should meet the same endpoint: see [`key_hash`](crate::key_hash).
+    /// The hash of what exchanges go by that should meet the same endpoint: see [`key_hash`](crate::key_hash()).
     /// `None` where there is nothing of the kind; a balancer that wants one then takes the seed.
     pub hash: Option<u64>,
     /// Microseconds since the process started. Only latencies that are read live depend on it.
