@@ -59,9 +59,14 @@ fn questions_are_answered_by_udp_and_by_tcp() {
         .collect();
     for asked in asking {
         // dig lets the kernel share ports (SO_REUSEPORT): now and then one of its sockets gets the listener's own port
-        // and hears itself, or one that another dig has, and loses an answer to that.
+        // and hears its own question, or one that another dig has, and hears that one's answer or none. Of the first two
+        // it says so and gives up, after the third it asks again.
         let said = asked.join().unwrap();
-        let answered = said.lines().filter(|line| *line == "192.0.2.7").count();
-        assert!((295..=300).contains(&answered), "{answered} of 300 answered: {said}");
+        let lines = |wanted: fn(&str) -> bool| said.lines().filter(|line| wanted(line)).count();
+        let answered = lines(|line| line == "192.0.2.7");
+        let misled = lines(|line| line.contains("query response not set") || line.contains("ID mismatch"));
+        let asked_again = lines(|line| line.contains("timed out"));
+        assert_eq!(answered + misled + asked_again, said.lines().count(), "{said}");
+        assert!(answered + misled >= 300 && misled <= 5, "{said}");
     }
 }
