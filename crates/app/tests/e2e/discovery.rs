@@ -1,12 +1,12 @@
 //! Endpoints that come from names in DNS and from files.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use serde_json::Value;
 use tollgate_testkit::{DnsAnswer, DnsRecord, DnsServer, Launch, Origin, PATIENCE, Tollgate};
 
+use crate::going_on::without_a_failure;
 use crate::verbs::{json_of, verb};
 use crate::{PRELUDE, PROGRAM, get};
 
@@ -70,23 +70,9 @@ fn endpoints_come_and_go_by_dns_under_load_and_no_request_fails() {
     dns.addresses("shop.internal", 0, &[ip(1)]);
     let port = first.address().port();
     let tollgate = start(&dns, &format!("[{{ dns: \"shop.internal:{port}\", {QUICK} }}]"));
-    let (stop, answered, failed) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    let wait_for_more = |count: usize| {
-        let goal = answered.load(Ordering::Relaxed) + count;
-        until("waited for requests", || answered.load(Ordering::Relaxed) >= goal);
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut client = tollgate.connect();
-                while !stop.load(Ordering::Relaxed) {
-                    let ok = client.request(get("/")).status == 200;
-                    (if ok { &answered } else { &failed }).fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
+    without_a_failure(&tollgate, |load| {
         for _ in 0..3 {
-            wait_for_more(20);
+            load.wait_for_more(20);
             let before = second.requests().len();
             dns.addresses("shop.internal", 0, &[ip(2), ip(1)]);
             second.wait_for_requests(before + 10);
@@ -94,7 +80,7 @@ fn endpoints_come_and_go_by_dns_under_load_and_no_request_fails() {
             dns.addresses("shop.internal", 0, &[ip(2)]);
             until("waited for one to go", || listed(&tollgate).len() == 1);
             let before = first.requests().len();
-            wait_for_more(20);
+            load.wait_for_more(20);
             assert_eq!(first.requests().len(), before);
             dns.addresses("shop.internal", 0, &[ip(1)]);
             until("waited for the other to go", || {
@@ -102,9 +88,7 @@ fn endpoints_come_and_go_by_dns_under_load_and_no_request_fails() {
                 listed.len() == 1 && listed[0].0 == first.address().to_string()
             });
         }
-        stop.store(true, Ordering::Relaxed);
     });
-    assert_eq!(failed.load(Ordering::Relaxed), 0);
     tollgate.stderr_line(", by dns: added");
 }
 

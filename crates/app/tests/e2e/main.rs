@@ -17,6 +17,7 @@ mod faults;
 mod faulty;
 mod fields;
 mod gate;
+mod going_on;
 mod grpc;
 mod health;
 mod http10;

@@ -1,10 +1,9 @@
 //! Endpoints that are added and removed by hand while it runs.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use serde_json::Value;
-use tollgate_testkit::{Gate, Launch, Origin, PATIENCE, Tollgate};
+use tollgate_testkit::{Gate, Launch, Origin, Tollgate};
 
+use crate::going_on::without_a_failure;
 use crate::verbs::{json_of, verb};
 use crate::{PRELUDE, PROGRAM, get};
 
@@ -46,28 +45,10 @@ fn entry(origin: &Origin, state: &str, from: &str) -> (String, String, Value) {
 fn endpoints_come_and_go_under_load_and_no_request_fails() {
     let (first, second) = (Origin::saying("a"), Origin::saying("b"));
     let tollgate = start(&first);
-    let (stop, answered, failed) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    let wait_for_more = |count: usize| {
-        let goal = answered.load(Ordering::Relaxed) + count;
-        let began = std::time::Instant::now();
-        while answered.load(Ordering::Relaxed) < goal {
-            assert!(began.elapsed() < PATIENCE, "requests do not go on");
-            std::thread::yield_now();
-        }
-    };
     let address = second.address().to_string();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut client = tollgate.connect();
-                while !stop.load(Ordering::Relaxed) {
-                    let ok = client.request(get("/")).status == 200;
-                    (if ok { &answered } else { &failed }).fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
+    without_a_failure(&tollgate, |load| {
         for _ in 0..3 {
-            wait_for_more(50);
+            load.wait_for_more(50);
             let before = second.requests().len();
             assert!(endpoint(&tollgate, &["add", "shop", &address]).contains("operator"));
             second.wait_for_requests(before + 10);
@@ -75,12 +56,10 @@ fn endpoints_come_and_go_under_load_and_no_request_fails() {
             // It is told of until the last request at it has ended.
             while listed(&tollgate).len() > 1 {}
             let before = second.requests().len();
-            wait_for_more(50);
+            load.wait_for_more(50);
             assert_eq!(second.requests().len(), before);
         }
-        stop.store(true, Ordering::Relaxed);
     });
-    assert_eq!(failed.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -293,3 +293,18 @@ fn an_endpoint_is_told_how_long_it_has() {
         .collect();
     assert_eq!(told, [9000, 9000]);
 }
+
+#[test]
+fn a_response_that_cannot_be_read_is_one_that_did_not_come() {
+    let (bad, spare) = (Origin::answering(|_| b"HTTP/1.1 what\r\n\r\n".to_vec()), Origin::echo());
+    let tollgate = launch(
+        "upstreams: { u: [\"{bad}\"], spare: [\"{spare}\"] }\n\
+         routes: [{ path: /, to: u, fallback: { to: spare } }]\n",
+        &[("bad", &bad.address()), ("spare", &spare.address())],
+    );
+    assert_eq!(tollgate.request(get("/")).status, 200);
+    // What was sent is not sent again, wherever to.
+    let response = tollgate.request(POST);
+    assert_eq!((response.status, response.reason().as_deref()), (502, Some("bad_response")));
+    assert_eq!((bad.requests().len(), spare.requests().len()), (2, 1));
+}

@@ -1,11 +1,11 @@
 //! The verbs that talk to the running instance.
 
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tollgate_testkit::{Gate, Origin, Output, Tollgate, run};
 
+use crate::going_on::without_a_failure;
 use crate::{PROGRAM, get, launch};
 
 /// Runs a verb against the program's socket.
@@ -102,42 +102,22 @@ fn over_tcp_verbs_need_the_token() {
 fn an_endpoint_is_drained_under_load_and_no_request_fails() {
     let (first, second) = (Origin::saying("a"), Origin::saying("b"));
     let tollgate = shop(&first, &second);
-    let (stop, answered, failed) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    let wait_for_more = |count: usize| {
-        let goal = answered.load(Ordering::Relaxed) + count;
-        let began = std::time::Instant::now();
-        while answered.load(Ordering::Relaxed) < goal {
-            assert!(began.elapsed() < tollgate_testkit::PATIENCE, "requests do not go on");
-            std::thread::yield_now();
-        }
-    };
     let endpoint = second.address().to_string();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut client = tollgate.connect();
-                while !stop.load(Ordering::Relaxed) {
-                    let ok = client.request(get("/")).status == 200;
-                    (if ok { &answered } else { &failed }).fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
+    without_a_failure(&tollgate, |load| {
         for _ in 0..3 {
-            wait_for_more(50);
+            load.wait_for_more(50);
             let output =
                 verb(&tollgate, &["endpoint", "drain", "shop", &endpoint, "--wait", "--timeout", "60"]);
             assert_eq!(output.code, Some(0), "{output:?}");
             assert!(output.stdout.contains("○ drained"), "{output:?}");
             // From here on nothing new may come.
             let before = second.requests().len();
-            wait_for_more(50);
+            load.wait_for_more(50);
             assert_eq!(second.requests().len(), before);
             assert_eq!(verb(&tollgate, &["endpoint", "undrain", "shop", &endpoint]).code, Some(0));
             second.wait_for_requests(before + 10);
         }
-        stop.store(true, Ordering::Relaxed);
     });
-    assert_eq!(failed.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -46,10 +46,11 @@ async fn try_again(
         tally::attempt_ended(worker, exchange, reason);
         report(worker, exchange, reason);
     }
-    exchange.retries.spent |= !is_safe(exchange, reason);
+    exchange.retries.spent |= !may_send_again(exchange, reason);
     let granted = exchange.retries.granted.take();
     let counts = stale || granted.is_some() || reason != Reason::UnwantedStatus && attempts_left(exchange);
-    let allowed = !exchange.retries.spent && (counts || is_held(worker, exchange, reason));
+    let allowed =
+        !exchange.retries.spent && is_tried_again(reason) && (counts || is_held(worker, exchange, reason));
     let Some(attempt) = exchange.attempt.take().filter(|_| allowed) else { return Err(reason) };
     if !counts {
         exchange.retries.try_anew();
@@ -104,9 +105,19 @@ pub fn report(worker: &Worker, exchange: &mut Exchange, reason: Reason) {
 
 /// A request may be sent again if nothing of it was sent, or if sending it twice has the effect of
 /// once and all of it is still there; and only as long as the client has seen no byte of an answer.
-fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
+fn may_send_again(exchange: &Exchange, reason: Reason) -> bool {
     let Some(attempt) = &exchange.attempt else { return false };
-    let kind = matches!(
+    // What the endpoint has not looked at is as good as not sent.
+    let unsent = !attempt.sent_any || reason == Reason::UpstreamRefusedStream;
+    exchange.response.phase == Phase::Head
+        && !exchange.response.begun
+        && exchange.request.replayable
+        && (unsent || may_repeat(exchange))
+}
+
+/// Whether another endpoint of the upstream might do better. One that answers what is no HTTP most likely has company.
+fn is_tried_again(reason: Reason) -> bool {
+    matches!(
         reason,
         Reason::ConnectFailed
             | Reason::ConnectTimeout
@@ -121,13 +132,7 @@ fn is_safe(exchange: &Exchange, reason: Reason) -> bool {
             | Reason::UpstreamCertificateRefused
             | Reason::UpstreamAlpnMismatch
             | Reason::UnwantedStatus
-    );
-    // What the endpoint has not looked at is as good as not sent.
-    let unsent = !attempt.sent_any || reason == Reason::UpstreamRefusedStream;
-    kind && exchange.response.phase == Phase::Head
-        && !exchange.response.begun
-        && exchange.request.replayable
-        && (unsent || may_repeat(exchange))
+    )
 }
 
 /// Whether the request may be sent again although it was sent.
