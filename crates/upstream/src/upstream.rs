@@ -20,6 +20,7 @@ use crate::latency::Decay;
 use crate::pool::PoolSettings;
 use crate::probes::{ProbeFailure, ProbePlan};
 use crate::retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
+use crate::session::SessionNumbers;
 use crate::slots::Slots;
 use crate::version::Version;
 use crate::view::View;
@@ -64,6 +65,7 @@ impl Default for UpstreamSettings {
 pub struct Upstream {
     name: Arc<str>,
     endpoints: Slots<Endpoint>,
+    session_numbers: SessionNumbers,
     balancing: Balancing,
     settings: UpstreamSettings,
     version: Version,
@@ -107,6 +109,7 @@ impl Upstream {
             name,
             outliers: Outliers::new(settings.outliers, &endpoints),
             retries: RetryBudget::new(settings.retries),
+            session_numbers: SessionNumbers::new(&endpoints),
             endpoints: Slots::new(endpoints),
             balancing,
             settings,
@@ -179,6 +182,10 @@ impl Upstream {
         self.endpoints.len() as usize
     }
 
+    pub(crate) fn session_numbers(&self) -> &SessionNumbers {
+        &self.session_numbers
+    }
+
     /// What the document says about it.
     pub fn settings(&self) -> &UpstreamSettings {
         &self.settings
@@ -199,8 +206,14 @@ impl Upstream {
         &self.holds
     }
 
-    /// Chooses an endpoint. `view` must have been refreshed for this upstream.
+    /// Chooses an endpoint: that of the exchange's session where it can have it, else the balancer's. `view` must have
+    /// been refreshed for this upstream.
     pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
+        if key.preferred.is_some()
+            && let Some(kept) = self.kept(view, key)
+        {
+            return Pick::Endpoint(kept);
+        }
         match &self.admission {
             Some(admission) if admission.caps_endpoints() => room::pick(self, view, key),
             _ => self.balanced(view, key),

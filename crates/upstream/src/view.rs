@@ -1,5 +1,6 @@
 //! What a worker keeps of an upstream: who may be used now, and in which order.
 
+mod keeping;
 mod lookup;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use crate::random::Random;
 use crate::schedule;
 use crate::upstream::Upstream;
 
+use keeping::Keeping;
 use lookup::Lookup;
 
 /// A worker's own picture of one upstream, rebuilt only when something changed. A new view
@@ -31,6 +33,8 @@ pub struct View {
     uniform: bool,
     schedule: Vec<u32>,
     exclusions: Vec<Option<Exclusion>>,
+    /// Those that are out for new exchanges only, ascending.
+    keeping: Vec<Keeping>,
     /// Only where the balancer looks endpoints up in a table.
     lookup: Option<Box<Lookup>>,
 }
@@ -133,7 +137,7 @@ impl View {
         match Arc::get_mut(view) {
             Some(view) => view.rebuild(upstream, now_ms),
             None => {
-                let mut fresh = Self::default();
+                let mut fresh = Self { keeping: view.keeping.clone(), ..Self::default() };
                 fresh.rebuild(upstream, now_ms);
                 *view = Arc::new(fresh);
             }
@@ -149,6 +153,7 @@ impl View {
             + self.sums.capacity() * size_of::<u64>()
             + self.schedule.capacity() * size_of::<u32>()
             + self.exclusions.capacity() * size_of::<Option<Exclusion>>()
+            + self.keeping.capacity() * size_of::<Keeping>()
             + self.lookup.as_ref().map_or(0, |lookup| lookup.bytes())
     }
 
@@ -243,13 +248,15 @@ impl View {
         self.version = upstream.version();
         self.valid_until_ms = u64::MAX;
         self.exclusions.clear();
-        for (_, endpoint) in upstream.endpoints() {
+        let kept_before = std::mem::take(&mut self.keeping);
+        for (index, endpoint) in upstream.endpoints() {
             let exclusion = exclusion_of(endpoint, now_ms);
             // Also one that is excluded for another reason ends, or the mark would stay.
             if let Some(until_ms) = endpoint.ejection().until_ms() {
                 self.valid_until_ms = self.valid_until_ms.min(until_ms);
             }
             self.exclusions.push(exclusion);
+            self.note_keeping((index, endpoint), exclusion, &kept_before, now_ms);
         }
         self.choose_members(upstream);
         schedule::build(&self.members, &self.weights, &mut self.schedule);
