@@ -11,6 +11,7 @@ mod overload;
 mod policies;
 mod references;
 mod routes;
+mod sticky;
 mod streams;
 mod tls;
 mod tracing;

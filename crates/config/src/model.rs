@@ -20,6 +20,7 @@ mod redis;
 mod rescue;
 mod retry;
 mod route;
+mod sticky;
 mod tls;
 mod tracing;
 mod upstream;
@@ -67,6 +68,7 @@ pub use route::{
     Action, Body, Destination, Match, PathMatch, PathRewrite, Presence, Redirect, RedirectStatus, Respond,
     Rewrite, Route, TextMatch, Weight,
 };
+pub use sticky::{SecureCookie, SessionCarrier, Sticky, StickyCookie};
 pub use tls::{
     Acme, CertificateFiles, Challenge, ClientCertificateMode, ClientCertificates, Hsts, HttpProtocol,
     ListenerTls, RedirectHttps, TlsProfile, TlsVersion, UnknownNames, UpstreamTls,

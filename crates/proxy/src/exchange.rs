@@ -16,6 +16,7 @@ use crate::evidence::Evidence;
 use crate::http::admit::Place;
 use crate::http::grpc::Deadline;
 use crate::http::secured::Secured;
+use crate::http::session::Session;
 use crate::link::Link;
 use crate::snapshot::{Route, Transport, UpstreamProtocol};
 use crate::tracer::{Context, Trace};
@@ -138,6 +139,8 @@ pub struct Facts {
     pub deadline: Option<Deadline>,
     /// The hash of the key that its endpoint is picked by, where the balancer goes by one.
     pub key_hash: Option<u64>,
+    /// What is known of its session, where its upstream keeps any.
+    pub session: Session,
 }
 
 impl Default for Facts {
@@ -152,6 +155,7 @@ impl Default for Facts {
             call: false,
             deadline: None,
             key_hash: None,
+            session: Session::default(),
         }
     }
 }

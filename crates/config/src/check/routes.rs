@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::references::References;
-use super::{backoff, edits};
+use super::{backoff, edits, sticky};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Action, Document, PathMatch, PathRewrite, Redirect, Respond, Route};
 use crate::setting::Switch;
@@ -46,6 +46,15 @@ fn route(route: &Located<Route>, found: &mut Diagnostics) {
         Action::To(_) | Action::Split(_) => {}
     }
     grpc(route, found);
+    if let Some(written) = &route.sticky {
+        if matches!(route.action, Action::Redirect(_) | Action::Respond(_)) {
+            let message = "`sticky` keeps sessions at endpoints, but this route sends to none";
+            found.push(Diagnostic::error(written.origin, message).mend("remove `sticky`"));
+        }
+        if let Some(sessions) = written.on() {
+            sticky::check(sessions, found);
+        }
+    }
     if let Some(headers) = &route.headers {
         edits::check(headers, found);
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
-use super::{Fallback, GrpcMatch, HeaderEdits, Hedge, Hold, Policies, Priority, Retry, Timeouts};
+use super::{Fallback, GrpcMatch, HeaderEdits, Hedge, Hold, Policies, Priority, Retry, Sticky, Timeouts};
 use crate::diagnostic::Diagnostic;
 use crate::section::{choice, section, words};
 use crate::setting::{Decoder, Many, Setting, Switch, ValueError, Whole, text_setting};
@@ -45,6 +45,8 @@ section! {
         fallback: Option<Located<Box<Fallback>>> = optional;
         /// A second attempt beside one that is slow: `hedge: 200ms`.
         hedge: Option<Box<Switch<Hedge>>> = optional;
+        /// Keeps requests of one session at one endpoint, in place of what the upstream sets; `none` for no sessions.
+        sticky: Option<Located<Box<Switch<Sticky>>>> = optional;
         /// How long to wait on the upstream side.
         timeouts: Option<Box<Timeouts>> = optional;
         /// Limits of the request's body.

@@ -3,7 +3,7 @@
 use super::{
     Balance, BalanceWord, CircuitBreaker, Concurrency, Ejection, Health, Hold, SharedRetry, Timeouts,
 };
-use super::{UpstreamTls, WaitingQueue};
+use super::{Sticky, UpstreamTls, WaitingQueue};
 use crate::section::{section, words};
 use crate::setting::{NonEmpty, Switch, Toggle, Whole};
 use crate::source::Located;
@@ -16,6 +16,9 @@ section! {
         endpoints: NonEmpty<Located<Endpoint>> = required;
         /// How an endpoint is chosen.
         balance: Located<Balance> = default(Located::nowhere(Balance::Of(BalanceWord::RoundRobin)));
+        /// Keeps requests of one session at one endpoint: `sticky: { cookie: tollgate-session }`. None are kept if left
+        /// out.
+        sticky: Option<Box<Sticky>> = optional;
         /// The protocol that the endpoints speak.
         protocol: Located<Protocol> = default(Located::nowhere(Protocol::H1));
         /// Requests at once on one connection, for HTTP/2; 100 if left out.

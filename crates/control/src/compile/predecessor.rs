@@ -14,6 +14,7 @@ use tollgate_upstream::{Endpoint, RetryBudgetSettings, Upstream};
 use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::policies::{Carried, Say};
+use super::sticky::SessionKey;
 use super::tls::ConnectorPlan;
 use crate::beside::Watched;
 
@@ -54,6 +55,8 @@ pub struct Plans {
     pub acme: Option<AcmePlan>,
     /// What its policies count and remember.
     pub carried: Carried,
+    /// Signs the sessions that the document has no key for.
+    pub session_key: SessionKey,
     /// What is made from files that are looked at while the document is in force.
     pub watched: Watched,
 }
@@ -76,6 +79,7 @@ pub struct Predecessor {
     tls: ListenerTls,
     challenges: Option<Arc<Challenges>>,
     carried: Carried,
+    session_key: SessionKey,
 }
 
 impl Predecessor {
@@ -88,6 +92,12 @@ impl Predecessor {
     #[must_use]
     pub fn restoring_tickets(self, saved: &[u8]) -> Self {
         Self { tls: ListenerTls::restoring_tickets(saved), ..self }
+    }
+
+    /// The same for a process that takes the place of another, whose sessions go on.
+    #[must_use]
+    pub fn restoring_session_key(self, saved: &[u8]) -> Self {
+        Self { session_key: SessionKey::restore(saved), ..self }
     }
 
     /// Of a snapshot and its plans.
@@ -104,6 +114,7 @@ impl Predecessor {
             tls: plans.tls.clone(),
             challenges: snapshot.challenges.clone(),
             carried: plans.carried.clone(),
+            session_key: plans.session_key.clone(),
         }
     }
 
@@ -117,6 +128,11 @@ impl Predecessor {
     /// What its policies count and remember.
     pub fn carried(&self) -> &Carried {
         &self.carried
+    }
+
+    /// Signs the sessions that the document has no key for.
+    pub fn session_key(&self) -> &SessionKey {
+        &self.session_key
     }
 
     /// Its tracing, which goes on where the settings stay.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tollgate_config::{self as config, Destination as To, EffectiveTimeouts, Located, RetryPlan};
 use tollgate_http1::edits::Edits;
 use tollgate_proxy::snapshot::{
-    Action, Destination, FixedResponse, Rescue, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts,
+    Action, Destination, FixedResponse, Rescue, Retry, Rewrite, Route, RouteSettings, Sessions,
+    UpstreamTimeouts,
 };
 use tollgate_routing::rewrite::{PathChange, Redirect, Scheme};
 use tollgate_routing::{FieldPredicate, HostPattern, PathMatch, QueryPredicate, RouteSpec, ValueTest};
@@ -47,14 +48,16 @@ impl<'d> Compiler<'d> {
                 Some(switch) => switch.on().map(|s| s.bytes()),
                 None => document.limits.body_size.on().map(|s| s.bytes()),
             };
+            let sessions = self.sessions(route);
             let make = || {
                 Arc::new(RouteSettings {
                     policies: policies.clone(),
                     rescue: rescue.clone(),
+                    sessions: sessions.clone(),
                     ..settings(route, plan.as_ref(), timeouts, max_body)
                 })
             };
-            let is_usual = route.priority == config::Priority::Normal;
+            let is_usual = route.priority == config::Priority::Normal && route.sticky.is_none();
             let settings = if route.rewrite.is_none() && route.headers.is_none() && route.trace && is_usual {
                 let at = policies.as_ref().map(|chain| Arc::as_ptr(chain).addr());
                 let key = settings_key(&action, plan.clone(), timeouts, max_body);
@@ -242,6 +245,7 @@ fn settings(
         }),
         policies: None,
         rescue: None,
+        sessions: Sessions::OfUpstream,
         retry: retry(plan),
         timeouts: upstream_timeouts(timeouts),
         max_body,

@@ -13,13 +13,14 @@ use tollgate_runtime::date;
 
 use super::again::Understood;
 use super::gate::Arrival;
+use super::session;
 use crate::http::Refusal;
 use crate::http::answer::Place;
 use crate::http::begin::wants_upgrade;
 use crate::http::forwarded::{Origins, RequestId};
 use crate::http::request_head::{self, Source};
 use crate::http::respond::{self, Answer};
-use crate::snapshot::{Action, Route, Snapshot};
+use crate::snapshot::{Action, Destination, Route, Snapshot};
 
 /// The id of a request that nobody sent.
 const NO_ID: [u8; 36] = *b"00000000-0000-0000-0000-000000000000";
@@ -70,6 +71,11 @@ impl Routed<'_> {
         };
         let mut out = Vec::new();
         request_head::write(&mut out, &source, self.snapshot, settings, None, &mut Vec::new());
+        if let Action::Forward(Destination::Upstream(upstream)) = &self.route.action
+            && let Some(sticky) = self.snapshot.sticky(settings, *upstream)
+        {
+            session::strip(&mut out, &sticky.carrier);
+        }
         out
     }
 

@@ -21,6 +21,7 @@ use super::intake::{Intake, Paused};
 use super::log;
 use super::request_head::{self, Source};
 use super::secured::Secured;
+use super::session::{self, Session};
 use super::{Refusal, gate, grpc, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
@@ -204,6 +205,7 @@ fn go_on(
         return Step::Answered(exchange);
     };
     let [picked_by, turns_by] = gate::key_hashes(worker, &exchange, &understood, &place, work.rewritten);
+    session::begin(worker, &mut exchange, &understood.head.fields);
     exchange.facts.key_hash = picked_by;
     exchange.place.key = turns_by.unwrap_or(0);
     // A request whose body is still coming could not be told from what follows the upgrade.
@@ -282,8 +284,9 @@ fn write_request(
     source.timed_call = timeout_ms.is_some();
     let Exchange { request, trace, .. } = exchange;
     request_head::write(&mut request.bytes, source, snapshot, settings, trace.as_deref_mut(), rewritten);
+    session::strip(exchange);
     if timeout_ms.is_some() {
-        let bytes = &mut request.bytes;
+        let bytes = &mut exchange.request.bytes;
         bytes.truncate(bytes.len() - 2);
         exchange.facts.deadline = Some(grpc::write_timeout(bytes));
         bytes.extend_from_slice(b"\r\n");
@@ -370,6 +373,7 @@ fn open(
         call: client.link.is_stream() && grpc::is_call(head),
         deadline: None,
         key_hash: None,
+        session: Session::default(),
     };
     exchange.secured = client.secured.clone();
     exchange

@@ -22,6 +22,7 @@ use super::grpc;
 use super::log;
 use super::rescue;
 use super::response_head::{self, Source};
+use super::session;
 use super::tally;
 use crate::buffers::{Buffers, HEADROOM, RECEIVE};
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
@@ -264,7 +265,7 @@ fn head(
         final_head(worker, client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
         return Ok(Some(start + line.end));
     }
-    interim_head(client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
+    interim_head(worker, client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
     send(cx, client, exchange, &buffers.head)?;
     buffers.head.clear();
     Ok(Some(start + line.end))
@@ -272,6 +273,7 @@ fn head(
 
 /// 1xx: passed on to clients that know them. 101 ends HTTP on this connection, if it was asked for.
 fn interim_head(
+    worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
     line: &StatusLine,
@@ -289,6 +291,7 @@ fn interim_head(
         return Err(Reason::BadResponse.into());
     }
     if exchange.facts.version != Version::Http10 {
+        let session = if switches { session::tell(worker, exchange) } else { Vec::new() };
         let source = Source {
             head: view,
             bytes,
@@ -300,6 +303,8 @@ fn interim_head(
             request_id: &[],
             secured: None,
             gate: None,
+            session: &session,
+            session_header: session::header(exchange),
         };
         response_head::write_interim(out, &source);
     }
@@ -380,6 +385,7 @@ fn final_head(
         Some(None) => {}
     }
     let Some(route) = exchange.route() else { return Ok(()) };
+    let session = session::tell(worker, exchange);
     let [request_id, ..] = exchange.notes.parts();
     let source = Source {
         head: view,
@@ -392,6 +398,8 @@ fn final_head(
         request_id,
         secured: exchange.secured.as_deref(),
         gate: exchange.gate.as_deref().map(|gate| &gate.response),
+        session: &session,
+        session_header: session::header(exchange),
     };
     response_head::write(out, &source, &route.settings.response_edits, |out| {
         worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));

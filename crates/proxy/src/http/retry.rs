@@ -8,7 +8,7 @@ use tollgate_telemetry::shard::UpstreamSeries;
 use tollgate_upstream::{BackOff, Failure as EndpointFailure, Outcome};
 
 use super::client::Client;
-use super::{admit, hold, rescue, tally, trace, waits};
+use super::{admit, hold, rescue, session, tally, trace, waits};
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -44,6 +44,7 @@ async fn try_again(
     } else {
         tally::attempt_ended(worker, exchange, reason);
         report(worker, exchange, reason);
+        session::attempt_failed(exchange);
     }
     exchange.retries.spent |= !is_safe(exchange, reason);
     let granted = exchange.retries.granted.take();
