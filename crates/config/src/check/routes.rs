@@ -25,6 +25,7 @@ pub(super) fn check<'d>(document: &'d Document, references: &mut References<'d>,
         references.action(&route.action, found);
         references.fallback(document, route, found);
         self::route(route, found);
+        sticky::split(document, route, found);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Sessions: what browsers would refuse, and keys that are none.
 
+use std::collections::HashMap;
+
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{SameSite, SecureCookie, SessionCarrier, Sticky, StickyCookie};
+use crate::model::{Action, Document, Route, SameSite, SecureCookie, SessionCarrier, Sticky, StickyCookie};
 
 /// Bytes of a key of sessions, at least.
 const KEY_MIN: usize = 32;
@@ -35,6 +37,32 @@ pub(super) fn check(sticky: &Sticky, found: &mut Diagnostics) {
                 let message = format!("the header `{}` has a meaning of its own", name.value);
                 found.push(Diagnostic::error(name.origin, message).mend("write `header: X-Session`"));
             }
+        }
+    }
+}
+
+/// Warns where a split would end the sessions of one upstream by those of another: a client keeps one token of a name.
+pub(super) fn split(document: &Document, route: &Route, found: &mut Diagnostics) {
+    let Action::Split(split) = &route.action else { return };
+    let own = route.sticky.as_ref().map(|sticky| sticky.on());
+    let of = |name: &str| match own {
+        Some(own) => own,
+        None => document.upstreams.get(name).and_then(|upstream| upstream.sticky.as_deref()),
+    };
+    let mut seen = HashMap::new();
+    for (name, weight) in split.iter() {
+        let Some(sticky) = of(name.as_str()).filter(|_| weight.get() > 0) else { continue };
+        let carried = match &sticky.carrier {
+            SessionCarrier::Cookie(cookie) => format!("cookie `{}`", cookie.name.value),
+            SessionCarrier::Header(header) => format!("header `{}`", header.value),
+        };
+        if let Some(first) = seen.insert(carried.clone(), name.as_str()) {
+            let message = format!(
+                "the sessions of `{first}` and `{}` have the same {carried}, so each ends those of the other",
+                name.as_str()
+            );
+            let finding = Diagnostic::warning(name.origin, message);
+            found.push(finding.mend("give the `sticky` of each upstream a name of its own"));
         }
     }
 }
