@@ -36,7 +36,6 @@ use crate::resolve::Resolve;
 use self::acceptors::ListenerTls;
 use self::policies::{Carried, Shared};
 use self::predecessor::Plan;
-use self::sticky::SessionKey;
 
 pub use consumers::Excerpts;
 pub use predecessor::{Plans, Predecessor};
@@ -79,7 +78,6 @@ pub fn compile_after(
         system_roots: None,
         shared: Shared::default(),
         carried: before.carried().successor(),
-        session_key: before.session_key().clone(),
         names: Vec::new(),
         beside: Beside::default(),
         by_name: HashMap::new(),
@@ -128,7 +126,6 @@ pub fn compile_after(
         acme,
         watched: compiler.beside.watched,
         carried: compiler.carried,
-        session_key: compiler.session_key,
     };
     Compiled { snapshot, plans, diagnostics: compiler.diagnostics, excerpts: compiler.beside.excerpts }
 }
@@ -157,8 +154,6 @@ struct Compiler<'a> {
     shared: Shared,
     /// What policies count and remember.
     carried: Carried,
-    /// Signs the sessions that the document has no key for.
-    session_key: SessionKey,
     /// Names of routes.
     names: Vec<String>,
     /// Of files beside the document.

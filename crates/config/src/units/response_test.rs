@@ -49,7 +49,7 @@ impl FromStr for ResponseTest {
         match CALLS.iter().position(|known| *known == name) {
             Some(number) => Ok(Self::Call(number as u8)),
             None => {
-                let mend = match nearest(&name, CALLS.into_iter()) {
+                let mend = match nearest(&name, CALLS) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => {
                         "write a status like `503` or `502-504`, or one of a gRPC call like `unavailable`"

@@ -55,8 +55,6 @@ pub struct Plans {
     pub acme: Option<AcmePlan>,
     /// What its policies count and remember.
     pub carried: Carried,
-    /// Signs the sessions that the document has no key for.
-    pub session_key: SessionKey,
     /// What is made from files that are looked at while the document is in force.
     pub watched: Watched,
 }
@@ -79,7 +77,6 @@ pub struct Predecessor {
     tls: ListenerTls,
     challenges: Option<Arc<Challenges>>,
     carried: Carried,
-    session_key: SessionKey,
 }
 
 impl Predecessor {
@@ -96,8 +93,9 @@ impl Predecessor {
 
     /// The same for a process that takes the place of another, whose sessions go on.
     #[must_use]
-    pub fn restoring_session_key(self, saved: &[u8]) -> Self {
-        Self { session_key: SessionKey::restore(saved), ..self }
+    pub fn restoring_session_key(mut self, saved: &[u8]) -> Self {
+        self.carried.session_key = SessionKey::restore(saved);
+        self
     }
 
     /// Of a snapshot and its plans.
@@ -114,7 +112,6 @@ impl Predecessor {
             tls: plans.tls.clone(),
             challenges: snapshot.challenges.clone(),
             carried: plans.carried.clone(),
-            session_key: plans.session_key.clone(),
         }
     }
 
@@ -128,11 +125,6 @@ impl Predecessor {
     /// What its policies count and remember.
     pub fn carried(&self) -> &Carried {
         &self.carried
-    }
-
-    /// Signs the sessions that the document has no key for.
-    pub fn session_key(&self) -> &SessionKey {
-        &self.session_key
     }
 
     /// Its tracing, which goes on where the settings stay.

@@ -76,7 +76,7 @@ impl Compiler<'_> {
             }
         };
         let tokens = match sticky.keys.is_empty() {
-            true => match self.session_key.get() {
+            true => match self.carried.session_key.get() {
                 Ok(own) => SessionTokens::new(&name, &[*own]),
                 Err(_) => {
                     let message = "the machine gives no random numbers for the key of sessions";

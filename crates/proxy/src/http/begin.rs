@@ -204,16 +204,7 @@ fn go_on(
         answer_action(worker, &mut exchange, route, &place, work.rewritten);
         return Step::Answered(exchange);
     };
-    let [picked_by, turns_by] = gate::key_hashes(worker, &exchange, &understood, &place, work.rewritten);
-    session::begin(worker, &mut exchange, &understood.head.fields);
-    exchange.facts.key_hash = picked_by;
-    exchange.place.key = turns_by.unwrap_or(0);
-    // A request whose body is still coming could not be told from what follows the upgrade.
-    let upgrade = body == BodyLength::None
-        && wants_upgrade(&understood.head, understood.options)
-        && route.settings.upgrade
-        && !exchange.speaks_streams();
-    exchange.facts.upgrade = upgrade;
+    settle(worker, &mut exchange, &understood, &place, work.rewritten);
     let Understood { head, bytes, list, options, identity, origins, .. } = understood;
     let gate = exchange.gate.take();
     let mut source = Source {
@@ -225,13 +216,33 @@ fn go_on(
         identity,
         matched,
         origins,
-        upgrade,
+        upgrade: exchange.facts.upgrade,
         timed_call: false,
         gate: gate.as_deref(),
     };
     write_request(worker, &mut exchange, &mut source, snapshot, &route.settings, work.rewritten);
     exchange.gate = gate;
     Step::Forward(exchange, body)
+}
+
+/// A request is to be forwarded: finds what it is picked by, its session, and whether it upgrades its connection. Keys are
+/// made in `space`.
+fn settle(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    understood: &Understood<'_>,
+    place: &gate::Place<'_>,
+    space: &mut Vec<u8>,
+) {
+    let [picked_by, turns_by] = gate::key_hashes(worker, exchange, understood, place, space);
+    exchange.facts.key_hash = picked_by;
+    exchange.place.key = turns_by.unwrap_or(0);
+    session::begin(worker, exchange, &understood.head.fields);
+    // A request whose body is still coming could not be told from what follows the upgrade.
+    exchange.facts.upgrade = understood.body == BodyLength::None
+        && wants_upgrade(&understood.head, understood.options)
+        && place.route.settings.upgrade
+        && !exchange.speaks_streams();
 }
 
 fn take_step(worker: &Rc<Worker>, client: &mut Client, step: Step, received: &mut Received<'_>) -> Intake {

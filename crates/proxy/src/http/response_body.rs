@@ -9,7 +9,7 @@ use tollgate_http1::chunked::Decoder;
 use tollgate_http1::connection::ConnectionOptions;
 use tollgate_http1::response::{self, StatusLine};
 use tollgate_http1::{Progress, encode, framing};
-use tollgate_message::{BodyLength, FieldList, Version};
+use tollgate_message::{BodyLength, FieldList, ResponseHead, Version};
 use tollgate_runtime::splice::Pipe;
 use tollgate_upstream::{Failure as EndpointFailure, Outcome};
 
@@ -384,11 +384,24 @@ fn final_head(
         // How the call went is told in its trailers.
         Some(None) => {}
     }
-    let Some(route) = exchange.route() else { return Ok(()) };
+    write_head(worker, exchange, (view, options), bytes, fields, out);
+    Ok(())
+}
+
+/// Writes a final head for the client.
+fn write_head(
+    worker: &Worker,
+    exchange: &Exchange,
+    (head, options): (ResponseHead<'_>, ConnectionOptions),
+    bytes: &[u8],
+    fields: &FieldList,
+    out: &mut Vec<u8>,
+) {
+    let Some(route) = exchange.route() else { return };
     let session = session::tell(worker, exchange);
     let [request_id, ..] = exchange.notes.parts();
     let source = Source {
-        head: view,
+        head,
         bytes,
         list: fields,
         options,
@@ -404,7 +417,6 @@ fn final_head(
     response_head::write(out, &source, &route.settings.response_edits, |out| {
         worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));
     });
-    Ok(())
 }
 
 /// Tells the endpoint's health how the attempt went.

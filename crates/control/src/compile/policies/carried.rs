@@ -14,6 +14,7 @@ use tollgate_stores::memory::{Concurrency, Table};
 use tollgate_stores::redis::Leases;
 
 use super::redis::{SharedStore, lease};
+use crate::compile::sticky::SessionKey;
 use crate::outside::Outside;
 
 /// What policies count and remember, by what the document calls them.
@@ -34,6 +35,8 @@ pub struct Carried {
     stores: HashMap<String, Arc<SharedStore>>,
     /// By the limit's name in its store.
     leases: HashMap<String, Leased>,
+    /// Signs the sessions that the document has no key for.
+    pub session_key: SessionKey,
     outside: Option<Arc<Outside>>,
     /// Where the process tells what happens; `None` where documents are only looked at.
     live: Option<Say>,
@@ -86,6 +89,7 @@ impl Carried {
             spare_quotas: self.spare_quotas.clone(),
             outside: self.outside.clone(),
             live: self.live,
+            session_key: self.session_key.clone(),
             ..Self::default()
         }
     }
