@@ -54,7 +54,9 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
     let mut arrival = Arrival::receive()?;
     let (events, receiver) = HealthEvents::bounded(EVENTS_MAX);
     let resolver = Arc::new(SystemResolver);
-    let before = Predecessor::starting(note).restoring_tickets(&arrival.state.tickets);
+    let before = Predecessor::starting(note)
+        .restoring_tickets(&arrival.state.tickets)
+        .restoring_session_key(&arrival.state.session_key);
     let (prepared, _) = documents::prepare(&text, &before, &*resolver, &events).try_tests(None);
     documents::report(&prepared);
     let bundle = prepared.bundle();

@@ -12,6 +12,7 @@ mod overload;
 mod policies;
 mod references;
 mod routes;
+mod sticky;
 mod streams;
 mod tls;
 mod tracing;

@@ -24,6 +24,7 @@ mod rescue;
 mod retry;
 mod route;
 mod scenario;
+mod sticky;
 mod tls;
 mod tracing;
 mod traits;
@@ -81,6 +82,7 @@ pub use route::{
 pub use scenario::{
     ArrivalsWord, DownWord, EndpointModel, LatencyModel, RateStep, Scenario, ScenarioCaller, ScenarioEvent,
 };
+pub use sticky::{SecureCookie, SessionCarrier, Sticky, StickyCookie};
 pub use tls::{
     Acme, CertificateFiles, Challenge, ClientCertificateMode, ClientCertificates, Hsts, HttpProtocol,
     ListenerTls, RedirectHttps, TlsProfile, TlsVersion, UnknownNames, UpstreamTls,

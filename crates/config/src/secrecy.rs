@@ -19,6 +19,7 @@ const PLACES: &[&str] = &[
     "RedisStore.password",
     "SessionCookie.secrets",
     "SignatureKey.secret",
+    "Sticky.key",
     "Tracing.headers",
 ];
 
@@ -36,6 +37,7 @@ tracing:
 upstreams:
   a:
     endpoints: [a:1]
+    sticky: { header: X-Session, key: [SECRET-inline-of-more-than-32-bytes, { file: secret }] }
     health:
       http:
         path: /

@@ -17,6 +17,7 @@ pub mod predecessor;
 mod rescue;
 mod routes;
 pub mod sources;
+pub mod sticky;
 pub mod tls;
 mod tracing;
 mod upstreams;

@@ -6,6 +6,7 @@ mod heads;
 mod mirrors;
 mod overload;
 mod policies;
+mod session;
 mod told;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,9 +19,10 @@ use tollgate_policy::{Caller, Gate, Moment};
 use tollgate_proxy::decide;
 use tollgate_proxy::decide::again::{self, Reading, Space};
 use tollgate_proxy::decide::gate::Arrival;
+use tollgate_proxy::decide::session::{Bond, Brought, Left};
 use tollgate_proxy::http::Refusal;
 use tollgate_proxy::recorder::{Came, Entry};
-use tollgate_proxy::snapshot::{Action, Destination, Snapshot, Target};
+use tollgate_proxy::snapshot::{Action, Destination, Snapshot, Sticky, Target};
 use tollgate_routing::{Considered, Scratch};
 use tollgate_upstream::{Loads, PickKey, RecordedLoads, Subset, Upstream, View};
 
@@ -108,6 +110,8 @@ pub struct Picked {
     pub endpoint: Option<String>,
     /// The key that the balancer went by, where it goes by one: what it is made of, and its hash.
     pub by: Option<String>,
+    /// What the exchange's session meant for it, where it has one.
+    pub session: Option<String>,
 }
 
 /// Decides a made-up request on a snapshot, at `now_ms`, with limits and the endpoints' health as they are now.
@@ -184,12 +188,16 @@ fn pick_now(
     view.refresh(upstream, now_ms);
     let (seed, now_us) = (decide::attempt_seed(request.seed, 0), now_ms * 1000);
     let hash = to.hash.as_ref().map(|(_, hash)| *hash);
-    let key = PickKey { turn: request.seed, seed, hash, now_us, ..PickKey::default() };
+    let bond =
+        to.session.and_then(|(sticky, came)| decide::session::bond(came, Left::No, sticky, &view, now_ms));
+    let preferred = bond.and_then(Bond::preferred);
+    let key = PickKey { turn: request.seed, seed, hash, now_us, preferred, ..PickKey::default() };
     let busy = |number| key.load(upstream, &view, number).map(|load| (load, "now"));
     let endpoints = tell_endpoints(upstream, &view, now_ms, &[], busy);
     let picked = decide::endpoint(upstream, &view, &key);
     let by = to.hash.map(|(source, hash)| tell_key(&source, hash));
-    told.picks.push(picked_one(upstream, endpoints, picked.ok(), by));
+    let session = bond.map(|bond| session::tell(upstream, &view, bond, picked.ok(), now_ms));
+    told.picks.push(Picked { session, ..picked_one(upstream, endpoints, picked.ok(), by) });
     told.overload = overload::told_now(upstream, now_ms);
     overload::refusal_now(upstream, now_ms).map_or(picked.map(drop), |reason| Err(reason.into()))
 }
@@ -245,6 +253,8 @@ struct Towards<'s> {
     subset: Option<&'s Arc<Subset>>,
     /// What its balancer goes by, in words, and the hash of that, where it is of a request that nobody sent.
     hash: Option<(String, u64)>,
+    /// What a request that nobody sent brings of a session, and how sessions are kept; `None` where they are not.
+    session: Option<(&'s Sticky, Brought)>,
 }
 
 /// Where the verdicts of policies come from.
@@ -285,7 +295,7 @@ fn choose<'s>(
     told.upstream = upstream.map(|upstream| upstream.name().to_string());
     let subset = choice.subset.and_then(|index| snapshot.subsets.get(index as usize));
     let subset = subset.map(|part| &part.subset);
-    let (mut gate, mut hash) = (None, None);
+    let (mut gate, mut hash, mut session) = (None, None, None);
     if let (Some(found), None) = (choice.found, choice.refusal) {
         match &how.verdicts {
             Verdicts::Ask(arrival) => {
@@ -298,6 +308,14 @@ fn choose<'s>(
                         decide::key::explained(snapshot, found.route, source, &understood, arrival, caller)?;
                     Some((source.to_string(), hash))
                 });
+                session = choice.upstream.zip(upstream).and_then(|(index, upstream)| {
+                    let settings = &snapshot.routes.get(found.route as usize)?.settings;
+                    let sticky = snapshot.sticky(settings, index)?;
+                    let mut view = subset.map_or_else(View::default, |subset| View::of(subset.clone()));
+                    view.refresh(upstream, arrival.moment.now_us / 1000);
+                    let (fields, now_s) = (&understood.head.fields, arrival.moment.wall_us / 1_000_000);
+                    Some((sticky, decide::session::read(sticky, upstream, &view, fields, now_s)))
+                });
             }
             Verdicts::Recorded(entry) => policies::tell_recorded(entry, told)?,
         }
@@ -305,7 +323,7 @@ fn choose<'s>(
     }
     match choice.refusal {
         Some(refusal) => Err(refusal),
-        None => Ok(Chosen { to: upstream.map(|upstream| Towards { upstream, subset, hash }), gate }),
+        None => Ok(Chosen { to: upstream.map(|upstream| Towards { upstream, subset, hash, session }), gate }),
     }
 }
 
@@ -369,6 +387,7 @@ fn pick_again(snapshot: &Snapshot, entry: &Entry, told: &mut Explanation) -> Res
             seed: decide::attempt_seed(entry.record.seed, number as u32),
             hash: pick.hash,
             now_us: 0,
+            preferred: pick.session.and_then(Bond::preferred),
             tried: &tried,
             loads: Loads::Recorded(&recorded),
             ..PickKey::default()
@@ -381,7 +400,9 @@ fn pick_again(snapshot: &Snapshot, entry: &Entry, told: &mut Explanation) -> Res
         let at_us = entry.started_us + attempt.map_or(entry.timings.total_us, |attempt| attempt.start_us);
         let endpoints = tell_endpoints(upstream, &pick.view, at_us / 1000, &tried, busy);
         let by = source.zip(pick.hash).map(|(source, hash)| tell_key(&source.to_string(), hash));
-        told.picks.push(picked_one(upstream, endpoints, picked.ok(), by));
+        let session =
+            pick.session.map(|bond| session::tell(upstream, &pick.view, bond, picked.ok(), at_us / 1000));
+        told.picks.push(Picked { session, ..picked_one(upstream, endpoints, picked.ok(), by) });
         tried.extend(picked.ok().filter(|endpoint| !tried.contains(endpoint)));
         picked?;
     }
@@ -395,7 +416,7 @@ fn picked_one(
     by: Option<String>,
 ) -> Picked {
     let endpoint = picked.and_then(|picked| upstream.endpoint(picked)).map(|e| e.name().to_string());
-    Picked { endpoints, endpoint, by }
+    Picked { endpoints, endpoint, by, session: None }
 }
 
 /// What a balancer went by. Of the key only the hash: it may be a secret.

@@ -227,6 +227,12 @@ impl Instance {
         self.state().plans.tls.save_tickets()
     }
 
+    /// What the next process needs to go on with the sessions that the document has no key for: a secret, to go nowhere
+    /// else.
+    pub fn save_session_key(&self) -> Vec<u8> {
+        self.state().plans.carried.session_key.save()
+    }
+
     /// Leaves to the next process what only one can have: the file of quotas, and the keeping of certificates. May
     /// take as long as the disk does.
     pub async fn leave(&self) {

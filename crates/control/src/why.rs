@@ -399,6 +399,9 @@ impl Why {
                 if let Some(by) = &pick.by {
                     writeln!(f, "            picked by {by}")?;
                 }
+                if let Some(session) = &pick.session {
+                    writeln!(f, "            {session}")?;
+                }
             }
         }
         Ok(())

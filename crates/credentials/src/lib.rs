@@ -12,6 +12,7 @@
 //! | [`password`] | argon2 and bcrypt hashes, htpasswd files, and a cache of verified ones |
 //! | [`signature`] | signed requests (RFC 9421), digests of bodies (RFC 9530), a guard against replay |
 //! | [`sealed`] | encrypted cookies |
+//! | [`session_token`] | which endpoint a session is kept at |
 //! | [`pkce`] | the random parts of a browser login (RFC 7636) |
 //! | [`certificate`] | who a verified client certificate names |
 //!
@@ -27,6 +28,7 @@ pub mod password;
 pub mod pkce;
 mod public_key;
 pub mod sealed;
+pub mod session_token;
 pub mod signature;
 
 pub use public_key::Unusable;

@@ -5,6 +5,7 @@
 pub mod again;
 pub mod gate;
 pub mod key;
+pub mod session;
 pub mod written;
 
 use tollgate_decision::Reason;

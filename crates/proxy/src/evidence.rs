@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::decide::session::Bond;
+
 use tollgate_upstream::{Load, Loads, NotedLoads, View};
 
 /// Buffers that grew beyond this are given back instead of being kept.
@@ -17,6 +19,8 @@ pub struct Pick {
     pub turn: u64,
     /// The hash of the key that it went by, where it goes by one.
     pub hash: Option<u64>,
+    /// What was known of the exchange's session, where it had begun before.
+    pub session: Option<Bond>,
     /// Where its counts in flight end among those of the exchange; they begin where the pick before ends.
     pub loads_end: usize,
     /// Endpoints that were tried before do not count as such from here on.
@@ -55,10 +59,17 @@ impl Evidence {
 
     /// Notes that a balancer was asked.
     #[inline]
-    pub fn asked(&mut self, view: &Arc<View>, turn: u64, hash: Option<u64>, anew: bool) {
+    pub fn asked(
+        &mut self,
+        view: &Arc<View>,
+        turn: u64,
+        hash: Option<u64>,
+        session: Option<Bond>,
+        anew: bool,
+    ) {
         if self.on {
             let (view, loads_end) = (View::for_record(view), self.loads.len());
-            self.picks.push(Pick { view, turn, hash, loads_end, anew });
+            self.picks.push(Pick { view, turn, hash, session, loads_end, anew });
         }
     }
 

@@ -17,6 +17,7 @@ use crate::http::Mirroring;
 use crate::http::admit::Place;
 use crate::http::grpc::Deadline;
 use crate::http::secured::Secured;
+use crate::http::session::Session;
 use crate::link::Link;
 use crate::snapshot::{Route, Transport, UpstreamProtocol};
 use crate::tracer::{Context, Trace};
@@ -145,6 +146,8 @@ pub struct Facts {
     pub copied: bool,
     /// The hash of the key that its endpoint is picked by, where the balancer goes by one.
     pub key_hash: Option<u64>,
+    /// What is known of its session, where its upstream keeps any.
+    pub session: Session,
 }
 
 impl Default for Facts {
@@ -160,6 +163,7 @@ impl Default for Facts {
             deadline: None,
             copied: false,
             key_hash: None,
+            session: Session::default(),
         }
     }
 }

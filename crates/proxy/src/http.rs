@@ -29,6 +29,7 @@ mod response_head;
 pub mod retry;
 pub mod secured;
 pub mod serve;
+pub mod session;
 pub(crate) mod tally;
 mod trace;
 mod waits;

@@ -1,6 +1,7 @@
 //! The snapshot: a compiled document, immutable while it runs.
 
 pub mod rescue;
+pub mod sticky;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tollgate_tls::{Acceptor, Connector};
 use tollgate_upstream::{BackOff, Class, Subset, Upstream, View};
 
 pub use self::rescue::{Failures, Fallback, FallbackTo, Hedge, Hold, Rescue, Responses};
+pub use self::sticky::{Carrier, Sessions, Sticky};
 use crate::mirroring::Mirror;
 use crate::trust::TrustedProxies;
 
@@ -198,6 +200,8 @@ pub struct Keys {
     pub balance: Option<KeySource>,
     /// Its queue: requests of different keys take turns.
     pub turns: Option<KeySource>,
+    /// How its sessions are kept at their endpoints.
+    pub sticky: Option<Arc<Sticky>>,
 }
 
 /// The protocol that an upstream's endpoints speak.
@@ -366,6 +370,8 @@ pub struct RouteSettings {
     pub retry: Retry,
     /// What else is done to save a request; `None` for nothing.
     pub rescue: Option<Arc<Rescue>>,
+    /// Which sessions its exchanges belong to.
+    pub sessions: Sessions,
     /// Time limits towards upstreams.
     pub timeouts: UpstreamTimeouts,
     /// How large a request body may be, in bytes.

@@ -9,6 +9,7 @@ mod overload;
 mod policies;
 mod process;
 mod secured;
+mod sessions;
 mod shards;
 mod stores;
 mod upstreams;

@@ -183,6 +183,8 @@ families! {
         "Attempts on an idle connection.";
     CONNECTIONS_STALE = Counter "tollgate_upstream_connections_stale_total" ["upstream"]
         "Idle connections that turned out to have ended; their attempts were made again and count as none.";
+    SESSIONS = Counter "tollgate_sessions_total" ["upstream", "outcome"]
+        "Exchanges of sessions that are kept at their endpoints: new, kept, moved, aside where the endpoint was full; and tokens that count as none, invalid.";
     UPSTREAM_FLOWS = Counter "tollgate_upstream_udp_flows_total" ["upstream"]
         "Flows begun to an upstream.";
     UPSTREAM_FLOWS_OPEN = Gauge "tollgate_upstream_udp_flows_open" ["upstream"]

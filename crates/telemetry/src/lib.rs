@@ -14,6 +14,7 @@ pub mod log_writer;
 pub mod outcomes;
 pub mod pulse;
 pub mod recent;
+pub mod sessions;
 pub mod shard;
 pub mod tail;
 pub mod trace;

@@ -11,6 +11,7 @@ use crate::handshakes::HandshakeSeries;
 use crate::histogram::Histogram;
 use crate::outcomes::{Outcome, Outcomes};
 use crate::pulse::Pulse;
+use crate::sessions::SessionSeries;
 
 /// A counter with one writer: counting is a plain load and store, no locked instruction.
 #[derive(Debug, Default)]
@@ -120,6 +121,8 @@ pub struct UpstreamSeries {
     pub connections_stale: Counter,
     /// What is counted of datagrams; made with the first.
     pub flows: OnceLock<Box<FlowSeries>>,
+    /// What is counted of sessions; made with the first.
+    pub sessions: OnceLock<Box<SessionSeries>>,
 }
 
 /// What is counted for a listener.

@@ -14,6 +14,7 @@ use std::fmt;
 use crate::admission::room;
 use crate::latency::Decay;
 use crate::loads::{Load, Loads};
+use crate::session::Preferred;
 use crate::tables::{Seat, Table};
 use crate::upstream::Upstream;
 use crate::view::{Vacancy, View};
@@ -70,6 +71,8 @@ pub struct PickKey<'a> {
     pub hash: Option<u64>,
     /// Microseconds since the process started. Only latencies that are read live depend on it.
     pub now_us: u64,
+    /// The endpoint that the exchange's session is at. [`Upstream::pick`] sees to it, and no balancer.
+    pub preferred: Option<Preferred>,
     /// Endpoints that this exchange was tried at already: few.
     pub tried: &'a [u32],
     /// Where loads come from.

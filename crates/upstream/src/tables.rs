@@ -169,7 +169,8 @@ fn seats<'e>(endpoints: impl Iterator<Item = (u32, &'e Endpoint)>) -> Vec<Seat> 
     seats
 }
 
-fn identity(name: &str, address: SocketAddr) -> u64 {
+/// Who an endpoint is, wherever it is.
+pub(crate) fn identity(name: &str, address: SocketAddr) -> u64 {
     let number = match address {
         SocketAddr::V4(v4) => u64::from(v4.ip().to_bits()),
         SocketAddr::V6(v6) => numbered_hash(&v6.ip().octets(), 6),

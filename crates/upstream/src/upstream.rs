@@ -61,6 +61,8 @@ pub struct UpstreamSettings {
     pub admission: AdmissionSettings,
     /// When the upstream as a whole is spared for a while; `None` for never.
     pub breaker: Option<BreakerSettings>,
+    /// Whether sessions are kept at its endpoints, so that views find endpoints by what tokens say.
+    pub keeps_sessions: bool,
 }
 
 impl Default for UpstreamSettings {
@@ -77,6 +79,7 @@ impl Default for UpstreamSettings {
             sources: Vec::new(),
             admission: AdmissionSettings::default(),
             breaker: None,
+            keeps_sessions: false,
         }
     }
 }
@@ -256,9 +259,15 @@ impl Upstream {
         &self.holds
     }
 
-    /// Chooses an endpoint. `view` must have been refreshed for this upstream. An exchange that has tried all of
-    /// the view's members gets a backup or an endpoint of another zone, before it is tried a second time anywhere.
+    /// Chooses an endpoint: that of the exchange's session where it can have it, else the balancer's. `view` must have
+    /// been refreshed for this upstream. An exchange that has tried all of the view's members gets a backup or an
+    /// endpoint of another zone, before it is tried a second time anywhere.
     pub fn pick(&self, view: &View, key: &PickKey<'_>) -> Pick {
+        if key.preferred.is_some()
+            && let Some(kept) = self.kept(view, key)
+        {
+            return Pick::Endpoint(kept);
+        }
         match &self.admission {
             Some(admission) if admission.caps_endpoints() => room::pick(self, view, key),
             _ => self.balanced(view, key),

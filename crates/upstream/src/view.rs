@@ -21,6 +21,7 @@ use self::lookup::Lookup;
 pub use self::subset::{IfNone, Subset};
 use crate::balancers::PickKey;
 use crate::random::Random;
+use crate::session::SessionNumbers;
 use crate::upstream::Upstream;
 
 /// A worker's own picture of one upstream or of a subset of it, rebuilt only when something changed. A new view
@@ -29,9 +30,8 @@ use crate::upstream::Upstream;
 pub struct View {
     version: u64,
     valid_until_ms: u64,
-    subset: Option<Arc<Subset>>,
-    /// No endpoint of the subset is usable, and all of the upstream are used.
-    beside_subset: bool,
+    /// `None` for the whole upstream.
+    part: Option<Part>,
     panicking: bool,
     /// The endpoints that are used by index, ascending; their weights; for each the sum of weights up to and with
     /// it.
@@ -50,6 +50,16 @@ pub struct View {
     standings: Vec<Standing>,
     /// Only where the balancer looks endpoints up in a table.
     lookup: Option<Box<Lookup>>,
+    /// Only where sessions are kept.
+    session_numbers: Option<Arc<SessionNumbers>>,
+}
+
+/// Which part of an upstream a view is of.
+#[derive(Clone, Debug)]
+struct Part {
+    subset: Arc<Subset>,
+    /// No endpoint of the subset is usable, and all of the upstream are used.
+    beside: bool,
 }
 
 /// What a view knows of one endpoint.
@@ -73,7 +83,7 @@ struct Standing {
 impl View {
     /// A view of a subset.
     pub fn of(subset: Arc<Subset>) -> Self {
-        Self { subset: Some(subset), ..Self::default() }
+        Self { part: Some(Part { subset, beside: false }), ..Self::default() }
     }
 
     /// Brings the view up to date with `upstream`; whether it had to be rebuilt. One load and two compares
@@ -97,7 +107,8 @@ impl View {
         match Arc::get_mut(view) {
             Some(view) => view.rebuild(upstream, now_ms),
             None => {
-                let mut fresh = Self { subset: view.subset.clone(), ..Self::default() };
+                let (part, session_numbers) = (view.part.clone(), view.session_numbers.clone());
+                let mut fresh = Self { version: view.version, part, session_numbers, ..Self::default() };
                 fresh.rebuild(upstream, now_ms);
                 *view = Arc::new(fresh);
             }
@@ -115,6 +126,7 @@ impl View {
             + self.lookup.as_ref().map_or(0, |lookup| lookup.bytes())
             + (self.schedule.capacity() + self.spares.capacity()) * size_of::<u32>()
             + self.standings.capacity() * size_of::<Standing>()
+            + self.session_numbers.as_ref().map_or(0, |numbers| numbers.len() * size_of::<(u64, u32)>())
     }
 
     /// The endpoints that may be picked, by index, ascending.
@@ -180,12 +192,12 @@ impl View {
 
     /// Which endpoints it is for; `None` for all.
     pub fn subset(&self) -> Option<&Arc<Subset>> {
-        self.subset.as_ref()
+        self.part.as_ref().map(|part| &part.subset)
     }
 
     /// Whether no endpoint of the subset is usable, and all of the upstream are used instead.
     pub fn is_beside_subset(&self) -> bool {
-        self.beside_subset
+        self.part.as_ref().is_some_and(|part| part.beside)
     }
 
     /// Why the endpoint is not used (in a panic: would not be); `None` for a usable one.
@@ -208,9 +220,18 @@ impl View {
         self.standings.get(endpoint as usize)?.drained_since_ms
     }
 
+    pub(crate) fn session_numbers(&self) -> Option<&SessionNumbers> {
+        self.session_numbers.as_deref()
+    }
+
     /// Whether it was made for this upstream, at whatever time: its indexes mean that one's endpoints.
     pub fn is_of(&self, upstream: &Upstream) -> bool {
-        self.version >> 32 == upstream.version() >> 32
+        Self::same_upstream(self.version, upstream.version())
+    }
+
+    /// Whether two versions are of one upstream.
+    fn same_upstream(one: u64, other: u64) -> bool {
+        one >> 32 == other >> 32
     }
 
     /// How many endpoints the view knows: those of an index below this, removed ones counted in.

@@ -142,8 +142,11 @@ impl Turn {
         let process = self.instance.process();
         let mut passed = process.pass_listeners()?;
         passed.extend(self.admin.pass()?);
-        let state =
-            State { tickets: self.instance.save_tickets(), endpoints: carried::save(&process.snapshot()) };
+        let state = State {
+            tickets: self.instance.save_tickets(),
+            session_key: self.instance.save_session_key(),
+            endpoints: carried::save(&process.snapshot()),
+        };
         Departure::begin(program, passed, state, wanted.timeout())
     }
 

@@ -63,6 +63,9 @@ pub struct State {
     /// The secrets of TLS session tickets, as `tollgate_tls::TicketKeys` writes them.
     #[serde(default)]
     pub tickets: Vec<u8>,
+    /// The key of sessions that the document has none for.
+    #[serde(default)]
+    pub session_key: Vec<u8>,
     /// What operators have set at endpoints.
     #[serde(default)]
     pub endpoints: Vec<EndpointNote>,

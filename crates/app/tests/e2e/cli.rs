@@ -168,7 +168,7 @@ fn a_decision_is_explained_to_programs() {
             "endpoints": [
                 { "endpoint": "next 127.0.0.1:9003", "state": "can be picked, weight 1, 0 requests now" }
             ],
-            "endpoint": "127.0.0.1:9003", "picked_by": null, "mirrors": [], "overload": [],
+            "endpoint": "127.0.0.1:9003", "picked_by": null, "session": null, "mirrors": [], "overload": [],
             "policies": [], "consumer": null,
             "reason": null, "status": null, "detail": null,
             "upstream": "next",

@@ -37,6 +37,7 @@ mod retries;
 mod routing;
 mod shared_limits;
 mod shutdown;
+mod sticky;
 mod streaming;
 mod targets;
 mod tcp;

@@ -41,7 +41,7 @@ impl Busy {
              acme: {{ directory: \"https://{refused}/directory\", storage: kept, challenge: tls-alpn-01 }}\n\
              admin: {{ listen: \"127.0.0.1:0\" }}\nconsumer_files: \"*.consumers\"\n\
              redis: {{ shared: {{ url: \"redis://{refused}\" }} }}\n\
-             upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none, concurrency: 100000, queue: {{}}, circuit_breaker: {{ shadow: true }} }}\n  \
+             upstreams:\n  shop: {{ endpoints: [\"{}\", \"{refused}\"], ejection: none, sticky: {{ cookie: shop }}, concurrency: 100000, queue: {{}}, circuit_breaker: {{ shadow: true }} }}\n  \
              gone: {{ endpoints: [\"{refused}\", {{ file: gone.txt }}], ejection: {{ shadow: true }}, health: {{ tcp: {{}}, every: 1h }} }}\n  names: [\"{}\"]\n\
              routes:\n  - {{ name: shop, path: /shop, to: shop, retry: {{ attempts: 2 }}, rate_limit: 1000/s }}\n  \
              - {{ name: gone, path: /gone, to: gone, retry: none, mirror: {{ to: shop, share: 0% }} }}\n",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::references::References;
-use super::{backoff, edits, mirrors};
+use super::{backoff, edits, mirrors, sticky};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Action, Document, PathMatch, PathRewrite, Redirect, Respond, Route};
 use crate::setting::Switch;
@@ -26,6 +26,7 @@ pub(super) fn check<'d>(document: &'d Document, references: &mut References<'d>,
         references.fallback(document, route, found);
         mirrors::check(route, references, found);
         self::route(route, found);
+        sticky::split(document, route, found);
     }
 }
 
@@ -47,6 +48,15 @@ fn route(route: &Located<Route>, found: &mut Diagnostics) {
         Action::To(_) | Action::Split(_) => {}
     }
     grpc(route, found);
+    if let Some(written) = &route.forwarding.sticky {
+        if matches!(route.action, Action::Redirect(_) | Action::Respond(_)) {
+            let message = "`sticky` keeps sessions at endpoints, but this route sends to none";
+            found.push(Diagnostic::error(written.origin, message).mend("remove `sticky`"));
+        }
+        if let Some(sessions) = written.on() {
+            sticky::check(sessions, found);
+        }
+    }
     if let Some(headers) = &route.headers {
         edits::check(headers, found);
     }

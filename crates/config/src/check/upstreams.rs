@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{health, overload, shared_retry, tls};
+use super::{health, overload, shared_retry, sticky, tls};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::{Balance, BalanceWith, Document, Endpoint, EndpointPlace, Upstream};
 use crate::source::{Located, Origin};
@@ -20,6 +20,9 @@ pub(super) fn check(document: &Document, used: &Option<HashSet<&str>>, found: &m
         health::ejection(upstream, found);
         balance(&upstream.balance, found);
         overload::check(upstream, found);
+        if let Some(sticky) = &upstream.shares.sticky {
+            sticky::check(sticky, found);
+        }
         if let Some(retry) = &upstream.retry {
             shared_retry(retry, &format!("the upstream `{}`", name.as_str()), found);
         }

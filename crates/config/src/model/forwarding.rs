@@ -1,6 +1,6 @@
 //! The upstream side of routes: what is done with requests that are sent on.
 
-use super::{Fallback, Hedge, Hold, Mirror, Retry, Timeouts};
+use super::{Fallback, Hedge, Hold, Mirror, Retry, Sticky, Timeouts};
 use crate::section::section;
 use crate::setting::{Many, Switch};
 use crate::source::Located;
@@ -18,6 +18,8 @@ section! {
         fallback: Option<Located<Box<Fallback>>> = optional;
         /// A second attempt beside one that is slow: `hedge: 200ms`.
         hedge: Option<Box<Switch<Hedge>>> = optional;
+        /// Keeps requests of one session at one endpoint, in place of what the upstream sets; `none` for no sessions.
+        sticky: Option<Located<Box<Switch<Sticky>>>> = optional;
         /// How long to wait on the upstream side.
         timeouts: Option<Box<Timeouts>> = optional;
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Balance, BalanceWord, Ejection, EndpointPlace, Follow, Health, Hold, Labels, Overload, PreferZone,
-    SharedRetry, SlowStart, Timeouts, UpstreamTls,
+    SharedRetry, SlowStart, Sticky, Timeouts, UpstreamTls,
 };
 use crate::section::{section, words};
 use crate::setting::{NonEmpty, Switch, Toggle, Whole};
@@ -49,8 +49,11 @@ section! {
 }
 
 section! {
-    /// Which endpoints of an upstream get how much of its traffic, besides their weights.
+    /// Which endpoints of an upstream get which of its traffic and how much, besides their weights.
     pub struct Shares {
+        /// Keeps requests of one session at one endpoint: `sticky: { cookie: tollgate-session }`. None are kept if left
+        /// out.
+        sticky: Option<Box<Sticky>> = optional;
         /// How long endpoints take to get all of their share that are new or were away: `30s`, or the long form. Those that
         /// are there when the process starts have it at once. At once for all if left out.
         slow_start: Option<Located<SlowStart>> = optional;

@@ -180,6 +180,11 @@ impl CookieName {
     pub(crate) fn session() -> Self {
         Self("tollgate".into())
     }
+
+    /// The one that keeps sessions at their endpoints.
+    pub(crate) fn sticky() -> Self {
+        Self("tollgate-session".into())
+    }
 }
 
 impl FromStr for CookieName {

@@ -47,7 +47,8 @@ impl Compiler<'_> {
             config::LimitKey::Of(config::KeyWord::Route) => None,
             by => self.limit_key(by, queue.by.origin),
         });
-        Keys { balance, turns }
+        let sticky = upstream.shares.sticky.as_ref().and_then(|sticky| self.sticky(sticky));
+        Keys { balance, turns, sticky }
     }
 
     /// What requests of an upstream go by; `None` where its balancer goes by nothing, or after a report.

@@ -16,6 +16,7 @@ use super::acceptors::ListenerTls;
 use super::acme::AcmePlan;
 use super::policies::{Carried, Say};
 use super::sources::{FirstFound, Known, SourcePlan};
+use super::sticky::SessionKey;
 use super::tls::ConnectorPlan;
 use crate::beside::Watched;
 
@@ -113,6 +114,13 @@ impl Predecessor {
     #[must_use]
     pub fn restoring_tickets(self, saved: &[u8]) -> Self {
         Self { tls: ListenerTls::restoring_tickets(saved), ..self }
+    }
+
+    /// The same for a process that takes the place of another, whose sessions go on.
+    #[must_use]
+    pub fn restoring_session_key(mut self, saved: &[u8]) -> Self {
+        self.carried.session_key = SessionKey::restore(saved);
+        self
     }
 
     /// Of a snapshot and its plans.

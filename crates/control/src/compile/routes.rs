@@ -7,7 +7,8 @@ use tollgate_config::{self as config, EffectiveTimeouts, RetryPlan};
 use tollgate_http1::edits::Edits;
 use tollgate_proxy::mirroring::Mirror;
 use tollgate_proxy::snapshot::{
-    Action, Destination, FixedResponse, Rescue, Retry, Rewrite, Route, RouteSettings, UpstreamTimeouts,
+    Action, Destination, FixedResponse, Rescue, Retry, Rewrite, Route, RouteSettings, Sessions,
+    UpstreamTimeouts,
 };
 use tollgate_routing::rewrite::{PathChange, Redirect, Scheme};
 use tollgate_routing::{FieldPredicate, HostPattern, PathMatch, QueryPredicate, RouteSpec, ValueTest};
@@ -49,8 +50,12 @@ impl<'d> Compiler<'d> {
                 None => document.limits.body_size.on().map(|s| s.bytes()),
             };
             let mirrors = self.mirrors(route, &name);
-            let has_own =
-                mirrors.is_some() || route.rewrite.is_some() || route.headers.is_some() || !route.trace;
+            let sessions = self.sessions(route);
+            let has_own = mirrors.is_some()
+                || route.rewrite.is_some()
+                || route.headers.is_some()
+                || route.forwarding.sticky.is_some()
+                || !route.trace;
             let make = || {
                 let plain = settings(route, plan.as_ref(), timeouts, max_body);
                 let retry = keeping(plain.retry, mirrors.as_deref());
@@ -58,6 +63,7 @@ impl<'d> Compiler<'d> {
                     policies: policies.clone(),
                     mirrors: mirrors.clone(),
                     rescue: rescue.clone(),
+                    sessions: sessions.clone(),
                     retry,
                     ..plain
                 };
@@ -233,6 +239,7 @@ fn settings(
         policies: None,
         mirrors: None,
         rescue: None,
+        sessions: Sessions::OfUpstream,
         retry: retry(plan),
         timeouts: upstream_timeouts(timeouts),
         max_body,

@@ -52,7 +52,7 @@ fn tell_usable(view: &View, number: u32, busy: Option<(Load, &'static str)>) -> 
 }
 
 /// Why an endpoint is not used, at this time.
-fn tell_exclusion(exclusion: Exclusion, at_ms: u64) -> String {
+pub(super) fn tell_exclusion(exclusion: Exclusion, at_ms: u64) -> String {
     match exclusion {
         Exclusion::Ejected { until_ms } => {
             format!("ejected for another {:.1}s", until_ms.saturating_sub(at_ms) as f64 / 1000.0)

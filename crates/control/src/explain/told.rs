@@ -27,7 +27,7 @@ impl Explanation {
         let picks = self.picks.iter().map(|pick| {
             let endpoints = pick.endpoints.iter();
             let endpoints = endpoints.map(|(name, state)| json!({ "endpoint": name, "state": state }));
-            json!({ "endpoints": endpoints.collect::<Vec<_>>(), "endpoint": pick.endpoint, "by": pick.by })
+            json!({ "endpoints": endpoints.collect::<Vec<_>>(), "endpoint": pick.endpoint, "by": pick.by, "session": pick.session })
         });
         picks.collect()
     }
@@ -55,6 +55,7 @@ impl Explanation {
             "endpoints": pairs(endpoints, "endpoint", "state"),
             "endpoint": endpoint,
             "picked_by": self.picks.first().and_then(|pick| pick.by.as_deref()),
+            "session": self.picks.first().and_then(|pick| pick.session.as_deref()),
             "reason": self.answer().map(|(_, reason)| reason.code()),
             "status": self.answer().map(|(status, _)| status),
             "detail": self.refusal.as_ref().map(|(_, detail)| detail),
@@ -82,6 +83,9 @@ impl fmt::Display for Explanation {
                 Some(by) => writeln!(f, "pick        {endpoint}, by {by}")?,
                 None => writeln!(f, "pick        {endpoint}")?,
             }
+        }
+        if let Some(session) = self.picks.first().and_then(|pick| pick.session.as_deref()) {
+            writeln!(f, "session     {session}")?;
         }
         if let Some(head) = &self.sends {
             writeln!(f, "sends       {}", head.line)?;

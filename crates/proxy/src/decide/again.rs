@@ -9,6 +9,7 @@ use tollgate_message::{BodyLength, FieldList, RequestHead};
 use tollgate_routing::{RequestView, Scratch};
 use tollgate_upstream::{Loads, PickKey, RecordedLoads};
 
+use super::session::Bond;
 use super::{Choice, gate};
 use crate::http::Refusal;
 use crate::http::begin::check;
@@ -236,6 +237,7 @@ fn same_picks(snapshot: &Snapshot, entry: &Entry) -> Result<(), Divergence> {
             seed,
             hash: pick.hash,
             now_us: 0,
+            preferred: pick.session.and_then(Bond::preferred),
             tried: &tried,
             loads: Loads::Recorded(&loads),
             ..PickKey::default()

@@ -19,7 +19,7 @@ use crate::http::begin::wants_upgrade;
 use crate::http::forwarded::{Origins, RequestId};
 use crate::http::request_head::{self, Source};
 use crate::http::respond::{self, Answer};
-use crate::snapshot::{Action, Route, Snapshot};
+use crate::snapshot::{Action, Destination, Route, Snapshot};
 
 /// The id of a request that nobody sent.
 const NO_ID: [u8; 36] = *b"00000000-0000-0000-0000-000000000000";
@@ -55,6 +55,13 @@ impl Routed<'_> {
             secured: None,
             version: None,
         };
+        let session = match &self.route.action {
+            Action::Forward(Destination::Upstream(upstream)) => {
+                self.snapshot.sticky(settings, upstream.upstream)
+            }
+            _ => None,
+        };
+        let session = session.map(|sticky| &sticky.carrier);
         let source = Source {
             head,
             bytes: bytes.get(..end).unwrap_or(bytes),
@@ -67,6 +74,7 @@ impl Routed<'_> {
             upgrade: settings.upgrade && body == BodyLength::None && wants_upgrade(&head, options),
             timed_call: false,
             gate: self.gate,
+            session,
         };
         let mut out = Vec::new();
         request_head::write(&mut out, &source, self.snapshot, settings, None, &mut Vec::new());

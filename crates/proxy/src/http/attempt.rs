@@ -11,9 +11,10 @@ use tollgate_upstream::{InFlight, PickKey, Upstream, View};
 
 use super::admit::{self, Stopped};
 use super::client::Client;
-use super::{tally, trace};
+use super::{session, tally, trace};
 use crate::connect::{self, Place};
 use crate::decide;
+use crate::decide::session::Bond;
 use crate::exchange::{Attempt, Exchange};
 use crate::link::Link;
 use crate::snapshot::{Transport, UpstreamProtocol};
@@ -74,22 +75,25 @@ fn pick(
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(exchange.record.seed, exchange.record.attempts);
         let (hash, now_us) = (exchange.facts.key_hash, worker.clock.now_us());
+        let bond = session::bond(exchange, view, worker.clock.now_ms());
         let key = PickKey {
             turn,
             seed,
             hash,
             now_us,
+            preferred: bond.and_then(Bond::preferred),
             tried: &exchange.retries.tried,
             loads: exchange.evidence.loads(),
             ..PickKey::default()
         };
         let picked = decide::endpoint(upstream, view, &key);
-        exchange.evidence.asked(view, turn, hash, exchange.retries.is_anew());
+        exchange.evidence.asked(view, turn, hash, bond, exchange.retries.is_anew());
         match picked {
             Ok(endpoint) => {
                 if let Some(in_flight) = upstream.try_begin(endpoint) {
                     exchange.retries.place.seated(upstream, view);
                     exchange.retries.begun();
+                    session::picked(exchange, bond, view, endpoint);
                     return Ok((endpoint, in_flight));
                 }
             }

@@ -21,6 +21,7 @@ use super::intake::{Intake, Paused};
 use super::log;
 use super::request_head::{self, Source};
 use super::secured::Secured;
+use super::session::{self, Session};
 use super::{Refusal, gate, grpc, mirror, request_body, trace};
 use crate::buffers::{Buffers, HEADROOM};
 use crate::decide;
@@ -218,14 +219,15 @@ fn go_on(
         upgrade: exchange.facts.upgrade,
         timed_call: false,
         gate: gate.as_deref(),
+        session: session::carrier(&exchange, snapshot, &route.settings),
     };
     write_request(worker, &mut exchange, &mut source, snapshot, &route.settings, work.rewritten);
     exchange.gate = gate;
     Step::Forward(exchange, body)
 }
 
-/// A request is to be forwarded: finds what it is picked by, whether it upgrades its connection, and its mirrors. Keys are
-/// made in `space`.
+/// A request is to be forwarded: finds what it is picked by, its session, whether it upgrades its connection, and its
+/// mirrors. Keys are made in `space`.
 fn settle(
     worker: &Worker,
     exchange: &mut Exchange,
@@ -241,6 +243,7 @@ fn settle(
         exchange.facts.key_hash = picked_by;
         exchange.retries.place.key = turns_by.unwrap_or(0);
     }
+    session::begin(worker, exchange, &understood.head.fields);
     // A request whose body is still coming could not be told from what follows the upgrade.
     exchange.facts.upgrade = understood.body == BodyLength::None
         && wants_upgrade(&understood.head, understood.options)
@@ -300,7 +303,7 @@ fn write_request(
     let Exchange { request, trace, .. } = exchange;
     request_head::write(&mut request.bytes, source, snapshot, settings, trace.as_deref_mut(), rewritten);
     if timeout_ms.is_some() {
-        let bytes = &mut request.bytes;
+        let bytes = &mut exchange.request.bytes;
         bytes.truncate(bytes.len() - 2);
         exchange.facts.deadline = Some(grpc::write_timeout(bytes));
         bytes.extend_from_slice(b"\r\n");
@@ -398,6 +401,7 @@ fn open(
         deadline: None,
         copied: false,
         key_hash: None,
+        session: Session::default(),
     };
     exchange.secured = client.secured.clone();
     exchange

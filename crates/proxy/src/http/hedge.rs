@@ -13,7 +13,7 @@ use tollgate_upstream::{Failure as EndpointFailure, View};
 
 use super::client::Client;
 use super::forward::{self, Failure};
-use super::{attempt, retry, tally, trace};
+use super::{attempt, retry, session, tally, trace};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Attempt, Exchange};
 use crate::worker::Worker;
@@ -24,7 +24,7 @@ pub fn delay_ms(exchange: &Exchange) -> Option<u64> {
     let hedge = exchange.route()?.settings.rescue.as_ref()?.hedge?;
     let safe = matches!(exchange.facts.method, Method::Get | Method::Head | Method::Options);
     let whole = exchange.body.is_done() && exchange.request.replayable && !exchange.facts.upgrade;
-    if !safe || !whole || exchange.retries.hedged {
+    if !safe || !whole || exchange.retries.hedged || session::is_at_its_endpoint(exchange) {
         return None;
     }
     let usual_us = match hedge.quantile {

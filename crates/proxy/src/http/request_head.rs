@@ -9,7 +9,8 @@ use tollgate_routing::rewrite::{PathChange, replace_prefix};
 use super::forwarded::Origins;
 use super::identify::Identity;
 use super::trace;
-use crate::snapshot::{RouteSettings, Snapshot};
+use crate::decide::session;
+use crate::snapshot::{Carrier, RouteSettings, Snapshot};
 use crate::tracer::Trace;
 
 /// Everything that the head for the origin is made from.
@@ -36,6 +37,8 @@ pub struct Source<'a> {
     pub timed_call: bool,
     /// What the route's policies came to, where it has any.
     pub gate: Option<&'a Gate>,
+    /// What carries the token of its session, which is left out; `None` if it has none.
+    pub session: Option<&'a Carrier>,
 }
 
 /// Writes the head for the origin. `rewritten` is a buffer for a changed path.
@@ -48,7 +51,9 @@ pub fn write(
     rewritten: &mut Vec<u8>,
 ) {
     write_line(out, source, settings, rewritten);
-    let removed = mark(source, settings, trace.as_deref());
+    let mut removed = mark(source, settings, trace.as_deref());
+    let fields = &source.head.fields;
+    let session = source.session.map(|carrier| (carrier, session::mark(carrier, fields, &mut removed)));
     let host = host_in_place(source, settings);
     encode::fields(out, source.bytes, source.list, &removed, host);
     if !source.list.has(Known::Host) {
@@ -58,7 +63,9 @@ pub fn write(
             settings.rewrite.host.as_deref().map_or(source.identity.authority, str::as_bytes),
         );
     }
-    let fields = &source.head.fields;
+    if let Some((carrier, rest)) = session {
+        session::write_rest(out, carrier, fields, &rest);
+    }
     source.origins.write(out, snapshot, source.identity.authority, fields, &settings.request_edits);
     trace::write(out, trace, &settings.request_edits);
     if source.body == BodyLength::Chunked {

@@ -9,7 +9,7 @@ use tollgate_http1::chunked::Decoder;
 use tollgate_http1::connection::ConnectionOptions;
 use tollgate_http1::response::{self, StatusLine};
 use tollgate_http1::{Progress, encode, framing};
-use tollgate_message::{BodyLength, FieldList, Fields, Version};
+use tollgate_message::{BodyLength, FieldList, Fields, ResponseHead, Version};
 use tollgate_runtime::splice::Pipe;
 use tollgate_upstream::{Failure as EndpointFailure, Outcome};
 
@@ -23,6 +23,7 @@ use super::hedge;
 use super::log;
 use super::rescue;
 use super::response_head::{self, Source};
+use super::session;
 use super::tally;
 use crate::buffers::{Buffers, HEADROOM, RECEIVE};
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
@@ -275,7 +276,7 @@ fn head(
         final_head(worker, client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
         return Ok(Some(start + line.end));
     }
-    interim_head(client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
+    interim_head(worker, client, exchange, &line, bytes, &buffers.fields, &mut buffers.head)?;
     send(cx, client, exchange, &buffers.head)?;
     buffers.head.clear();
     Ok(Some(start + line.end))
@@ -283,6 +284,7 @@ fn head(
 
 /// 1xx: passed on to clients that know them. 101 ends HTTP on this connection, if it was asked for.
 fn interim_head(
+    worker: &Worker,
     client: &mut Client,
     exchange: &mut Exchange,
     line: &StatusLine,
@@ -300,6 +302,7 @@ fn interim_head(
         return Err(Reason::BadResponse.into());
     }
     if exchange.facts.version != Version::Http10 {
+        let session = if switches { session::tell(worker, exchange) } else { Vec::new() };
         let source = Source {
             head: view,
             bytes,
@@ -311,6 +314,8 @@ fn interim_head(
             request_id: &[],
             secured: None,
             gate: None,
+            session: &session,
+            session_header: session::header(exchange),
         };
         response_head::write_interim(out, &source);
     }
@@ -384,10 +389,24 @@ fn final_head(
         // How the call went is told in its trailers.
         Some(None) => {}
     }
-    let Some(route) = exchange.route() else { return Ok(()) };
+    write_head(worker, exchange, (view, options), bytes, fields, out);
+    Ok(())
+}
+
+/// Writes a final head for the client.
+fn write_head(
+    worker: &Worker,
+    exchange: &Exchange,
+    (head, options): (ResponseHead<'_>, ConnectionOptions),
+    bytes: &[u8],
+    fields: &FieldList,
+    out: &mut Vec<u8>,
+) {
+    let Some(route) = exchange.route() else { return };
+    let session = session::tell(worker, exchange);
     let [request_id, ..] = exchange.notes.parts();
     let source = Source {
-        head: view,
+        head,
         bytes,
         list: fields,
         options,
@@ -397,11 +416,12 @@ fn final_head(
         request_id,
         secured: exchange.secured.as_deref(),
         gate: exchange.gate.as_deref().map(|gate| &gate.response),
+        session: &session,
+        session_header: session::header(exchange),
     };
     response_head::write(out, &source, &route.settings.response_edits, |out| {
         worker.with_http_date(|date| encode::line(out, b"Date", date.as_bytes()));
     });
-    Ok(())
 }
 
 /// Ends the attempt where its route would rather not pass the response on.

@@ -31,6 +31,10 @@ pub struct Source<'a> {
     pub secured: Option<&'a Secured>,
     /// The changes that the route's policies made.
     pub gate: Option<&'a Edits>,
+    /// Lines that tell of the client's session.
+    pub session: &'a [u8],
+    /// The name of the field that carries it, which is not the origin's to set.
+    pub session_header: Option<&'a str>,
 }
 
 /// Writes the head of a final response.
@@ -56,6 +60,7 @@ pub fn write(out: &mut Vec<u8>, source: &Source<'_>, edits: &Edits, with_date: i
     if let Some(secured) = source.secured {
         secured.write(out, edits);
     }
+    out.extend_from_slice(source.session);
     out.extend_from_slice(edits.lines());
     if let Some(gate) = source.gate {
         out.extend_from_slice(gate.lines());
@@ -74,6 +79,7 @@ pub fn write_interim(out: &mut Vec<u8>, source: &Source<'_>) {
     encode::fields(out, source.bytes, source.list, &mark(source, switches), None);
     if switches {
         out.extend_from_slice(b"Connection: Upgrade\r\n");
+        out.extend_from_slice(source.session);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -103,6 +109,11 @@ fn mark(source: &Source<'_>, keep_upgrade: bool) -> Removed {
     }
     if source.options.names_fields {
         connection::remove_named(&source.head.fields, &mut removed);
+    }
+    if let Some(name) = source.session_header {
+        let fields = source.head.fields.iter().enumerate();
+        let own = fields.filter(|(_, (other, ..))| other.eq_ignore_ascii_case(name.as_bytes()));
+        own.for_each(|(index, _)| removed.insert(index));
     }
     removed
 }

@@ -9,7 +9,7 @@ use tollgate_upstream::{BackOff, Failure as EndpointFailure, Outcome};
 
 use super::client::Client;
 use super::waits::{self, Leaving};
-use super::{admit, hold, rescue, tally, trace};
+use super::{admit, hold, rescue, session, tally, trace};
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
 
@@ -45,6 +45,7 @@ async fn try_again(
     } else {
         tally::attempt_ended(worker, exchange, reason);
         report(worker, exchange, reason);
+        session::attempt_failed(exchange, reason);
     }
     exchange.retries.spent |= !may_send_again(exchange, reason);
     let granted = exchange.retries.granted.take();

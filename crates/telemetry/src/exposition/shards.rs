@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tollgate_decision::Reason;
 
-use super::{Writer, flows, secured};
+use super::{Writer, flows, secured, sessions};
 use crate::endpoints::EndpointTotals;
 use crate::families::{self, Family};
 use crate::histogram::{Histogram, Sparse, Sum};
@@ -188,6 +188,7 @@ fn write_upstreams(writer: &mut Writer, shards: &[Arc<Shard>], names: &Names, re
             writer.series(family, &[("upstream", name)], total);
         }
     }
+    sessions::write(writer, shards, names);
     flows::write_upstreams(writer, shards, names);
 }
 

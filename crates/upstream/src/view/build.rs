@@ -1,6 +1,7 @@
 //! Building a view: who takes part, and with which weight.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::locality::Zones;
 use super::tiers::{self, Tier, WHOLE};
@@ -24,7 +25,9 @@ impl View {
     pub(super) fn rebuild(&mut self, upstream: &Upstream, now_ms: u64) {
         upstream.settle(now_ms);
         // The version is read before what it stands for: what changes meanwhile makes the view old again.
-        self.version = upstream.version();
+        let version = upstream.version();
+        self.number_sessions(upstream, version);
+        self.version = version;
         self.look(upstream, now_ms);
         self.keep_to_subset();
         let groups = self.groups(upstream.settings());
@@ -39,7 +42,8 @@ impl View {
         self.standings.clear();
         let slow_start = upstream.settings().slow_start;
         for (_, endpoint) in upstream.endpoints() {
-            let standing = Standing::of(endpoint, upstream.settings(), self.subset.as_deref(), now_ms);
+            let standing =
+                Standing::of(endpoint, upstream.settings(), self.subset().map(|subset| &**subset), now_ms);
             // Also one that is excluded for another reason ends, or the mark would stay.
             if let Some(until_ms) = endpoint.ejection().until_ms() {
                 self.valid_until_ms = self.valid_until_ms.min(until_ms);
@@ -51,13 +55,24 @@ impl View {
         }
     }
 
+    /// Gets what finds endpoints by the tokens of sessions, where any are kept. It changes with the set of endpoints
+    /// only, and goes on from view to view. `version`: the one that the view will have.
+    fn number_sessions(&mut self, upstream: &Upstream, version: u64) {
+        if !upstream.settings().keeps_sessions || !Self::same_upstream(self.version, version) {
+            self.session_numbers = None;
+        }
+        let known = self.session_numbers.as_ref().map_or(0, |numbers| numbers.len());
+        if upstream.settings().keeps_sessions && (known < upstream.slots() || known == 0) {
+            Arc::make_mut(self.session_numbers.get_or_insert_default()).catch_up(upstream);
+        }
+    }
+
     /// Leaves out the endpoints that are not of the subset, if this is a view of one.
     fn keep_to_subset(&mut self) {
-        self.beside_subset = false;
-        let Some(subset) = &self.subset else { return };
+        let Some(part) = &mut self.part else { return };
         let any = self.standings.iter().any(|standing| standing.exclusion.is_none() && standing.in_subset);
-        self.beside_subset = !any && subset.if_none == IfNone::Any;
-        if self.beside_subset {
+        part.beside = !any && part.subset.if_none == IfNone::Any;
+        if part.beside {
             return;
         }
         for standing in &mut self.standings {

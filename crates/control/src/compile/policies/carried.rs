@@ -15,6 +15,7 @@ use tollgate_stores::redis::Leases;
 
 use super::super::mirrors::CarriedMirrors;
 use super::redis::{SharedStore, lease};
+use crate::compile::sticky::SessionKey;
 use crate::outside::Outside;
 
 /// What policies count and remember, by what the document calls them.
@@ -35,6 +36,8 @@ pub struct Carried {
     stores: HashMap<String, Arc<SharedStore>>,
     /// By the limit's name in its store.
     leases: HashMap<String, Leased>,
+    /// Signs the sessions that the document has no key for.
+    pub session_key: SessionKey,
     outside: Option<Arc<Outside>>,
     mirrors: CarriedMirrors,
     /// Where the process tells what happens; `None` where documents are only looked at.
@@ -89,6 +92,7 @@ impl Carried {
             outside: self.outside.clone(),
             mirrors: self.mirrors.successor(),
             live: self.live,
+            session_key: self.session_key.clone(),
             ..Self::default()
         }
     }

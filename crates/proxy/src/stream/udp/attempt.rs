@@ -61,7 +61,7 @@ fn pick(
         let now_us = worker.clock.now_us();
         let key = PickKey { turn, seed, hash, now_us, tried, loads, ..PickKey::default() };
         let picked = decide::endpoint(upstream, view, &key);
-        decision.evidence.asked(view, turn, hash, false);
+        decision.evidence.asked(view, turn, hash, None, false);
         picked.map_err(|refusal| {
             decision.record.detail = refusal.detail;
             refusal.reason
