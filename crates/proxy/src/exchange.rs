@@ -313,6 +313,11 @@ impl Incoming {
         !self.pending.pending().is_empty() || self.pipe.as_ref().is_some_and(|p| p.held() > 0)
     }
 
+    /// Whether all of it was received, and is to be sent in the next stage.
+    pub fn is_staged(&self) -> bool {
+        self.phase == Phase::Complete && !self.pending.pending().is_empty()
+    }
+
     fn reset(&mut self) {
         self.phase = Phase::Head;
         self.partial = Vec::new();

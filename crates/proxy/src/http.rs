@@ -30,6 +30,7 @@ pub mod retry;
 pub mod secured;
 pub mod serve;
 pub mod session;
+mod stage;
 pub(crate) mod tally;
 mod trace;
 mod waits;

@@ -81,6 +81,9 @@ pub fn poll(
 
 fn is_over(exchange: &Exchange) -> bool {
     let response = &exchange.response;
+    if response.is_staged() {
+        return true;
+    }
     if !response.pending.pending().is_empty() {
         return false;
     }

@@ -24,6 +24,7 @@ use super::log;
 use super::rescue;
 use super::response_head::{self, Source};
 use super::session;
+use super::stage::STAGED_MAX;
 use super::tally;
 use crate::buffers::{Buffers, HEADROOM, RECEIVE};
 use crate::exchange::{BodyReader, BodyWriter, Exchange, Phase};
@@ -43,6 +44,9 @@ pub fn poll(
 ) -> Result<Moved, Failure> {
     let mut moved = Moved::No;
     loop {
+        if exchange.response.is_staged() {
+            return Ok(Moved::Yes);
+        }
         match send_waiting(cx, client, exchange)? {
             Poll::Ready(sent) => {
                 if sent {
@@ -515,7 +519,8 @@ fn put_in_front(head: &[u8], body: &Range<usize>, scratch: &mut [u8]) -> Option<
     Some(start..body.end)
 }
 
-/// Sends to the client; what it does not take at once waits in the exchange.
+/// Sends to the client; what it does not take at once waits in the exchange. So does a short response that is whole,
+/// for the next stage.
 fn send(
     cx: &mut Context<'_>,
     client: &mut Client,
@@ -526,6 +531,12 @@ fn send(
     let mut sent = 0;
     if pending.pending().is_empty() && !bytes.is_empty() {
         exchange.response.begun = true;
+        let whole = exchange.response.phase == Phase::Body && exchange.response.body.is_done();
+        if whole && bytes.len() <= STAGED_MAX && !client.link.is_stream() {
+            pending.bytes.extend_from_slice(bytes);
+            exchange.response.phase = Phase::Complete;
+            return Ok(());
+        }
         match client.link.poll_send(cx, bytes) {
             Poll::Ready(Ok(count)) => sent = count,
             Poll::Ready(Err(_)) => return Err(client.link.client_gone().into()),

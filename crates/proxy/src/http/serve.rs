@@ -12,7 +12,7 @@ use super::answer::{answer_instead, answer_refusal};
 use super::client::Client;
 use super::handshake::{self, Spoken};
 use super::intake::{self, Intake};
-use super::{attempt, forward, gate, grpc, hedge, http2, mirror, rescue, retry};
+use super::{attempt, forward, gate, grpc, hedge, http2, mirror, rescue, retry, stage};
 use crate::buffers::HEADROOM;
 use crate::exchange::{Exchange, Phase};
 use crate::worker::Worker;
@@ -99,6 +99,7 @@ async fn serve_next(client: &mut Client) -> Next {
                 true => Box::pin(gate::hold(client, &mut exchange)).await,
                 false => Ok(()),
             };
+            stage::next().await;
             let forwarded = match held {
                 Ok(()) => forward(&worker, client, &mut exchange).await,
                 Err(reason) => Err(reason),
@@ -114,6 +115,9 @@ async fn serve_next(client: &mut Client) -> Next {
         Intake::Closed | Intake::Waits(..) => return Next::End,
     };
     let worker = client.worker().clone();
+    if exchange.response.is_staged() {
+        stage::next().await;
+    }
     let sent = poll_fn(|cx| poll_send_answer(cx, &worker, client, &mut exchange)).await;
     if let Err(reason) = sent {
         let failure = exchange.record.reason.filter(|r| r.is_failure());

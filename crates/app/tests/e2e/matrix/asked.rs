@@ -118,7 +118,8 @@ impl Asked for OverHttp1<'_> {
         let none = matches!(status, 204 | 304);
         let length = if none { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         self.head(status, fields, &length);
-        if self.request.method() != "HEAD" {
+        // Bytes behind a response that has no body would be the start of the next one.
+        if !none && self.request.method() != "HEAD" {
             self.connection.send(body);
         }
     }
