@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tollgate_admin::Api;
 use tollgate_config::Document;
 use tollgate_control::compile::Predecessor;
+use tollgate_control::history::Occasion;
 use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::Text;
 use tollgate_control::process::Options;
@@ -57,6 +58,15 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
     let before = Predecessor::starting(note)
         .restoring_tickets(&arrival.state.tickets)
         .restoring_session_key(&arrival.state.session_key);
+    let (file, occasion) = (text.file().cloned(), Occasion::start(arrival.state.document.is_some()));
+    let text = match arrival.state.document.take() {
+        // The file may say anything else by now: what is in force goes on.
+        Some(document) => Text::Bundle(Arc::new(document)),
+        None => text,
+    };
+    if occasion == Occasion::HandOver {
+        note("going on with the document that was in force, which is not the one of the file");
+    }
     let (prepared, _) = documents::prepare(&text, &before, &*resolver, &events).try_tests(None);
     documents::report(&prepared);
     let bundle = prepared.bundle();
@@ -64,10 +74,6 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         return Ok(exit::INVALID_DOCUMENT.into());
     };
     raise_descriptor_limit();
-    let file = match text {
-        Text::File(path) => Some(path),
-        _ => None,
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -83,7 +89,7 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         let acme = Acme::new(note);
         // Before anybody can connect, so that what is on disk is there for the first one.
         let certificates = acme.prepare(&first.plans)?;
-        carried::restore(&first.snapshot, &arrival.state.endpoints);
+        carried::restore(&first.snapshot, &arrival.state.operator, &arrival.state.health);
         let process = Process::start_on(&mut arrival.inherited, first.snapshot.clone(), &options)?;
         let process = Arc::new(process);
         tokio::spawn(print_events(receiver));
@@ -95,7 +101,7 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         // Now the listeners can answer challenges.
         acme.adopt(certificates);
         let surroundings = Surroundings { file, resolver, events, acme, say: note };
-        let instance = Arc::new(Instance::new(process.clone(), first, bundle, surroundings));
+        let instance = Arc::new(Instance::new(process.clone(), first, (bundle, occasion), surroundings));
         let (orders, ordered) = mpsc::channel(1);
         let admin = admin.serve(Arc::new(Api { instance: instance.clone(), note, handover: orders }));
         tokio::spawn(reload_on_hangup(hangup, instance.clone()));

@@ -21,6 +21,8 @@ const ROUTES: usize = 200_000;
 pub enum Occasion {
     /// The process was started with it.
     Start,
+    /// It was in force in the process before this one, and not the one of the file.
+    HandOver,
     /// Its file was read again.
     Reload,
     /// It was sent over the admin API.
@@ -32,10 +34,23 @@ pub enum Occasion {
     TakenBack(u64),
 }
 
+impl Occasion {
+    /// The one of a process's first document. `handed_over`: it came from the process before.
+    pub fn start(handed_over: bool) -> Self {
+        if handed_over { Self::HandOver } else { Self::Start }
+    }
+
+    /// Whether it reads the document's file.
+    pub fn reads_file(&self) -> bool {
+        matches!(self, Self::Start | Self::Reload)
+    }
+}
+
 impl fmt::Display for Occasion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start => f.write_str("start"),
+            Self::HandOver => f.write_str("hand-over"),
             Self::Reload => f.write_str("reload"),
             Self::Apply => f.write_str("apply"),
             Self::Rollback(number) => write!(f, "rollback to {number}"),

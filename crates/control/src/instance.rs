@@ -118,7 +118,12 @@ struct Draft {
 impl Instance {
     /// The instance of a process that was just started with a document. Probes begin now, on the runtime
     /// this is called on.
-    pub fn new(process: Arc<Process>, first: Ready, bundle: Bundle, surroundings: Surroundings) -> Self {
+    pub fn new(
+        process: Arc<Process>,
+        first: Ready,
+        (bundle, occasion): (Bundle, Occasion),
+        surroundings: Surroundings,
+    ) -> Self {
         let started_with = first.document.clone();
         let membership = Arc::new(Membership::new(process.clone(), surroundings.say));
         let mut state = State {
@@ -135,7 +140,7 @@ impl Instance {
         state.discovery.adopt(&state.plans);
         let fingerprint = bundle.fingerprint();
         let bundle = Arc::new(bundle);
-        state.history.push(version(&first.snapshot, &started_with, Occasion::Start, bundle, fingerprint));
+        state.history.push(version(&first.snapshot, &started_with, occasion, bundle, fingerprint));
         let hash = state.history.current().map_or_else(String::new, |v| v.fingerprint.clone());
         process.note_reload(|reload| reload.hash = hash);
         Self {
@@ -303,6 +308,14 @@ impl Instance {
             return Some(current);
         }
         self.state().history.find(Some(number)).and_then(|version| version.snapshot.clone())
+    }
+
+    /// The document in force, where it is not the one that the file had when it was last read: it was applied, gone
+    /// back to, or handed over as such.
+    pub fn beside_its_file(&self) -> Option<Bundle> {
+        let state = self.state();
+        let version = state.history.current().filter(|version| !version.occasion.reads_file())?;
+        Some((*version.bundle).clone())
     }
 
     /// Reads the document's file again and puts it into force.
@@ -504,7 +517,7 @@ impl Instance {
 fn on_failed_tests(occasion: &Occasion) -> Option<OnFailedTests> {
     match occasion {
         Occasion::Rollback(_) | Occasion::TakenBack(_) => Some(OnFailedTests::Warn),
-        Occasion::Start | Occasion::Reload | Occasion::Apply => None,
+        Occasion::Start | Occasion::HandOver | Occasion::Reload | Occasion::Apply => None,
     }
 }
 

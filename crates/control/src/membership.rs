@@ -105,22 +105,6 @@ impl Membership {
         removed.ok_or(NotChanged::NoUpstream)?
     }
 
-    /// What the operator has set at all upstreams and is in no document, for a process that takes this one's place.
-    pub fn operator_changes(&self) -> OperatorChanges {
-        OperatorChanges::of(&self.process.snapshot().upstreams)
-    }
-
-    /// Sets what the operator had set in a process whose place this one takes. What is not in this one's document any
-    /// more, or is there otherwise, is left out, as at a reload.
-    pub fn adopt(&self, changes: &OperatorChanges) {
-        for (name, changes) in &changes.upstreams {
-            self.process.with_upstream(name, |upstream| {
-                let change = changes.set_at(upstream, Clock::new().now_ms());
-                self.took_effect(upstream, &change, "the operator");
-            });
-        }
-    }
-
     /// Closes what is of no use any more, and tells the log.
     fn took_effect(&self, upstream: &Upstream, change: &MembersChange, by: &str) {
         if change.is_empty() {

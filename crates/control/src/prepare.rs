@@ -27,6 +27,14 @@ pub enum Text {
 }
 
 impl Text {
+    /// The file that it is in.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Inline(..) | Self::Bundle(_) => None,
+        }
+    }
+
     /// Reads and parses it.
     pub fn load(&self) -> Loaded {
         match self {

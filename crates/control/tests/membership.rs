@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tollgate_control::compile::Predecessor;
+use tollgate_control::history::Occasion;
 use tollgate_control::instance::Surroundings;
-use tollgate_control::membership::{self, NotChanged};
+use tollgate_control::membership::{self, NotChanged, OperatorChanges};
 use tollgate_control::prepare::{Text, prepare};
 use tollgate_control::process::Options;
 use tollgate_control::resolve::NoResolver;
@@ -26,7 +27,7 @@ fn start() -> Arc<Instance> {
     let options = Options { workers: 2, metrics: true, recorder, say: |_| {} };
     let process = Arc::new(Process::start(first.snapshot.clone(), &options).unwrap());
     let surroundings = Surroundings { file: None, resolver, events, acme: Acme::new(|_| {}), say: |_| {} };
-    Arc::new(Instance::new(process, first, bundle, surroundings))
+    Arc::new(Instance::new(process, first, (bundle, Occasion::Start), surroundings))
 }
 
 async fn end(instance: &Instance) {
@@ -108,10 +109,11 @@ async fn what_cannot_be_changed_is_refused_and_the_rest_is_handed_on() {
     assert!(matches!(refused, NotChanged::Refused(NotAdded::AlreadyThere { .. })));
     assert_eq!(sets.remove("api", |_| Err("none")), Err(NotChanged::Unchosen("none")));
     assert_eq!(sets.remove("api", |_| Ok::<_, ()>(vec![0, 1])).unwrap().removed, [0, 1]);
-    let changes = sets.operator_changes();
+    let set_at = |instance: &Instance| OperatorChanges::of(&instance.process().snapshot().upstreams);
+    let changes = set_at(&instance);
     let another = start();
-    another.membership().adopt(&changes);
-    assert_eq!(another.membership().operator_changes(), changes);
+    changes.restore(&another.process().snapshot().upstreams, 0);
+    assert_eq!(set_at(&another), changes);
     let live: Vec<_> = upstream(&another).live_endpoints().map(|(_, e)| e.address()).collect();
     assert_eq!(live, [member(2).address]);
     end(&instance).await;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tollgate_config::Bundle;
 use tollgate_control::compile::Predecessor;
+use tollgate_control::history::Occasion;
 use tollgate_control::instance::Surroundings;
 use tollgate_control::prepare::{Text, prepare};
 use tollgate_control::process::{Current, Options};
@@ -196,7 +197,7 @@ fn start(text: &str) -> Instance {
     Instance::new(
         process,
         first,
-        bundle,
+        (bundle, Occasion::Start),
         Surroundings { file: None, resolver, events, acme: Acme::new(|_| {}), say: |_| {} },
     )
 }

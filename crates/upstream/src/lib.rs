@@ -66,5 +66,5 @@ pub use probes::{PROBES, Probe, ProbeFailure, ProbePlan, ProbeRow, run_probes};
 pub use retry_budget::{ActiveRetry, RetryBudget, RetryBudgetSettings};
 pub use session::Preferred;
 pub use slow_start::SlowStart;
-pub use upstream::{MembersChange, NotAdded, Standing, Upstream, UpstreamSettings};
+pub use upstream::{KnownHealth, MembersChange, NotAdded, Standing, Upstream, UpstreamSettings};
 pub use view::{Exclusion, IfNone, Locality, Subset, Vacancy, View};

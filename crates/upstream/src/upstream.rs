@@ -1,5 +1,6 @@
 //! A named group of endpoints, shared by all workers.
 
+mod known_health;
 mod membership;
 mod succession;
 
@@ -31,6 +32,7 @@ use crate::slow_start::SlowStart;
 use crate::version::Version;
 use crate::view::{Locality, View};
 
+pub use known_health::KnownHealth;
 pub use membership::{MembersChange, NotAdded, Standing};
 use succession::Succession;
 

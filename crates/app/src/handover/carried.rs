@@ -1,50 +1,71 @@
-//! What operators have set at endpoints goes with a hand-over. The document does not say it, so nobody else would.
+//! What is known of endpoints goes with a hand-over: what operators have set, which no document says, and their health,
+//! which would take requests to find out again.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tollgate_control::membership::{OperatorChanges, UpstreamChanges};
 use tollgate_proxy::Snapshot;
+use tollgate_runtime::Clock;
+use tollgate_upstream::{Endpoint, KnownHealth, Upstream};
 
-use super::wire::EndpointNote;
+use super::wire::HealthNote;
 use crate::serving::note;
 
-/// What operators have set at the endpoints of a snapshot.
-pub fn save(snapshot: &Snapshot) -> Vec<EndpointNote> {
-    let mut notes = Vec::new();
+/// How many of what was set at an upstream are told one by one.
+const TOLD: usize = 10;
+
+/// What is known of the health of a snapshot's endpoints.
+pub fn health(snapshot: &Snapshot) -> Vec<HealthNote> {
+    let now_ms = Clock::new().now_ms();
+    let notes = snapshot.upstreams.iter().flat_map(|upstream| {
+        upstream.live_endpoints().filter_map(move |(index, endpoint)| {
+            let KnownHealth { is_up, ejected_ms, ejections } = upstream.known_health(index, now_ms)?;
+            let (upstream, address) = (upstream.name().to_string(), endpoint.address());
+            let endpoint = endpoint.name().to_string();
+            Some(HealthNote { upstream, endpoint, address, is_up, ejected_ms, ejections })
+        })
+    });
+    notes.collect()
+}
+
+/// Goes on from both at the endpoints of another snapshot that nobody uses yet, as far as that has them, and tells what
+/// operators had set.
+pub fn restore(snapshot: &Snapshot, operator: &OperatorChanges, health: &[HealthNote]) {
+    let now_ms = Clock::new().now_ms();
+    operator.restore(&snapshot.upstreams, now_ms);
     for upstream in &snapshot.upstreams {
-        for (_, endpoint) in upstream.live_endpoints() {
-            let (drained, weight) = (endpoint.is_drained(), endpoint.weight_override());
-            if drained || weight.is_some() {
-                let (upstream, address) = (upstream.name().to_string(), endpoint.address());
-                let endpoint = endpoint.name().to_string();
-                notes.push(EndpointNote { upstream, endpoint, address, drained, weight });
-            }
+        if let Some(changes) = operator.upstreams.get(&**upstream.name()) {
+            tell(upstream, changes);
         }
-    }
-    notes
-}
-
-/// Sets it at the same endpoints of another snapshot, as far as that has them, and tells of each.
-pub fn restore(snapshot: &Snapshot, notes: &[EndpointNote]) {
-    for saved in notes {
-        let upstream = snapshot.upstreams.iter().find(|upstream| **upstream.name() == *saved.upstream);
-        let places = upstream.into_iter().flat_map(|upstream| {
-            let same = |endpoint: &tollgate_upstream::Endpoint| {
-                **endpoint.name() == *saved.endpoint && endpoint.address() == saved.address
-            };
-            upstream.live_endpoints().filter(move |(_, e)| same(e)).map(move |(i, _)| (upstream, i))
+        let of_upstream = health.iter().filter(|known| *known.upstream == **upstream.name());
+        let known = of_upstream.flat_map(|known| {
+            let health =
+                KnownHealth { is_up: known.is_up, ejected_ms: known.ejected_ms, ejections: known.ejections };
+            same(upstream, &known.endpoint, known.address).map(move |index| (index, health))
         });
-        for (upstream, endpoint) in places {
-            if saved.drained {
-                upstream.set_drained(endpoint, true);
-            }
-            if saved.weight.is_some() {
-                upstream.set_weight(endpoint, saved.weight);
-            }
-            note(&told(saved));
-        }
+        upstream.go_on_from(known, now_ms);
     }
 }
 
-fn told(saved: &EndpointNote) -> String {
-    let drained = if saved.drained { " drained" } else { "" };
-    let weight = saved.weight.map_or_else(String::new, |weight| format!(" with weight {weight}"));
-    format!("{} {} stays{drained}{weight} by the operator", saved.upstream, saved.endpoint)
+/// The endpoints of this name and address.
+fn same(upstream: &Arc<Upstream>, name: &str, address: SocketAddr) -> impl Iterator<Item = u32> {
+    let is_it = move |endpoint: &Endpoint| **endpoint.name() == *name && endpoint.address() == address;
+    upstream.live_endpoints().filter(move |(_, endpoint)| is_it(endpoint)).map(|(index, _)| index)
+}
+
+fn tell(upstream: &Upstream, changes: &UpstreamChanges) {
+    let UpstreamChanges { added, removed, drained, weights } = changes;
+    let added = added.iter().map(|endpoint| format!("{} stays added", endpoint.name));
+    let removed = removed.iter().map(|endpoint| format!("{} stays removed", endpoint.name));
+    let drained = drained.iter().map(|(name, _)| format!("{name} stays drained"));
+    let weights =
+        weights.iter().map(|endpoint| format!("{} keeps weight {}", endpoint.name, endpoint.weight));
+    let all: Vec<_> = added.chain(removed).chain(drained).chain(weights).collect();
+    for told in all.iter().take(TOLD) {
+        note(&format!("{}: {told} by the operator, as far as the document has it so", upstream.name()));
+    }
+    if all.len() > TOLD {
+        note(&format!("{}: and {} more", upstream.name(), all.len() - TOLD));
+    }
 }

@@ -9,6 +9,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tollgate_admin::resources::handover::{HandedOver, NotHandedOver, Order, Wanted};
 use tollgate_control::Instance;
+use tollgate_control::membership::OperatorChanges;
 
 use super::departure::{Arrived, Departure};
 use super::wire::State;
@@ -142,10 +143,13 @@ impl Turn {
         let process = self.instance.process();
         let mut passed = process.pass_listeners()?;
         passed.extend(self.admin.pass()?);
+        let snapshot = process.snapshot();
         let state = State {
             tickets: self.instance.save_tickets(),
             session_key: self.instance.save_session_key(),
-            endpoints: carried::save(&process.snapshot()),
+            operator: OperatorChanges::of(&snapshot.upstreams),
+            health: carried::health(&snapshot),
+            document: wanted.config.is_none().then(|| self.instance.beside_its_file()).flatten(),
         };
         Departure::begin(program, passed, state, wanted.timeout())
     }

@@ -6,13 +6,15 @@ use std::os::unix::net::UnixStream;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tollgate_config::Bundle;
+use tollgate_control::membership::OperatorChanges;
 
 /// The version of all this. What is only added needs no other one: keys that are not known are skipped, and those that
 /// are missing have defaults.
 pub const PROTOCOL: u32 = 1;
 
-/// Bytes of one message. What operators have set at endpoints is all of it that grows.
-const MESSAGE_MAX: usize = 64 << 20;
+/// Bytes of one message. What is known of endpoints, and a document that was applied, is all of it that grows.
+const MESSAGE_MAX: usize = 256 << 20;
 
 /// What the old process offers. Behind it come the sockets, in the same order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,24 +70,33 @@ pub struct State {
     pub session_key: Vec<u8>,
     /// What operators have set at endpoints.
     #[serde(default)]
-    pub endpoints: Vec<EndpointNote>,
+    pub operator: OperatorChanges,
+    /// What is known of the health of endpoints.
+    #[serde(default)]
+    pub health: Vec<HealthNote>,
+    /// The document in force, where it is not the one of the file: it was applied, or gone back to.
+    #[serde(default)]
+    pub document: Option<Bundle>,
 }
 
-/// What operators have set at an endpoint.
+/// What is known of an endpoint's health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndpointNote {
+pub struct HealthNote {
     /// The upstream's name.
     pub upstream: String,
-    /// The endpoint's name in the document.
+    /// The endpoint's name.
     pub endpoint: String,
     /// Its address.
     pub address: SocketAddr,
-    /// It is drained.
+    /// What its probes say; `None` without a verdict.
     #[serde(default)]
-    pub drained: bool,
-    /// Its weight, where that is another than the document's.
+    pub is_up: Option<bool>,
+    /// How much longer it is ejected, in milliseconds; `None` if it is not.
     #[serde(default)]
-    pub weight: Option<u32>,
+    pub ejected_ms: Option<u64>,
+    /// Number of the latest ejection.
+    #[serde(default)]
+    pub ejections: u32,
 }
 
 /// What else is said.
@@ -154,6 +165,6 @@ mod tests {
         let text = r#"{"protocol":1,"pid":7,"sockets":[{"wanted":null,"listener":"a","news":1}],"more":{}}"#;
         let offer: Offer = serde_json::from_str(text).unwrap();
         assert_eq!((offer.protocol, offer.pid), (PROTOCOL, 7));
-        assert!(offer.sockets[0].quic.is_none() && offer.state.endpoints.is_empty());
+        assert!(offer.sockets[0].quic.is_none() && offer.state.health.is_empty());
     }
 }

@@ -19,6 +19,7 @@ mod fields;
 mod gate;
 mod going_on;
 mod grpc;
+mod handed_on;
 mod health;
 mod http10;
 mod http2;

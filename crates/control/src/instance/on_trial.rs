@@ -108,7 +108,7 @@ impl Instance {
                 Err(Refused::conflict("another document was put into force meanwhile"))
             }
             Occasion::TakenBack(_) | Occasion::Rollback(_) => Ok(()),
-            Occasion::Start | Occasion::Reload | Occasion::Apply => {
+            Occasion::Start | Occasion::HandOver | Occasion::Reload | Occasion::Apply => {
                 let number = trial.number;
                 let problem = format!("document {number} is on trial; confirm it or roll it back first");
                 Err(Refused::conflict(problem))

@@ -51,10 +51,21 @@ pub struct RemovedEndpoint {
 }
 
 impl OperatorChanges {
-    pub(super) fn of(upstreams: &[Arc<Upstream>]) -> Self {
+    /// What the operator has set at these upstreams.
+    pub fn of(upstreams: &[Arc<Upstream>]) -> Self {
         let changes =
             upstreams.iter().map(|upstream| (upstream.name().to_string(), UpstreamChanges::of(upstream)));
         Self { upstreams: changes.filter(|(_, changes)| *changes != UpstreamChanges::default()).collect() }
+    }
+
+    /// Sets it at the upstreams of a process that takes the place of another, before anything else uses them. What is
+    /// not in their document any more, or is there otherwise, is left out, as at a reload.
+    pub fn restore(&self, upstreams: &[Arc<Upstream>], now_ms: u64) {
+        for upstream in upstreams {
+            if let Some(changes) = self.upstreams.get(&**upstream.name()) {
+                changes.set_at(upstream, now_ms);
+            }
+        }
     }
 }
 
@@ -79,7 +90,7 @@ impl UpstreamChanges {
         }
     }
 
-    pub(super) fn set_at(&self, upstream: &Upstream, now_ms: u64) -> MembersChange {
+    fn set_at(&self, upstream: &Upstream, now_ms: u64) -> MembersChange {
         let added = self
             .added
             .iter()

@@ -58,6 +58,19 @@ impl EjectionState {
         Some(self.until_ms.load(Ordering::Acquire)).filter(|mark| *mark != 0)
     }
 
+    /// Number of the latest ejection; 0 before the first.
+    pub(crate) fn number(&self) -> u32 {
+        self.ejections.load(Ordering::Relaxed)
+    }
+
+    /// Goes on from what is known from elsewhere. Only while nothing else uses it; [`Outliers::recount`] is due
+    /// afterwards.
+    pub(crate) fn go_on(&self, until_ms: Option<u64>, number: u32) {
+        let mark = until_ms.map_or(0, |until_ms| until_ms.clamp(1, SHADOW - 1));
+        self.until_ms.store(mark, Ordering::Release);
+        self.ejections.store(number, Ordering::Relaxed);
+    }
+
     /// How many failures of any kind there were in a row.
     pub(crate) fn failures(&self) -> u32 {
         let rows = Rows::from_bits(self.rows.load(Ordering::Relaxed));

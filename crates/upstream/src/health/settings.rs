@@ -173,6 +173,11 @@ impl OutlierSettings {
         self.has(Rule::SuccessRate) || self.has(Rule::FailurePercentage)
     }
 
+    /// Whether any rule may keep an endpoint out.
+    pub(crate) fn ejects(&self) -> bool {
+        !self.shadow && self.max_ejected_percent > 0 && Rule::ALL.iter().any(|rule| self.has(*rule))
+    }
+
     /// How many of `endpoints` (those with weight) may be ejected at once.
     pub(crate) fn most_ejected(&self, endpoints: usize) -> u32 {
         if endpoints < 2 || self.max_ejected_percent == 0 {
