@@ -58,15 +58,8 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
     let before = Predecessor::starting(note)
         .restoring_tickets(&arrival.state.tickets)
         .restoring_session_key(&arrival.state.session_key);
-    let (file, occasion) = (text.file().cloned(), Occasion::start(arrival.state.document.is_some()));
-    let text = match arrival.state.document.take() {
-        // The file may say anything else by now: what is in force goes on.
-        Some(document) => Text::Bundle(Arc::new(document)),
-        None => text,
-    };
-    if occasion == Occasion::HandOver {
-        note("going on with the document that was in force, which is not the one of the file");
-    }
+    let file = text.file().cloned();
+    let (text, occasion) = first_text(text, &mut arrival);
     let (prepared, _) = documents::prepare(&text, &before, &*resolver, &events).try_tests(None);
     documents::report(&prepared);
     let bundle = prepared.bundle();
@@ -125,6 +118,18 @@ pub fn run(text: Text, manner: &Manner, ready: impl FnOnce(&Instance)) -> Result
         note("ended");
         Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
     })
+}
+
+/// The document to begin with: the one that was asked for, unless the process before hands over another one. The file
+/// may say anything else by now.
+fn first_text(wanted: Text, arrival: &mut Arrival) -> (Text, Occasion) {
+    match arrival.state.document.take() {
+        Some(document) => {
+            note("going on with the document that was in force, which is not the one of the file");
+            (Text::Bundle(Arc::new(document)), Occasion::HandOver)
+        }
+        None => (wanted, Occasion::Start),
+    }
 }
 
 fn options(document: &Document, metrics: bool) -> Options {

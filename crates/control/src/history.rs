@@ -35,11 +35,6 @@ pub enum Occasion {
 }
 
 impl Occasion {
-    /// The one of a process's first document. `handed_over`: it came from the process before.
-    pub fn start(handed_over: bool) -> Self {
-        if handed_over { Self::HandOver } else { Self::Start }
-    }
-
     /// Whether it reads the document's file.
     pub fn reads_file(&self) -> bool {
         matches!(self, Self::Start | Self::Reload)

@@ -20,16 +20,22 @@ pub enum Dropped {
 }
 
 /// The reasons that a flow can be refused for.
-const REFUSALS: [Reason; 4] =
-    [Reason::FlowTableFull, Reason::ClientFlowsFull, Reason::NoEndpoint, Reason::ConnectFailed];
+const REFUSALS: [Reason; 5] = [
+    Reason::FlowTableFull,
+    Reason::ClientFlowsFull,
+    Reason::NoEndpoint,
+    Reason::ConnectFailed,
+    Reason::UpstreamFull,
+];
 
 impl Dropped {
     /// All, in the order in which they are told.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Refused(REFUSALS[0]),
         Self::Refused(REFUSALS[1]),
         Self::Refused(REFUSALS[2]),
         Self::Refused(REFUSALS[3]),
+        Self::Refused(REFUSALS[4]),
         Self::TooLarge,
         Self::NoRoom,
         Self::NotSent,
@@ -51,10 +57,10 @@ impl Dropped {
         match self {
             // Another reason would be one more way to find no endpoint.
             Self::Refused(reason) => REFUSALS.iter().position(|known| *known == reason).unwrap_or(2),
-            Self::TooLarge => 4,
-            Self::NoRoom => 5,
-            Self::NotSent => 6,
-            Self::Closing => 7,
+            Self::TooLarge => 5,
+            Self::NoRoom => 6,
+            Self::NotSent => 7,
+            Self::Closing => 8,
         }
     }
 }

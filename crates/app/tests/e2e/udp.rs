@@ -193,6 +193,40 @@ fn what_is_too_much_is_dropped_counted_and_told() {
     }
 }
 
+/// A flow counts at its upstream and endpoint as a request does, and takes no more than there is room for.
+#[test]
+fn flows_keep_within_the_limits_of_their_upstream() {
+    let echoes = [Echo::start("a"), Echo::start("b")];
+    for (concurrency, reason, places) in
+        [("{ upstream: 3 }", "upstream_full", 3), ("{ endpoint: 1 }", "upstream_full", 2)]
+    {
+        let text = document("idle_timeout: 1h", &echoes.each_ref().map(Echo::address))
+            .replace("ejection: none", &format!("ejection: none, concurrency: {concurrency}"));
+        let tollgate = Launch::new(PROGRAM, &text).start();
+        let clients: Vec<_> = (0..places).map(|_| client(tollgate.address())).collect();
+        clients.iter().for_each(|client| drop(ask(client, b"x")));
+        client(tollgate.address()).send(b"x").unwrap();
+        let series = format!("tollgate_udp_dropped_total{{listener=\"dns\",reason=\"{reason}\"}}");
+        tollgate.await_metric(&series, 1.0);
+        let (text, told) = why(&tollgate, reason);
+        assert!(told["doubt"].is_null(), "{text}");
+        clients.iter().for_each(|client| assert!(ask(client, b"y").ends_with(b":y")));
+        tollgate.await_metric("tollgate_udp_flows_open{listener=\"dns\"}", f64::from(places));
+    }
+}
+
+#[test]
+fn a_flow_that_ends_leaves_its_place_to_another() {
+    let echo = Echo::start("a");
+    let text = document("idle_timeout: 100ms", &[echo.address()])
+        .replace("ejection: none", "ejection: none, concurrency: { upstream: 1, endpoint: 1 }");
+    let tollgate = Launch::new(PROGRAM, &text).start();
+    for _ in 0..3 {
+        assert_eq!(ask(&client(tollgate.address()), b"x"), b"a:x");
+        tollgate.await_metric("tollgate_udp_flows_open{listener=\"dns\"}", 0.0);
+    }
+}
+
 #[test]
 fn flows_outlive_reloads_as_long_as_their_endpoint_does() {
     let (a, b) = (Echo::start("a"), Echo::start("b"));

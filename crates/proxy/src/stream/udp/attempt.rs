@@ -4,21 +4,25 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use tollgate_decision::Reason;
 use tollgate_runtime::datagrams;
 use tollgate_upstream::health::Failure;
-use tollgate_upstream::{PickKey, View};
+use tollgate_upstream::{Class, Entry, InFlight, PickKey, Ticket, Upstream, View};
 
 use super::account;
 use super::desk::Round;
 use super::flow::{Decision, Flow};
 use super::table::FlowId;
 use crate::decide;
+use crate::worker::Worker;
 
 /// How many endpoints one flow tries. A client that goes on beyond that begins another.
 const ATTEMPTS: u32 = 3;
+/// How often an endpoint is picked whose last place somebody else has just taken.
+const LOST_RACES: u32 = 3;
 
 /// Picks an endpoint and connects to it; another where that fails at once. `id` is what the flow is known by.
 pub(super) fn begin(round: &Round<'_>, upstream: u32, id: FlowId, flow: &mut Flow) -> Result<(), Reason> {
@@ -49,28 +53,18 @@ fn pick(
     decision: &mut Decision,
 ) -> Result<SocketAddr, Reason> {
     let worker = round.worker;
-    let upstream = &decision.place.upstream;
-    let endpoint = {
+    let upstream = decision.place.upstream.clone();
+    let (endpoint, in_flight) = {
         let mut views = round.published.views.borrow_mut();
         let view = views.get_mut(index as usize).ok_or(Reason::NoEndpoint)?;
-        View::refresh_shared(view, upstream, worker.clock.now_ms());
-        let turn = worker.next_turn();
-        let seed = decide::attempt_seed(decision.record.seed, decision.record.attempts);
+        View::refresh_shared(view, &upstream, worker.clock.now_ms());
         let hash = decide::key::of_address(&round.published.snapshot, index, client);
-        let (tried, loads) = (&decision.tried[..], decision.evidence.loads());
-        let now_us = worker.clock.now_us();
-        let key = PickKey { turn, seed, hash, now_us, tried, loads, ..PickKey::default() };
-        let picked = decide::endpoint(upstream, view, &key);
-        decision.evidence.asked(view, turn, hash, None, false);
-        picked.map_err(|refusal| {
-            decision.record.detail = refusal.detail;
-            refusal.reason
-        })?
+        seat(worker, view, hash, decision)?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
     let (address, name) = (chosen.address(), chosen.name().clone());
     (decision.place.endpoint, decision.place.id) = (endpoint, Some(chosen.id()));
-    decision.in_flight = Some(chosen.begin());
+    decision.in_flight = Some(in_flight);
     decision.names.push(name);
     decision.times.attempt_us = worker.clock.now_us();
     let start_us = decision.times.attempt_us.saturating_sub(decision.times.started_us);
@@ -79,6 +73,54 @@ fn pick(
     }
     decision.record.attempt(endpoint, start_us);
     Ok(address)
+}
+
+/// Takes a place at the upstream, and one at an endpoint of it. A flow does not wait for either: its client would not
+/// know, and sends again.
+fn seat(
+    worker: &Worker,
+    view: &Arc<View>,
+    hash: Option<u64>,
+    decision: &mut Decision,
+) -> Result<(u32, InFlight), Reason> {
+    let upstream = decision.place.upstream.clone();
+    let now_us = worker.clock.now_us();
+    enter(&upstream, view, now_us, decision)?;
+    for _ in 0..=LOST_RACES {
+        let turn = worker.next_turn();
+        let seed = decide::attempt_seed(decision.record.seed, decision.record.attempts);
+        let (tried, loads) = (&decision.tried[..], decision.evidence.loads());
+        let key = PickKey { turn, seed, hash, now_us, tried, loads, ..PickKey::default() };
+        let picked = decide::endpoint(&upstream, view, &key);
+        decision.evidence.asked(view, turn, hash, None, false);
+        let endpoint = picked.map_err(|refusal| {
+            decision.record.detail = refusal.detail;
+            refusal.reason
+        })?;
+        if let Some(in_flight) = upstream.try_begin(endpoint) {
+            decision.permit.iter_mut().for_each(|permit| upstream.seated(permit, view));
+            return Ok((endpoint, in_flight));
+        }
+        decision.evidence.forget_latest();
+    }
+    Err(Reason::UpstreamFull)
+}
+
+fn enter(upstream: &Upstream, view: &View, now_us: u64, decision: &mut Decision) -> Result<(), Reason> {
+    if decision.permit.is_some() {
+        return Ok(());
+    }
+    // With its time over already, it gets what is free now or nothing.
+    let ticket = || Ticket { class: Class::default(), key: 0, deadline_ms: 0 };
+    match upstream.enter(view, now_us, ticket) {
+        None => Ok(()),
+        Some(Entry::Admitted(permit)) => {
+            decision.permit = Some(permit);
+            Ok(())
+        }
+        // Whether there is a queue is nothing to a flow.
+        Some(Entry::Waiting(_) | Entry::Refused(_)) => Err(Reason::UpstreamFull),
+    }
 }
 
 fn open(round: &Round<'_>, address: SocketAddr, id: FlowId) -> io::Result<OwnedFd> {

@@ -282,6 +282,7 @@ impl Desk {
             tried: Vec::new(),
             names: Vec::new(),
             place: Place { upstream: upstream.clone(), endpoint: 0, id: None, series: series.clone() },
+            permit: None,
             in_flight: None,
             snapshot: Arc::downgrade(&published.snapshot),
             snapshot_number: published.snapshot.number,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use tollgate_decision::Record;
 use tollgate_runtime::datagrams::PacketAddress;
 use tollgate_telemetry::shard::UpstreamSeries;
-use tollgate_upstream::{EndpointId, InFlight, Upstream};
+use tollgate_upstream::{EndpointId, InFlight, Permit, Upstream};
 
 use crate::evidence::Evidence;
 use crate::listen::ConnectionGuard;
@@ -59,6 +59,8 @@ pub(super) struct Decision {
     /// The names of the endpoint of each attempt.
     pub names: Vec<Arc<str>>,
     pub place: Place,
+    /// Its place at the upstream, where there is a cap.
+    pub permit: Option<Permit>,
     /// Counts the flow at its endpoint.
     pub in_flight: Option<InFlight>,
     pub snapshot: Weak<Snapshot>,
