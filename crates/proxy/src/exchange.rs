@@ -299,7 +299,7 @@ pub struct Incoming {
     pub close: bool,
     /// The response cannot be finished: the client must see that it is cut.
     pub cut: bool,
-    /// What is pending is an answer from here, and the client has a deadline for taking it.
+    /// All that is left is to send what is pending, and the client has a deadline for taking it.
     pub answering: bool,
     /// Bytes on their way inside the kernel.
     pub pipe: Option<Pipe>,

@@ -4,7 +4,7 @@ use crate::balancers::PickKey;
 use crate::endpoint::Endpoint;
 use crate::tables::identity;
 use crate::upstream::Upstream;
-use crate::view::{Exclusion, View};
+use crate::view::View;
 
 /// The endpoint that an exchange's session is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,13 @@ pub(crate) struct SessionNumbers {
 }
 
 impl SessionNumbers {
+    /// Of all endpoints of an upstream.
+    pub(crate) fn of(upstream: &Upstream) -> Self {
+        let mut numbers = Self::default();
+        numbers.catch_up(upstream);
+        numbers
+    }
+
     /// Takes in the endpoints that have come since.
     pub(crate) fn catch_up(&mut self, upstream: &Upstream) {
         let known = self.sorted.len();
@@ -47,7 +54,7 @@ impl SessionNumbers {
     }
 
     /// The endpoints that a number stands for: several of which all but one were removed, or that stand there twice.
-    pub(crate) fn of(&self, number: u64) -> impl Iterator<Item = u32> {
+    pub(crate) fn find(&self, number: u64) -> impl Iterator<Item = u32> {
         let start = self.sorted.partition_point(|(known, _)| *known < number);
         self.sorted[start..]
             .iter()
@@ -58,15 +65,6 @@ impl SessionNumbers {
 
 fn number_of(endpoint: &Endpoint) -> u64 {
     identity(endpoint.name(), endpoint.address())
-}
-
-impl View {
-    /// The endpoint that a number stands for; `None` if the upstream has none of the kind, or none any more, and where
-    /// no sessions are kept.
-    pub fn session_endpoint(&self, number: u64) -> Option<u32> {
-        let is_here = |endpoint: &u32| self.exclusion(*endpoint) != Some(Exclusion::Removed);
-        self.session_numbers()?.of(number).find(is_here)
-    }
 }
 
 impl Upstream {
@@ -107,8 +105,7 @@ mod tests {
         let outliers =
             OutlierSettings { consecutive_5xx: 1, max_ejected_percent: 100, ..OutlierSettings::default() };
         let admission = AdmissionSettings { endpoint: cap, ..AdmissionSettings::default() };
-        let settings =
-            UpstreamSettings { outliers, admission, keeps_sessions: true, ..UpstreamSettings::default() };
+        let settings = UpstreamSettings { outliers, admission, ..UpstreamSettings::default() };
         let endpoints = (0..count).map(endpoint).collect();
         Upstream::new("app", endpoints, BALANCERS[balancer].standard(), settings, HealthEvents::unheard())
     }
@@ -125,23 +122,23 @@ mod tests {
         let (view, other_view) = (view_of(&one), view_of(&other));
         let mut numbers: Vec<u64> = (0..80).filter_map(|e| other.session_number(e)).collect();
         for (endpoint, number) in (0..80).zip(&numbers) {
-            assert_eq!(other_view.session_endpoint(*number), Some(endpoint));
-            assert_eq!(view.session_endpoint(*number), (endpoint < 50).then_some(endpoint));
+            assert_eq!(other_view.session_endpoint(&other, *number), Some(endpoint));
+            assert_eq!(view.session_endpoint(&one, *number), (endpoint < 50).then_some(endpoint));
         }
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), 80);
-        assert_eq!(view.session_endpoint(1), None);
+        assert_eq!(view.session_endpoint(&one, 1), None);
     }
 
     #[test]
     fn an_address_that_stands_twice_is_found() {
         let endpoint = || Endpoint::new("e", "127.0.0.1:80".parse().unwrap(), 1);
-        let settings = UpstreamSettings { keeps_sessions: true, ..UpstreamSettings::default() };
+        let settings = UpstreamSettings { ..UpstreamSettings::default() };
         let endpoints = vec![endpoint(), endpoint()];
         let twice =
             Upstream::new("app", endpoints, BALANCERS[0].standard(), settings, HealthEvents::unheard());
-        assert_eq!(view_of(&twice).session_endpoint(twice.session_number(1).unwrap()), Some(0));
+        assert_eq!(view_of(&twice).session_endpoint(&twice, twice.session_number(1).unwrap()), Some(0));
     }
 
     #[test]
@@ -155,14 +152,17 @@ mod tests {
         let first = added(1);
         View::refresh_shared(&mut view, &upstream, 1);
         let number = upstream.session_number(first).unwrap();
-        assert_eq!((held.session_endpoint(number), view.session_endpoint(number)), (None, Some(first)));
-        assert_eq!(view.session_endpoint(upstream.session_number(2).unwrap()), Some(2));
+        assert_eq!(
+            (held.session_endpoint(&upstream, number), view.session_endpoint(&upstream, number)),
+            (None, Some(first))
+        );
+        assert_eq!(view.session_endpoint(&upstream, upstream.session_number(2).unwrap()), Some(2));
         upstream.operator_remove(&[first], 2).unwrap();
         View::refresh_shared(&mut view, &upstream, 2);
-        assert_eq!(view.session_endpoint(number), None);
+        assert_eq!(view.session_endpoint(&upstream, number), None);
         let again = added(3);
         View::refresh_shared(&mut view, &upstream, 3);
-        assert_eq!(view.session_endpoint(number), Some(again));
+        assert_eq!(view.session_endpoint(&upstream, number), Some(again));
     }
 
     /// With any balancer: who may be kept is, who may not never is, and a pick can be made again.

@@ -63,8 +63,6 @@ pub struct UpstreamSettings {
     pub admission: AdmissionSettings,
     /// When the upstream as a whole is spared for a while; `None` for never.
     pub breaker: Option<BreakerSettings>,
-    /// Whether sessions are kept at its endpoints, so that views find endpoints by what tokens say.
-    pub keeps_sessions: bool,
 }
 
 impl Default for UpstreamSettings {
@@ -81,7 +79,6 @@ impl Default for UpstreamSettings {
             sources: Vec::new(),
             admission: AdmissionSettings::default(),
             breaker: None,
-            keeps_sessions: false,
         }
     }
 }

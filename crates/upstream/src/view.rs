@@ -13,7 +13,7 @@ mod lookup;
 mod subset;
 mod tiers;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use self::exclusion::{Exclusion, Vacancy};
 pub use self::locality::Locality;
@@ -50,8 +50,8 @@ pub struct View {
     standings: Vec<Standing>,
     /// Only where the balancer looks endpoints up in a table.
     lookup: Option<Box<Lookup>>,
-    /// Only where sessions are kept.
-    session_numbers: Option<Arc<SessionNumbers>>,
+    /// From when a session is first looked for.
+    session_numbers: OnceLock<Arc<SessionNumbers>>,
 }
 
 /// Which part of an upstream a view is of.
@@ -126,7 +126,7 @@ impl View {
             + self.lookup.as_ref().map_or(0, |lookup| lookup.bytes())
             + (self.schedule.capacity() + self.spares.capacity()) * size_of::<u32>()
             + self.standings.capacity() * size_of::<Standing>()
-            + self.session_numbers.as_ref().map_or(0, |numbers| numbers.len() * size_of::<(u64, u32)>())
+            + self.session_numbers.get().map_or(0, |numbers| numbers.len() * size_of::<(u64, u32)>())
     }
 
     /// The endpoints that may be picked, by index, ascending.
@@ -220,8 +220,15 @@ impl View {
         self.standings.get(endpoint as usize)?.drained_since_ms
     }
 
-    pub(crate) fn session_numbers(&self) -> Option<&SessionNumbers> {
-        self.session_numbers.as_deref()
+    /// The endpoint that a number stands for in tokens of sessions; `None` if the upstream, of which the view is, has none of
+    /// the kind, or none any more. The first call after the set has changed costs as much as there are endpoints.
+    pub fn session_endpoint(&self, upstream: &Upstream, number: u64) -> Option<u32> {
+        let numbers = self.session_numbers.get_or_init(|| Arc::new(SessionNumbers::of(upstream)));
+        let is_here = |endpoint: &u32| {
+            let standing = self.standings.get(*endpoint as usize);
+            standing.is_some_and(|standing| standing.exclusion != Some(Exclusion::Removed))
+        };
+        numbers.find(number).find(is_here)
     }
 
     /// Whether it was made for this upstream, at whatever time: its indexes mean that one's endpoints.

@@ -1,13 +1,12 @@
 //! What is known of endpoints goes with a hand-over: what operators have set, which no document says, and their health,
 //! which would take requests to find out again.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use tollgate_control::membership::{OperatorChanges, UpstreamChanges};
 use tollgate_proxy::Snapshot;
 use tollgate_runtime::Clock;
-use tollgate_upstream::{Endpoint, KnownHealth, Upstream};
+use tollgate_upstream::KnownHealth;
 
 use super::wire::HealthNote;
 use crate::serving::note;
@@ -30,31 +29,26 @@ pub fn health(snapshot: &Snapshot) -> Vec<HealthNote> {
 }
 
 /// Goes on from both at the endpoints of another snapshot that nobody uses yet, as far as that has them, and tells what
-/// operators had set.
+/// of operators' words holds there.
 pub fn restore(snapshot: &Snapshot, operator: &OperatorChanges, health: &[HealthNote]) {
     let now_ms = Clock::new().now_ms();
     operator.restore(&snapshot.upstreams, now_ms);
+    for (upstream, changes) in &OperatorChanges::of(&snapshot.upstreams).upstreams {
+        tell(upstream, changes);
+    }
+    let known: HashMap<_, _> =
+        health.iter().map(|known| ((&*known.upstream, &*known.endpoint, known.address), known)).collect();
     for upstream in &snapshot.upstreams {
-        if let Some(changes) = operator.upstreams.get(&**upstream.name()) {
-            tell(upstream, changes);
-        }
-        let of_upstream = health.iter().filter(|known| *known.upstream == **upstream.name());
-        let known = of_upstream.flat_map(|known| {
-            let health =
-                KnownHealth { is_up: known.is_up, ejected_ms: known.ejected_ms, ejections: known.ejections };
-            same(upstream, &known.endpoint, known.address).map(move |index| (index, health))
+        let known = upstream.live_endpoints().filter_map(|(index, endpoint)| {
+            let known = known.get(&(&**upstream.name(), &**endpoint.name(), endpoint.address()))?;
+            let HealthNote { is_up, ejected_ms, ejections, .. } = **known;
+            Some((index, KnownHealth { is_up, ejected_ms, ejections }))
         });
         upstream.go_on_from(known, now_ms);
     }
 }
 
-/// The endpoints of this name and address.
-fn same(upstream: &Arc<Upstream>, name: &str, address: SocketAddr) -> impl Iterator<Item = u32> {
-    let is_it = move |endpoint: &Endpoint| **endpoint.name() == *name && endpoint.address() == address;
-    upstream.live_endpoints().filter(move |(_, endpoint)| is_it(endpoint)).map(|(index, _)| index)
-}
-
-fn tell(upstream: &Upstream, changes: &UpstreamChanges) {
+fn tell(upstream: &str, changes: &UpstreamChanges) {
     let UpstreamChanges { added, removed, drained, weights } = changes;
     let added = added.iter().map(|endpoint| format!("{} stays added", endpoint.name));
     let removed = removed.iter().map(|endpoint| format!("{} stays removed", endpoint.name));
@@ -63,9 +57,9 @@ fn tell(upstream: &Upstream, changes: &UpstreamChanges) {
         weights.iter().map(|endpoint| format!("{} keeps weight {}", endpoint.name, endpoint.weight));
     let all: Vec<_> = added.chain(removed).chain(drained).chain(weights).collect();
     for told in all.iter().take(TOLD) {
-        note(&format!("{}: {told} by the operator, as far as the document has it so", upstream.name()));
+        note(&format!("{upstream}: {told} by the operator"));
     }
     if all.len() > TOLD {
-        note(&format!("{}: and {} more", upstream.name(), all.len() - TOLD));
+        note(&format!("{upstream}: and {} more", all.len() - TOLD));
     }
 }

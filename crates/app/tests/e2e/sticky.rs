@@ -468,3 +468,16 @@ fn an_endpoint_that_was_added_has_sessions_until_it_is_removed() {
         assert_stays(&tollgate, &moved, &response.text(), 20);
     }
 }
+
+/// The upstream is the same one before and after, and knows of no sessions.
+#[test]
+fn sessions_that_a_reload_brings_to_a_route_stay_too() {
+    let origins = endpoints();
+    let text = document(&origins, "none").replace(", sticky: none", "");
+    let tollgate = Launch::new(PROGRAM, &text).start();
+    assert_eq!(cookie_of(&tollgate.request(get("/"))), None);
+    let with = text.replace("to: u }", "to: u, sticky: { cookie: s } }");
+    assert!(tollgate.reload(&with).contains("in force"));
+    let (cookie, at) = begin(&tollgate);
+    assert_stays(&tollgate, &cookie, &at, 20);
+}

@@ -56,14 +56,6 @@ impl Compiler<'_> {
         }
     }
 
-    /// Whether any route keeps sessions of its own, at whatever upstream.
-    pub(super) fn routes_keep_sessions(&self) -> bool {
-        self.document
-            .routes
-            .iter()
-            .any(|route| route.forwarding.sticky.as_ref().is_some_and(|s| s.on().is_some()))
-    }
-
     /// How sessions are kept; `None` after a finding.
     pub(super) fn sticky(&mut self, sticky: &config::Sticky) -> Option<Arc<Sticky>> {
         let lifetime_s = sticky.lifetime.map(|lifetime| lifetime.get().as_secs().max(1));

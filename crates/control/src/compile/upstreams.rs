@@ -127,15 +127,12 @@ impl Compiler<'_> {
                     .health
                     .as_ref()
                     .and_then(|health| self.probes(health, &plan.transport, transport));
-                let keeps_sessions = upstream.shares.sticky.is_some() || self.routes_keep_sessions();
-                let settings = UpstreamSettings { keeps_sessions, ..settings(upstream, plan, probes) };
-                (settings, balance::made(&upstream.balance))
+                (settings(upstream, plan, probes), balance::made(&upstream.balance))
             }
             None => (
                 UpstreamSettings {
                     retries: plan.budget,
                     sources: sources(plan),
-                    keeps_sessions: self.routes_keep_sessions(),
                     ..UpstreamSettings::default()
                 },
                 tollgate_upstream::BALANCERS[0].standard(),
@@ -264,6 +261,5 @@ fn settings(upstream: &config::Upstream, plan: &Plan, probes: Option<ProbePlan>)
         admission: overload::admission(upstream),
         breaker: overload::breaker(upstream),
         sources: sources(plan),
-        keeps_sessions: false,
     }
 }

@@ -1,6 +1,6 @@
 //! What the operator has set while the process runs, as it is handed to another process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -102,10 +102,9 @@ impl UpstreamChanges {
         });
         let members = OperatorMembers { added: added.collect(), removed: removed.collect() };
         let change = upstream.set_operator_members(&members, now_ms);
-        let find = |name: &str, address: SocketAddr| {
-            let is_this = |e: &Endpoint| **e.name() == *name && e.address() == address;
-            upstream.live_endpoints().find(|(_, e)| is_this(e)).map(|(index, _)| index)
-        };
+        let live: HashMap<_, _> =
+            upstream.live_endpoints().map(|(index, e)| ((&**e.name(), e.address()), index)).collect();
+        let find = |name: &str, address: SocketAddr| live.get(&(name, address)).copied();
         for (name, address) in &self.drained {
             find(name, *address).map(|index| upstream.set_drained(index, true));
         }

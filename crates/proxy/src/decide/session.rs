@@ -61,13 +61,13 @@ impl Bond {
     }
 }
 
-/// What a request brings of a session at an upstream, of which `view` is, at the time `now_s` (seconds since 1970). Of several tokens the
-/// first good one counts.
+/// What a request brings of a session at an upstream, of which `view` is, at the time `now_s` (seconds since 1970). Of
+/// several tokens the first good one counts.
 pub fn read(sticky: &Sticky, upstream: &Upstream, view: &View, fields: &Fields<'_>, now_s: u64) -> Brought {
     let mut came = Brought::Nothing;
     let mut look = |token: &[u8]| {
         came = match sticky.tokens.read(upstream.name(), token, now_s, sticky.lifetime_s) {
-            Ok(number) => view.session_endpoint(number).map_or(Brought::Gone, Brought::At),
+            Ok(number) => view.session_endpoint(upstream, number).map_or(Brought::Gone, Brought::At),
             Err(_) if came == Brought::Gone => Brought::Gone,
             Err(rejection) => Brought::Ignored(rejection),
         };

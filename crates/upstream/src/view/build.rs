@@ -26,7 +26,7 @@ impl View {
         upstream.settle(now_ms);
         // The version is read before what it stands for: what changes meanwhile makes the view old again.
         let version = upstream.version();
-        self.number_sessions(upstream, version);
+        self.go_on_with_sessions(upstream, version);
         self.version = version;
         self.look(upstream, now_ms);
         self.keep_to_subset();
@@ -55,15 +55,15 @@ impl View {
         }
     }
 
-    /// Gets what finds endpoints by the tokens of sessions, where any are kept. It changes with the set of endpoints
-    /// only, and goes on from view to view. `version`: the one that the view will have.
-    fn number_sessions(&mut self, upstream: &Upstream, version: u64) {
-        if !upstream.settings().keeps_sessions || !Self::same_upstream(self.version, version) {
-            self.session_numbers = None;
+    /// What finds endpoints by the tokens of sessions changes with the set of endpoints only, and goes on from view to
+    /// view. `version`: the one that the view will have.
+    fn go_on_with_sessions(&mut self, upstream: &Upstream, version: u64) {
+        if !Self::same_upstream(self.version, version) {
+            self.session_numbers.take();
         }
-        let known = self.session_numbers.as_ref().map_or(0, |numbers| numbers.len());
-        if upstream.settings().keeps_sessions && (known < upstream.slots() || known == 0) {
-            Arc::make_mut(self.session_numbers.get_or_insert_default()).catch_up(upstream);
+        let numbers = self.session_numbers.get_mut().filter(|numbers| numbers.len() < upstream.slots());
+        if let Some(numbers) = numbers {
+            Arc::make_mut(numbers).catch_up(upstream);
         }
     }
 

@@ -59,7 +59,7 @@ fn pick(
         let view = views.get_mut(index as usize).ok_or(Reason::NoEndpoint)?;
         View::refresh_shared(view, &upstream, worker.clock.now_ms());
         let hash = decide::key::of_address(&round.published.snapshot, index, client);
-        seat(worker, view, hash, decision)?
+        seat(worker, &upstream, view, hash, decision)?
     };
     let chosen = upstream.endpoint(endpoint).ok_or(Reason::NoEndpoint)?;
     let (address, name) = (chosen.address(), chosen.name().clone());
@@ -79,19 +79,19 @@ fn pick(
 /// know, and sends again.
 fn seat(
     worker: &Worker,
+    upstream: &Upstream,
     view: &Arc<View>,
     hash: Option<u64>,
     decision: &mut Decision,
 ) -> Result<(u32, InFlight), Reason> {
-    let upstream = decision.place.upstream.clone();
     let now_us = worker.clock.now_us();
-    enter(&upstream, view, now_us, decision)?;
+    enter(upstream, view, now_us, decision)?;
     for _ in 0..=LOST_RACES {
         let turn = worker.next_turn();
         let seed = decide::attempt_seed(decision.record.seed, decision.record.attempts);
         let (tried, loads) = (&decision.tried[..], decision.evidence.loads());
         let key = PickKey { turn, seed, hash, now_us, tried, loads, ..PickKey::default() };
-        let picked = decide::endpoint(&upstream, view, &key);
+        let picked = decide::endpoint(upstream, view, &key);
         decision.evidence.asked(view, turn, hash, None, false);
         let endpoint = picked.map_err(|refusal| {
             decision.record.detail = refusal.detail;
